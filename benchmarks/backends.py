@@ -250,9 +250,8 @@ def main() -> None:
     shape = f"{options.clips} x 3 x T x {options.size} x {options.size}"
     print(f"{cpu()}, {options.threads} threads, {date.today()}; clips {shape}")
     print("; ".join(dict.fromkeys(line.described["version"] for line in found)))
-    print(
-        f"\n| network | side | ms, median (range) of {options.rounds} | times {found[0].side} | apart | first pass, s |"
-    )
+    times = f"ms, median (range) of {options.rounds} | times {found[0].side}"
+    print(f"\n| network | run by | {times} | difference | first pass, s |")
     print("\n".join(["|---|---|---|---|---|---|", *rows]))
     ratios = ", ".join(f"{ratio:.2f}" for ratio in best)
     print(f"\nbest backend: {ratios}; geometric mean {statistics.geometric_mean(best):.2f}, least {min(best):.2f}")

@@ -1,4 +1,4 @@
-"""What a corpus costs: a table made here, on one and on two nodes of Ray; a long list planned for Ray.
+"""What a table of a very long list costs: on this machine, on one and on two nodes of Ray; and planning it for Ray.
 
 python benchmarks/corpus.py cost VIDEOS CHECKPOINT [--backend NAME] [--device NAME]    what 1,000 hours of video take
 python benchmarks/corpus.py growth VIDEOS CHECKPOINT      two cores against one, without Ray and with it
@@ -14,6 +14,7 @@ import multiprocessing
 import operator
 import os
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,23 +28,26 @@ import numpy as np
 import torch
 
 from marey.backends.compute import Compute
-from marey.data.lists.listing import read_videos
 from marey.data.lists.pieces import as_pieces, read_in_pieces
-from marey.data.loading.limited import Limits
-from marey.engines.fill import Here
-from marey.engines.job import Job
-from marey.engines.on_ray import OnRay
-from marey.engines.ray_cluster import joined, require_ray
-from marey.engines.work import Answers
-from marey.video.reading.length import stated_seconds
+from marey.data.lists.read_videos import read_videos
+from marey.data.loading.limited_decoding import Limits
+from marey.engines.fill_table import LocalEngine
+from marey.engines.ray_cluster import join_cluster, require_ray
+from marey.engines.ray_engine import RayEngine
+from marey.engines.row_makers import PredictionRowMaker
+from marey.engines.table_job import TableJob
+from marey.video.reading.containers import stated_seconds
 from marey.weights.load import load_model
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.support, where this is run as a script
+from tests.support.process_tree import descendants
+
 WARM, FEW = 20, 3
-"""Rows before counting begins: until all actors are up, and until a backend has compiled its network."""
+"""Rows before counting begins: until all actors have started, and until a backend has compiled its network."""
 STARTED = 300.0
-"""Seconds in which a process has to be warm."""
+"""Seconds within which a process must be ready."""
 ROWS = 20_000
-"""Of the list; a window counts some of them."""
+"""Rows of the list, more than are counted."""
 DECODING = 2
 """Videos that are decoded at a time for each core."""
 LIMITS = Limits(seconds=250)
@@ -56,8 +60,8 @@ def cost(videos: Path, checkpoint: str, compute: Compute, seconds: float) -> Non
     each = sum(stated_seconds(video.path) or 0.0 for video in listed) / len(listed)
     if not each:
         raise SystemExit(f"{videos}: no file states its duration")
-    job = long_job(Answers(load_model(checkpoint), compute, videos=1, top=5), videos)
-    with contextlib.closing(Here(compute).results(job, np.arange(job.videos.rows))) as rows:
+    job = long_job(PredictionRowMaker(load_model(checkpoint), compute, videos=1, top=5), videos)
+    with contextlib.closing(LocalEngine(compute).results(job, np.arange(job.videos.rows))) as rows:
         rate = counted_rows(rows, [os.getpid()], seconds, warm=FEW)
     core_seconds, took = rate.core_seconds / rate.rows, rate.seconds / rate.rows
     print(
@@ -112,14 +116,14 @@ def without_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Ra
 def on_core(videos: Path, checkpoint: str, seconds: float, core: int, warm: Barrier, found: Queue) -> None:
     os.sched_setaffinity(0, {core})
     torch.set_num_threads(1)
-    job = long_job(Answers(load_model(checkpoint), Compute(), videos=1, top=5), videos)
-    rows = Here(Compute(workers=DECODING), LIMITS).results(job, np.arange(job.videos.rows))
+    job = long_job(PredictionRowMaker(load_model(checkpoint), Compute(), videos=1, top=5), videos)
+    rows = LocalEngine(Compute(workers=DECODING), LIMITS).results(job, np.arange(job.videos.rows))
     with contextlib.closing(rows):
         found.put(counted_rows(rows, [os.getpid()], seconds, begin=partial(warm.wait, STARTED)))
 
 
 def on_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
-    """By so many nodes, each with a core of its own; head and this process share all."""
+    """The rate of as many nodes, each bound to one core; the head and this process use all cores."""
     require_ray()
     from ray.cluster_utils import Cluster as LocalCluster
 
@@ -134,27 +138,27 @@ def on_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
     finally:
         os.sched_setaffinity(0, all_cores)
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
-    work = partial(Answers, load_model(checkpoint), Compute(), videos=1, top=5)
+    work = partial(PredictionRowMaker, load_model(checkpoint), Compute(), videos=1, top=5)
     job = long_job(work(), videos)
     try:
-        with joined(local.address, decoding=DECODING * cores) as cluster:
-            rows = OnRay(cluster, work, LIMITS).results(job, np.arange(job.videos.rows))
+        with join_cluster(local.address, decoding=DECODING * cores) as cluster:
+            rows = RayEngine(cluster, work, LIMITS).results(job, np.arange(job.videos.rows))
             with contextlib.closing(rows):
                 return counted_rows(rows, raylets, seconds)
     finally:
         local.shutdown()
 
 
-def long_job(work: Answers, videos: Path) -> Job:
-    """The work on these videos again and again, on more rows than a window has."""
+def long_job(maker: PredictionRowMaker, videos: Path) -> TableJob:
+    """A job that repeats these videos, with more rows than are counted."""
     listed = read_videos(videos)
-    return Job(work, as_pieces(listed[np.resize(np.arange(len(listed)), ROWS)]), Path("unused.parquet"))
+    return TableJob(maker, as_pieces(listed[np.resize(np.arange(len(listed)), ROWS)]), Path("unused.parquet"))
 
 
 def counted_rows(
     rows: Iterator, roots: list[int], seconds: float, *, warm: int = WARM, begin: Callable[[], object] = int
 ) -> Rate:
-    """Those that come in a window, after the first ones; `begin` is called before it."""
+    """The rate of rows within `seconds`, after the first `warm` rows and a call of `begin`."""
     for _ in zip(range(warm), rows, strict=False):
         pass
     begin()
@@ -167,40 +171,28 @@ def counted_rows(
 
 
 def processor_seconds(raylets: list[int]) -> float:
-    """Of all processes below these, and of those that ended there."""
-    found = 0
+    """Processor time of these processes and all below them, including those that have ended."""
+    ticks = 0
     for pid in descendants(raylets):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            found += sum(map(int, fields[11:15]))
-    return found / TICKS
-
-
-def descendants(roots: list[int]) -> Iterator[int]:
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            with contextlib.suppress(OSError):
-                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    found = list(roots)
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    yield from found
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / TICKS
 
 
 def plan(rows: int, checkpoint: str) -> None:
-    """From a list of so many rows, as a CSV, to the first row of its table, and the memory of this process."""
-    work = partial(Answers, load_model(checkpoint), Compute(), videos=rows, top=5)
+    """Print the time from a CSV list of so many rows to the first row of its table, and the memory of this process."""
+    work = partial(PredictionRowMaker, load_model(checkpoint), Compute(), videos=rows, top=5)
     before = peak_megabytes()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "l.csv"
         names = (f"day_{number // 1000:05d}/camera_clip_{number:07d}.mp4" for number in range(rows))
         path.write_text("\n".join(["path", *names]) + "\n")
-        with joined(None) as cluster:
+        with join_cluster(None) as cluster:
             begun, joined_at = time.monotonic(), peak_megabytes()
-            job = Job(work(), read_in_pieces([path]), Path("unused.parquet"))
+            job = TableJob(work(), read_in_pieces([path]), Path("unused.parquet"))
             read = time.monotonic() - begun
-            with contextlib.closing(OnRay(cluster, work, LIMITS).results(job, np.arange(rows))) as found:
+            with contextlib.closing(RayEngine(cluster, work, LIMITS).results(job, np.arange(rows))) as found:
                 next(found)
                 took = time.monotonic() - begun
     print(

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from marey.data.catalogue.kinetics import KINETICS400
-from marey.data.lists.folders import list_folder
-from marey.data.lists.formats import read_manifest
+from marey.data.lists.class_folders import list_folder
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.prepare import prepare
-from marey.data.splits.split import split_manifest
+from marey.data.splits.hold_out import split_manifest
 
 STEPS = ("list", "read", "split", "prepare")
 

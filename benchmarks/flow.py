@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from marey.video.flow import DIS, TVL1, Farneback, OpenCVTVL1
-from marey.video.flow.files import FlowVideo, place_of, write_flow
+from marey.video.flow.files import FlowVideo, flow_path, write_flow
 from marey.video.flow.rule import from_levels, to_grey, to_levels
-from marey.video.reading.frames import FlowFolder
+from marey.video.reading.image_folders import FlowFolder
 from marey.video.reading.reader import open_video
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "video"))
-from flow_pairs import MOTIONS, end_point_error, moved_pair
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.support, where this is run as a script
+from tests.support.flow_pairs import MOTIONS, end_point_error, moved_pair
 
 SIZE = (256, 340)
 AT = (0.2, 0.4, 0.6, 0.8)
@@ -127,7 +127,7 @@ def storage(path: str) -> None:
     print(f"{Path(path).name}: 8 bits alone: {abs(from_levels(levels) - flow.clip(-20, 20)).mean():.4f} px")
     for kind in ("jpg", "png", "video", "lossless"):
         with tempfile.TemporaryDirectory() as folder:
-            place = place_of(Path(folder), "v", kind)
+            place = flow_path(Path(folder), "v", kind)
             write_flow(place, [levels], 30, storage=kind)
             files = [p for p in (place.iterdir() if place.is_dir() else [place]) if p.suffix != ".json"]
             size = sum(p.stat().st_size for p in files) / len(levels) / 1e3

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from marey.video.reading.frames import FrameFolder
+from marey.video.reading.image_folders import FrameFolder
 from marey.video.sampling import MMAction2Test, MMActionTest
 
 TASKS = {"one clip 32x2": MMAction2Test(frames=32, stride=2), "three segments": MMActionTest(segments=3)}

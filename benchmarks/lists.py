@@ -17,8 +17,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from marey.data.lists.listing import read_videos
 from marey.data.lists.pieces import read_in_pieces
+from marey.data.lists.read_videos import read_videos
 
 FORMS = {
     "l.csv": "CSV",

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.data.lists.formats import read_manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.splits.folds import make_folds
 from marey.inference.cells import compute_cells
 from marey.models.probe.config import Halves, Moments
-from marey.models.probe.pooled import Pooled
+from marey.models.probe.pooled import PooledFeatures
 from marey.recipe import Classify
 from marey.tasks.intervals import Interval, new_videos_interval, share_interval
 from marey.training.heads.directions import Directions
@@ -60,7 +60,7 @@ def summary(trials: list[Trial]) -> str:
 
 
 def answered(
-    pooled: Pooled, labels: NDArray[np.int64], rows: NDArray[np.int64], new: NDArray[np.int64]
+    pooled: PooledFeatures, labels: NDArray[np.int64], rows: NDArray[np.int64], new: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Which of the new clips the head of some rows answers rightly."""
     directions = Directions.of(pooled, rows)
@@ -70,7 +70,7 @@ def answered(
 
 
 def split_again(
-    pooled: Pooled, labels: NDArray[np.int64], units: NDArray[np.int64], folds: NDArray[np.int64], seed: int
+    pooled: PooledFeatures, labels: NDArray[np.int64], units: NDArray[np.int64], folds: NDArray[np.int64], seed: int
 ):
     """Two thirds of the recordings out of fold, and the other third: right answers and recordings of both."""
     names = np.random.default_rng(seed).permutation(np.unique(units))
@@ -94,7 +94,9 @@ def measure(path: Path, splits: int) -> None:
         pooled, trials = cells.pooled(pooling).rows(kept), {"new clips": [], "100": [], "share": []}
         gaps = []
         for seed in range(splits):
-            right, groups, new = split_again(pooled, manifest.labels[rows], folds.units[rows], folds.of_row[rows], seed)
+            right, groups, new = split_again(
+                pooled, manifest.labels[rows], folds.groups[rows], folds.of_row[rows], seed
+            )
             came = float(new.mean())
             gaps.append(came - right.mean())
             trials["new clips"].append(Trial(new_videos_interval(right, groups, len(new)), came))

@@ -36,9 +36,9 @@ import torch
 from numpy.typing import NDArray
 
 from backends import cpu
-from marey.data.catalogue.motions import CLASS_NAMES, MIRROR_PAIRS
-from marey.data.lists.formats import read_manifest
+from marey.data.catalogue.class_names import CLASS_NAMES, MIRROR_PAIRS
 from marey.data.lists.manifest import Manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.motions import NOISE, write_motions
 from marey.evaluation.result import EvaluationResult
 from measured import Spent, measured

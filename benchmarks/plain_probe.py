@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from marey.data.lists.manifest import Manifest
-from marey.models.layers.classifier import LinearClassifier
+from marey.models.network import LinearClassifier
 from marey.recipes.starts import LITE
 from marey.video.pixels import Pixels
 from marey.video.pixels.transforms import to_clip

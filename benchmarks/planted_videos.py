@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DecodeError
 from marey.base.jobs import run_jobs
-from marey.data.lists.formats import read_manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.video.open import open_source
 
 Frames = NDArray[np.uint8]

@@ -36,14 +36,14 @@ from numpy.typing import NDArray
 
 from backends import cpu
 from marey.base.page import jpeg_uri
-from marey.data.lists.formats import read_manifest
 from marey.data.lists.manifest import Manifest, make_manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.lists.videos import VideoList
 from marey.data.motions import DRAWN, NOISE, write_motions
-from marey.data.recordings.evidence import Recordings, find_recordings
-from marey.data.recordings.links import Relation, find_links
-from marey.data.recordings.signatures import compute_signatures
-from marey.data.recordings.units import components
+from marey.data.recordings.find import Recordings, find_recordings
+from marey.data.recordings.groups import components
+from marey.data.recordings.signature_cache import compute_signatures
+from marey.data.recordings.visual_links import Relation, find_links
 from marey.evaluation.report.contact_sheets import ContactSheets
 from marey.evaluation.result import EvaluationResult
 from measured import measured
@@ -285,7 +285,8 @@ def fixed(options: argparse.Namespace) -> None:
     known = of.found.sources.of_row[of.found.sources.known]
     largest = max(Counter(known.tolist()).values(), default=0)
     print(
-        f"  {of.found.fixed.sum()} before the fixed camera; the recording of {len(known)} known, the largest of {largest}"
+        f"  {of.found.fixed_camera.sum()} before the fixed camera; "
+        f"the recording of {len(known)} known, the largest of {largest}"
     )
 
 

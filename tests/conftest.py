@@ -15,7 +15,7 @@ import pytest
 from marey.base.reporter import TerminalReporter, reporting
 
 if TYPE_CHECKING:
-    from small_corpus import Corpus
+    from tests.support.small_corpus import Corpus
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SLOW_LIMIT = 1200
@@ -38,7 +38,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Path:
     """Made clips, lists of them and a trained run under the names that the pages use. Tests leave it as it was."""
-    from prepared_folder import prepare
+    from tests.support.prepared_folder import prepare
 
     return prepare(tmp_path_factory.mktemp("prepared"))
 
@@ -46,7 +46,7 @@ def prepared(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory) -> "Corpus":
     """A tiny network, and a list of eleven videos of which two cannot be read. Tests leave it as it was."""
-    from small_corpus import make_corpus
+    from tests.support.small_corpus import make_corpus
 
     return make_corpus(tmp_path_factory.mktemp("corpus"))
 
@@ -87,12 +87,10 @@ def full_disk() -> Callable[[int], contextlib.AbstractContextManager[None]]:
 
 
 def pytest_configure() -> None:
-    """Helper modules beside the tests import by name; no test asks the network for weights."""
+    """No test asks the network for weights."""
     os.environ["MAREY_OFFLINE"] = "1"
     # As in the command, before any test loads torch: with more threads than free cores, tests else take many times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for folder in (".", "video", "golden", "weights", "training", "backends", "../tools"):
-        sys.path.insert(0, str(Path(__file__).parent / folder))
     if sys.platform == "linux":
         ends = _EndsWithParent()
         os.register_at_fork(before=ends.note_parent, after_in_child=ends.begin)
@@ -126,3 +124,11 @@ class _EndsWithParent:
         self._prctl(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != self._parent:
             os._exit(1)
+
+
+@pytest.fixture(scope="module")
+def videos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of videos of the classes jump and run; the module that asks for it states VIDEOS_PER_CLASS."""
+    from tests.support.tiny import write_clips
+
+    return write_clips(tmp_path_factory.mktemp("videos"), request.module.VIDEOS_PER_CLASS)

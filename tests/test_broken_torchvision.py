@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_videos import coded_frame
 
 from marey.recipes import get_recipe
 from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support.made_videos import coded_frame
 
 REASON = "operator torchvision::nms does not exist"
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",

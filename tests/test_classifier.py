@@ -1,4 +1,4 @@
-"""A classifier is a network with all that its answers depend on: Marey's own, or any module of a user's."""
+"""A classifier is a network with all that its predictions depend on: one of Marey's, or any module of a user."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from crashing import CrashError, crash_after
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -20,14 +19,15 @@ from marey.video.sampling import MMAction2Train
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_folder
 from marey.weights.load import build_model
 from marey.weights.pretraining import start
-from tiny import RECIPE, write_clips
+from tests.support.crashing import CrashError, crash_after
+from tests.support.tiny import RECIPE, write_clips
 
 NAMES = ("jump", "run")
 CLIP, PIXELS = MMAction2Train(segments=4), Pixels(short_side=32)
 
 
 class Mean(nn.Module):
-    """The means over time of a picture's colours on a coarse grid, and one linear layer: no class of Marey's."""
+    """A user's module: mean colours over time on a coarse grid, and one linear layer."""
 
     def __init__(self, classes: int = 2) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def test_its_checkpoint_is_loaded_into_the_module(trained, videos, tmp_path) -> 
     assert torch.equal(marey.load_model(folder, model=Mean())(clip), model(clip))
 
 
-def test_it_is_tested_predicts_and_gives_features(trained, videos, tmp_path) -> None:
+def test_it_can_be_tested_and_gives_predictions_and_features(trained, videos, tmp_path) -> None:
     model, _ = trained
     result = marey.evaluate(model, videos, out=tmp_path / "e", workers=0)
     assert result.num_videos == 4
@@ -102,7 +102,7 @@ def test_it_is_tested_predicts_and_gives_features(trained, videos, tmp_path) -> 
     torch.testing.assert_close(logits.softmax(0), torch.from_numpy(result.scores.probabilities[0]))
 
 
-def test_a_resumed_run_of_a_module_ends_as_one_that_never_stopped(videos, tmp_path, monkeypatch) -> None:
+def test_a_resumed_run_of_a_module_equals_one_that_never_stopped(videos, tmp_path, monkeypatch) -> None:
     def run(out: str, **options) -> dict[str, Tensor]:
         torch.manual_seed(0)
         model = marey.Classifier(Mean(), classes=NAMES, clip=CLIP, pixels=PIXELS)
@@ -118,7 +118,7 @@ def test_a_resumed_run_of_a_module_ends_as_one_that_never_stopped(videos, tmp_pa
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
-def test_a_recipe_of_its_own_or_the_parts_of_one() -> None:
+def test_a_recipe_or_the_settings_of_one() -> None:
     with pytest.raises(RecipeError, match="pass a recipe, or classes=, clip="):
         Classifier(Mean(), classes=NAMES)
     with pytest.raises(RecipeError, match="the recipe decides it already: leave out clip=, pixels="):
@@ -150,7 +150,7 @@ class Lazy(Mean):
         (Classifier(Mean(), RECIPE), NAMES, "pass its network, classifier.network"),
     ],
 )
-def test_what_makes_no_classifier(network, classes, message) -> None:
+def test_modules_that_make_no_classifier(network, classes, message) -> None:
     with pytest.raises(RecipeError, match=message):
         Classifier(network, classes=classes, clip=CLIP, pixels=PIXELS)
 
@@ -171,7 +171,7 @@ def test_an_output_that_is_not_the_recipes_logits(module, found, videos, tmp_pat
     assert not (tmp_path / "a").exists()
 
 
-def test_what_is_no_classifier_is_refused_in_one_line(videos, tmp_path) -> None:
+def test_other_objects_are_refused_in_one_line(videos, tmp_path) -> None:
     for model, message in ((Mean(), "got the bare module test_classifier.Mean"), (3, "got 3")):
         with pytest.raises(RecipeError, match=message):
             marey.predict(model, videos)
@@ -181,7 +181,7 @@ def test_what_is_no_classifier_is_refused_in_one_line(videos, tmp_path) -> None:
             marey.features(model, videos, out=tmp_path)
 
 
-def test_a_run_is_named_in_place_of_its_classifier(videos, tmp_path) -> None:
+def test_a_path_may_be_given_in_place_of_a_classifier(videos, tmp_path) -> None:
     run = tmp_path / "run"
     save_checkpoint(run / "last.safetensors", build_model(RECIPE, NAMES))
     model = marey.load_model(run)
@@ -192,7 +192,9 @@ def test_a_run_is_named_in_place_of_its_classifier(videos, tmp_path) -> None:
         assert [found.path for found in several] == [Path(file) for file in files]
         np.testing.assert_array_equal([found.probabilities for found in several], expected)
     np.testing.assert_array_equal(marey.predict(run, files[1]).probabilities, expected[1])
-    result = marey.evaluate(run, videos, out=tmp_path / "of-names.txt", workers=0)  # any name is a folder's in Python
+    result = marey.evaluate(
+        run, videos, out=tmp_path / "of-names.txt", workers=0
+    )  # in Python a folder may have any name
     assert result.scores.probabilities.shape == (len(files), 2)
     assert len(marey.features(run, videos, out=tmp_path / "f", workers=0)) == len(files)
     for wrong, error in (("no_such_row", RecipeError), (tmp_path / "none", WeightsError)):
@@ -200,7 +202,7 @@ def test_a_run_is_named_in_place_of_its_classifier(videos, tmp_path) -> None:
             marey.predict(wrong, files[0])
 
 
-def test_a_video_that_cannot_be_read_is_an_error_alone_and_an_answer_among_several(videos, tmp_path) -> None:
+def test_an_unreadable_video_is_an_error_alone_and_a_prediction_among_several(videos, tmp_path) -> None:
     good, broken = next(videos.rglob("*.mp4")), tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     model = build_model(RECIPE, NAMES).eval()
@@ -220,12 +222,12 @@ def test_a_video_that_cannot_be_read_is_an_error_alone_and_an_answer_among_sever
         ({"batch": 0}, "batch 0"),
     ],
 )
-def test_what_does_not_compute(options, message) -> None:
+def test_devices_and_precisions_that_are_missing(options, message) -> None:
     with pytest.raises(RunError, match=message):
         marey.Compute(**options)
 
 
-def test_the_list_has_the_classifiers_classes(videos, tmp_path) -> None:
+def test_the_list_must_have_the_classifiers_classes(videos, tmp_path) -> None:
     model = marey.Classifier(Mean(), classes=("run", "jump"), clip=CLIP, pixels=PIXELS)
     with pytest.raises(DataError, match="its classes are not those of the classifier"):
         marey.fit(model, train=marey.read_manifest(videos), out=tmp_path / "a", workers=0)
@@ -238,7 +240,7 @@ def test_the_list_has_the_classifiers_classes(videos, tmp_path) -> None:
     assert not (tmp_path / "a").exists()
 
 
-def test_features_need_a_layer_that_they_go_into() -> None:
+def test_features_need_a_head_that_they_go_into() -> None:
     class Nothing(nn.Module):
         def forward(self, clip_BCTHW: Tensor) -> Tensor:
             return clip_BCTHW.mean(dim=(2, 3, 4))[:, :2]
@@ -257,8 +259,8 @@ def test_a_file_of_mareys_network_takes_no_module(tmp_path) -> None:
         marey.load_model(tmp_path / "own.safetensors", model=Mean())
 
 
-def test_a_file_of_version_0_1_0_named_the_module_elsewhere(tmp_path) -> None:
-    """Its recipe names a network that the weights are not of."""
+def test_a_file_of_version_0_1_0_names_another_module(tmp_path) -> None:
+    """Its recipe names another network than that of the weights."""
     module = Mean()
     facts = {"epoch": 1, "module": "shop.Mean"}
     save_checkpoint(tmp_path / "old.safetensors", module.state_dict(), RECIPE, NAMES, facts)
@@ -267,7 +269,7 @@ def test_a_file_of_version_0_1_0_named_the_module_elsewhere(tmp_path) -> None:
     loaded = marey.load_model(tmp_path / "old.safetensors", model=Mean())
     assert torch.equal(loaded.network.fc.weight, module.fc.weight)
     assert loaded.recipe.model == UserModuleConfig(module="test_classifier.Mean", num_classes=2)
-    # Its classes are those of the list, whatever the recipe's network has.
+    # Its classes are those of the list, not those of the recipe's network.
     other = RECIPE.variant(model={"num_classes": 7})
     written = {"recipe": other.model_dump_json(), "class_names": json.dumps(NAMES), "provenance": json.dumps(facts)}
     save_file(module.state_dict(), tmp_path / "seven.safetensors", {"marey": "1", **written})
@@ -277,7 +279,7 @@ def test_a_file_of_version_0_1_0_named_the_module_elsewhere(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("save", [save_checkpoint, save_folder])
-def test_a_calibration_is_kept(save, tmp_path) -> None:
+def test_a_calibration_is_saved_and_loaded(save, tmp_path) -> None:
     calibration = Calibration(temperature=1.5, threshold=0.4, fitted_on="12 videos of val.csv")
     model = Classifier(RECIPE.model.build(), RECIPE, classes=NAMES, calibration=calibration)
     path = tmp_path / ("m.safetensors" if save is save_checkpoint else "m")
@@ -308,7 +310,7 @@ class Headed(nn.Module):
         return self.head(clip_BCTHW.mean(dim=(2, 3, 4)))
 
 
-def test_a_module_for_other_classes_keeps_all_but_its_last_layer(tmp_path) -> None:
+def test_a_module_for_other_classes_is_loaded_except_for_its_last_layer(tmp_path) -> None:
     source = marey.Classifier(Headed(3), classes=("a", "b", "c"), clip=CLIP, pixels=PIXELS)
     save_checkpoint(tmp_path / "m.safetensors", source)
     with pytest.raises(WeightsError, match=r"head.2.weight is \[3, 4\], expected \[2, 4\] .allow_new_head"):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.core import TyperGroup
 
-from command_lines import DOCS, FRONT, NAMES, PAGES, ROOT, Shown, command_of, fault_of, options_of, shown
 from marey.recipes.starts import STARTS
+from tests.support.command_lines import DOCS, FRONT, NAMES, PAGES, ROOT, Shown, command_of, fault_of, options_of, shown
 
 COMMANDS = [command for page in PAGES for command in shown(page)]
 
@@ -179,7 +179,7 @@ def test_a_file_of_the_repository_that_a_page_names_is_there(page) -> None:
         r"[` ]((?:tools|tests|benchmarks|docs)/[\w/.-]+\.(?:py|md|svg|png))", page.read_text("utf-8")
     ):
         other = page.parent.name == "coming-from"  # the scripts of other toolkits
-        assert other or (ROOT / name).exists() or name in ("tests/FILE.py", "tests/backends/test_fast.py"), name
+        assert other or (ROOT / name).exists(), name
 
 
 _ROW = re.compile(r"[a-z0-9]+_[a-z0-9]+_[a-z0-9_]*(?:k400|k600|k700|ucf101|hmdb51|motions|folder)(?:_[a-z0-9]+)*")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from command_lines import NAMES, PAGES, ROOT, Shown, command_of, fault_of, shown, values_of
 from marey.recipes import get_recipe
 from marey.weights.layouts import mmaction
 from marey.weights.load import build_model
-from prepared_folder import run
+from tests.support.command_lines import NAMES, PAGES, ROOT, Shown, command_of, fault_of, shown, values_of
+from tests.support.prepared_folder import run
 
 INPUTS = (
     "model", "data", "videos", "val", "root", "classes", "only", "fuse_data", "source", "sources", "folder", "scores",

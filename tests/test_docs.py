@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from command_lines import PAGES, shown
 from marey.recipe.source import TRUST_ORDER
 from marey.recipes import RECIPES, TWO_STREAMS
 from marey.recipes.starts import STARTS
-from marey.weights import scan
+from marey.weights import find_copies
 from marey.weights.fetching import availability
+from tests.support.command_lines import PAGES, shown
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / "tools"
@@ -43,7 +43,7 @@ def test_a_tool_that_is_asked_for_help_writes_nothing(name, words, code, monkeyp
     assert left.value.code == code
 
 
-@pytest.mark.parametrize("word", [*availability.MEANINGS, *scan.MEANINGS, *TRUST_ORDER])
+@pytest.mark.parametrize("word", [*availability.STATE_MEANINGS, *find_copies.KIND_MEANINGS, *TRUST_ORDER])
 def test_a_word_for_weights_is_explained(word) -> None:
     page = (ROOT / "docs" / "how-to" / "weights.md").read_text(encoding="utf-8")
     assert re.search(rf"^\| .*`{word}( 20\d\d-\d\d)?`.* \|", page, re.MULTILINE)

@@ -9,20 +9,14 @@ from pathlib import Path
 
 import pytest
 
-import architecture
-from architecture import Import
+from tools import architecture
+from tools.architecture import Import
 
 FILES = architecture.module_files()
 PACKAGES = architecture.packages()
 IMPORTS = architecture.all_imports()
 HEIGHT = {name: -depth for depth, layer in enumerate(architecture.LAYERS) for name in layer}
-BUILDS = {
-    *(
-        f"models.{name}"
-        for name in ("csn", "i3d", "non_local", "probe", "r2plus1d", "slowfast", "slowonly", "tsm", "tsn")
-    ),
-    "video.flow",
-}
+BUILDS = {"video.flow", *(name.removesuffix(".config") for name in FILES if name.endswith(".config"))}
 """The packages where a declaration builds what it declares: its `build()` imports, when called, the file that imports it."""
 
 
@@ -118,7 +112,7 @@ def planted(module: str, text: str) -> list[Import]:
 def test_an_import_of_a_higher_layer_is_named() -> None:
     up = planted("video.open", "import math\n\nfrom marey.models.network import Network")
     assert upward(up) == [f"{FILES['video.open']}:3 imports marey.models.network"]
-    assert len(upward(planted("models.network", "def f():\n    import marey.data.loading.clips"))) == 1
+    assert len(upward(planted("models.network", "def f():\n    import marey.data.loading.datasets"))) == 1
     assert len(upward(planted("training.fit", "from marey.inference.predict import predict"))) == 1
     with pytest.raises(ValueError, match="relative"):
         planted("training.fit", "from . import loop")
@@ -161,5 +155,5 @@ def walk(page: str) -> list[tuple[str, str]]:
 
 
 def dotted(cell: str) -> str:
-    """The module of a cell such as `video/open.py`."""
-    return Path(cell.strip().strip("`")).with_suffix("").as_posix().replace("/", ".")
+    """The module of a cell such as `video/open.py`; of `video/sampling/__init__.py` the package."""
+    return Path(cell.strip().strip("`")).with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".")

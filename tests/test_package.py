@@ -90,10 +90,10 @@ def test_what_is_imported_without_an_extra_is_required() -> None:
 
 
 def test_every_module_is_imported_without_the_extras() -> None:
-    """As in an environment without them (tests/test_wheel.py), but for what is said in tests/every_module.py."""
+    """As in an environment without them (tests/test_wheel.py), but for what is said in tests/support/every_module.py."""
     absent = sorted(OPTIONAL - {"aiohttp", "fsspec"})  # these come with what is required
     hide = f"import sys; sys.modules.update(dict.fromkeys({absent}))"
-    program = read("tests/every_module.py")
+    program = read("tests/support/every_module.py")
     done = subprocess.run([sys.executable, "-c", f"{hide}\n{program}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

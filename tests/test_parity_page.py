@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from marey.recipes import get_recipe
-from tolerances import GOLDEN_LOGITS
+from tests.support.tolerances import GOLDEN_LOGITS
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "parity.py"
 _SPEC = importlib.util.spec_from_file_location("parity", SCRIPT)

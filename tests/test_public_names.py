@@ -76,7 +76,7 @@ REVEALED = [
     "marey.tasks.prediction.Prediction", "marey.tasks.prediction.Prediction", "marey.tasks.prediction.Prediction",
     "marey.tasks.prediction.Predictions", "marey.tasks.prediction.Predictions", "marey.tasks.prediction.Predictions",
     "marey.evaluation.result.EvaluationResult", "marey.inference.features.Features",
-    "marey.evaluation.result.EvaluationResult | None", "marey.classifier.Classifier",
+    "marey.evaluation.result.EvaluationResult | None", "marey.classifier.classifier.Classifier",
 ]  # fmt: skip
 
 

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import marey
-from command_lines import NAMES, PAGES, ROOT
+from tests.support.command_lines import NAMES, PAGES, ROOT
 
 BLOCK = re.compile(r"^( *)```(?:python|py)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 GIVEN = """import torch
@@ -46,7 +47,7 @@ class MyNet(nn.Module):
 
 LONG = ("motions.md",)
 """Pages whose blocks write thousands of videos; tests/data writes fewer."""
-READERS_OWN = {"their_name", "my_module", "transform"}
+READERS_OWN = {"their_name", "my_module"}
 """Names of what a reader writes."""
 
 
@@ -129,12 +130,14 @@ def test_a_dotted_name_in_a_sentence_is_there(page) -> None:
 
 
 def runnable(page: Path, folder: Path) -> list[str]:
-    """Blocks whose names and files are there, in order."""
-    known, found = bound(ast.parse(GIVEN)), []
+    """Blocks whose names and files are there, or are made by blocks before them, in order."""
+    known, written, found = bound(ast.parse(GIVEN)), set(), []
     for block in blocks(page):
         tree = ast.parse(block)
-        if free(tree) <= known and files_there(tree, folder) and modules_there(tree) and not fetches(tree):
+        made = written | outputs(tree)
+        if free(tree) <= known and files_there(tree, folder, made) and modules_there(tree) and not fetches(tree):
             known |= bound(tree)
+            written = made
             found.append(block)
     return found
 
@@ -147,14 +150,15 @@ def fetches(tree: ast.Module) -> bool:
     return any(isinstance(word, ast.Constant) and word.value in NAMES for node in loads for word in node.args)
 
 
-def files_there(tree: ast.Module, folder: Path) -> bool:
-    written = {
-        keyword.value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        for keyword in node.keywords
-        if keyword.arg == "out" and isinstance(keyword.value, ast.Constant)
-    }
+def outputs(tree: ast.Module) -> set[str]:
+    """The files and folders that a block writes: what `out=` names, and the first argument of `save_checkpoint`."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "out"]
+    named += [call.args[0] for call in calls if ast.unparse(call.func) == "marey.save_checkpoint"]
+    return {value.value for value in named if isinstance(value, ast.Constant)}
+
+
+def files_there(tree: ast.Module, folder: Path, written: set[str]) -> bool:
     named = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     files = [text for text in named if re.fullmatch(r"[\w./-]+(\.(mp4|csv|safetensors|pth|yaml)|/)", text)]
     inside_of_written = tuple(f"{name}/" for name in written)
@@ -200,4 +204,41 @@ def test_python_of_a_page_runs(page, prepared, tmp_path) -> None:
 def test_most_blocks_of_python_run(prepared) -> None:
     (prepared / "mynetworks.py").write_text(OWN_MODULE, encoding="utf-8")
     run = {page.name for page in WITH_PYTHON if runnable(page, prepared)}
-    assert run >= {"faq.md", "reporter.md", "devices.md", "your-own-module.md"}  # README: test_wheel.py
+    assert run >= {
+        "faq.md",
+        "reporter.md",
+        "devices.md",
+        "your-own-module.md",
+        "add-a-data-set.md",
+    }  # README: test_wheel.py
+    for page in WITH_PYTHON:
+        if page.name in ("faq.md", "your-own-module.md"):
+            assert runnable(page, prepared) == blocks(page)
+
+
+# YAML --------------------------------------------------------------------------------------------------------------------
+
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+WITH_YAML = [page for page in PAGES if YAML.search(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", WITH_YAML, ids=lambda page: str(page.relative_to(ROOT)))
+def test_yaml_of_a_page_is_valid(page) -> None:
+    """Settings of a recipe are such; other documents, of a cluster's scheduler, are YAML."""
+    for block in YAML.findall(page.read_text(encoding="utf-8")):
+        content = yaml.safe_load(block)
+        assert content
+        if content.keys() <= marey.recipe.Train.model_fields.keys():
+            recipe = marey.get_recipe("slowonly_r50_8x8_k400").variant(train={"epochs": 230, **content})
+            assert all(getattr(recipe.train, name) is not None for name in content)
+        else:
+            assert "apiVersion" in content, page
+
+
+def test_the_first_page_shows_what_readme_shows() -> None:
+    """tests/test_wheel.py runs README's block."""
+    (readme,) = blocks(ROOT / "README.md")
+    (index,) = blocks(ROOT / "docs" / "index.md")
+    assert set(index.splitlines()) <= set(readme.splitlines())

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from front_page import README, ROOT, pieces
+from tests.support.front_page import README, ROOT, pieces
 
 TEXT = README.read_text(encoding="utf-8")
 COMMANDS = [words for piece in pieces(TEXT) if piece.kind == "shell" for words in piece.commands]

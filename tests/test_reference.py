@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_videos import coded_frame
 
 import marey
 from marey.cli.app import app
-from tiny import RECIPE, write_clips
+from tests.support.made_videos import coded_frame
+from tests.support.tiny import RECIPE, write_clips
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "reference").glob("*.md"))
 BLOCKS = {

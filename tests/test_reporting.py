@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from made_videos import coded_frame
 
 import marey
 from marey.inference.features import features
 from marey.recipes import get_recipe
 from marey.weights.load import build_model
+from tests.support.made_videos import coded_frame
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "reporter.md"
 

@@ -5,10 +5,10 @@ import pytest
 pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
 
-from command_lines import ROOT, shown
 from marey.video.reading import servers
-from prepared_folder import run
-from servers import serving
+from tests.support.command_lines import ROOT, shown
+from tests.support.prepared_folder import run
+from tests.support.servers import serving
 
 PAGE = ROOT / "docs" / "how-to" / "servers.md"
 

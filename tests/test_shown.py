@@ -14,7 +14,7 @@ from marey.data.lists.manifest import make_manifest
 from marey.data.lists.videos import VideoEntry
 from marey.evaluation.scores import Scores
 from marey.weights.load import build_model
-from tiny import RECIPE
+from tests.support.tiny import RECIPE
 
 LONGEST = 125
 LONG = "/a/very/long/folder/of/some/data/set/on/another/disk/of/this/machine/with/videos/kick_0001.mp4"

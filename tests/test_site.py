@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from command_lines import DOCS, FRONT, ROOT
+from tests.support.command_lines import DOCS, FRONT, ROOT
 
 GENERATED = {
     "zoo.md": "python tools/zoo.py",

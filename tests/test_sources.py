@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from marey.recipe.hosts import state_of
-from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
-from marey.recipes.parameters import PARAMETERS
+from marey.recipes import PARAMETERS, RECIPES, TWO_STREAMS, get_recipe
 
 SOURCES = [(recipe, source) for recipe in RECIPES for source in recipe.weights]
 INDICES = Path(__file__).parent / "golden" / "networks" / "i3d"

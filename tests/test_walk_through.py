@@ -6,22 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-import pytest
-
 import marey
-import tiny
 from marey.cli.app import app
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support import tiny
+
+VIDEOS_PER_CLASS = 1
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "walk-through.md"
 SOURCE = Path(marey.__file__).parent
 RECIPE = tiny.RECIPE.variant(train={"epochs": 1, "base_batch": 2})
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    return tiny.write_clips(tmp_path_factory.mktemp("videos"), 1)
 
 
 def listed(section: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from front_page import README, ROOT, Piece, pieces
+from tests.support.front_page import README, ROOT, Piece, pieces
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ YOURS = "old.pth"
 OF_EXTRAS = {".parquet": 'pip install "marey[parquet]"'}
 """What is in lines that need an extra: here they end with the line that says how to get it."""
 
-EVERY_MODULE = (ROOT / "tests" / "every_module.py").read_text(encoding="utf-8")
+EVERY_MODULE = (ROOT / "tests" / "support" / "every_module.py").read_text(encoding="utf-8")
 OUTSIDE = """
 import importlib.util, pathlib, sys, marey
 assert pathlib.Path(marey.__file__).is_relative_to(sys.prefix), marey.__file__

@@ -46,7 +46,7 @@ class Import:
     line: int
     """Line of the statement in the importer's file, from 1."""
     deferred: bool
-    """Whether the statement is inside a function, so that it runs when the function is called."""
+    """Whether importing the importer leaves it out: it is inside a function, or for the type checker alone."""
 
 
 def module_files(source: Path = SOURCE) -> dict[str, Path]:
@@ -63,12 +63,12 @@ def module_files(source: Path = SOURCE) -> dict[str, Path]:
 def imports_of(module: str, text: str, modules: Iterable[str]) -> list[Import]:
     """The imports of Marey's modules in a source text, in the order of their lines.
 
-    Imports for the type checker alone count, too: who reads the file follows them.
+    Those for the type checker alone are among them: a reader follows them, too.
     """
     known = set(modules)
 
     def walk(node: ast.AST, deferred: bool) -> Iterator[Import]:
-        inside = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        inside = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _for_types(node)
         if isinstance(node, ast.Import | ast.ImportFrom):
             for name in dict.fromkeys(_imported(node, known)):
                 if name != module:
@@ -77,6 +77,10 @@ def imports_of(module: str, text: str, modules: Iterable[str]) -> list[Import]:
             yield from walk(child, inside)
 
     return list(walk(ast.parse(text), False))
+
+
+def _for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _imported(node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str]:

@@ -31,9 +31,9 @@ from urllib.request import getproxies, proxy_bypass
 from marey.base.files import write_text
 from marey.recipe.hosts import state_of
 from marey.recipe.source import HUB, Hash, Source
-from marey.weights.fetching.content import HEAD, error_in, foreign_body
 from marey.weights.fetching.download import offline
 from marey.weights.fetching.hub import hub_address
+from marey.weights.files.other_formats import HEAD, error_in, foreign_body
 
 PAGE = Path(__file__).parent.parent / "docs" / "links.md"
 
@@ -50,10 +50,10 @@ _FAILURES = 3
 _SLOWEST = 3
 """Time-outs that a whole request may take."""
 
-_HEAD = """# What the addresses of weights answer
+_HEAD = """# What the servers of weights respond
 
-Written by `make links`, which asks every declared address for its header; no file is downloaded. Sizes and hashes are what
-the servers say, and the table is as old as its dates.
+Written by `make links`, which asks every declared address for its HTTP header and downloads no file. Sizes and hashes are
+those that the servers report, at the date in each row.
 """
 _COLUMNS = (
     "file",
@@ -418,7 +418,7 @@ def _of_hash(source: Source, answer: Answer) -> list[Difference]:
         return []
     same = declared is not None and declared.algorithm == given.algorithm
     agrees = declared is not None and same and given.digits.startswith(declared.digits)
-    if agrees and declared and declared.whole:
+    if agrees and declared and declared.complete:
         return []
     if not answer.sure:
         return [] if agrees else [Difference(f"its ETag may be its SHA-256, {given.digits}: a download would show it")]
@@ -432,7 +432,7 @@ def _of_hash(source: Source, answer: Answer) -> list[Difference]:
 
 def _state(reported: str, evidence: str, on: date) -> str:
     day = f"Date({on.year}, {on.month}, {on.day})"
-    return f"state=State(reported={reported!r}, date={day}, evidence={f'{evidence}, asked on {on}'!r})"
+    return f"state=HostState(reported={reported!r}, date={day}, evidence={f'{evidence}, asked on {on}'!r})"
 
 
 def table(answers: Iterable[tuple[Source, Answer]], notes: Iterable[str]) -> str:

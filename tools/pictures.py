@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from marey.base.random import random_for
 from marey.data.motions.dataset import place_object
-from marey.data.motions.looks import DRAWN, MARGIN, Cast
-from marey.data.motions.objects import THINGS, Thing
+from marey.data.motions.looks import DRAWN, MARGIN, SceneContent
+from marey.data.motions.objects import OBJECTS, DrawnObject
 from marey.data.motions.paths import Pose
 from marey.data.motions.scenes import SCENES, Scene
 from marey.models.i3d.config import InceptionI3DConfig
@@ -211,20 +211,20 @@ PICTURES = {"tsn": tsn, "i3d": i3d, "slowfast": slowfast, "r2plus1d": r2plus1d, 
 # The generated data set -----------------------------------------------------------------------------------------------
 
 
-def _fitting_scenes() -> list[tuple[Thing, Scene]]:
+def _fitting_scenes() -> list[tuple[DrawnObject, Scene]]:
     """Every object on a scene where it is met; scenes are shown about equally often."""
     shown = dict.fromkeys((scene.name for scene in SCENES), 0)
     pairs = []
-    for thing in THINGS:
-        scene = min((scene for scene in SCENES if thing in scene.things), key=lambda scene: shown[scene.name])
+    for drawn_object in OBJECTS:
+        scene = min((scene for scene in SCENES if drawn_object in scene.objects), key=lambda scene: shown[scene.name])
         shown[scene.name] += 1
-        pairs.append((thing, scene))
+        pairs.append((drawn_object, scene))
     return pairs
 
 
-def _motions_frame(thing: Thing, scene: Scene, number: int, size: int) -> NDArray[np.uint8]:
+def _motions_frame(drawn_object: DrawnObject, scene: Scene, number: int, size: int) -> NDArray[np.uint8]:
     """A frame without noise, uint8 [size, size, 3]."""
-    drawn = DRAWN.draw(Cast(scene, thing, mirrored=False, share=0.42), size, random_for(4, number))
+    drawn = DRAWN.draw(SceneContent(scene, drawn_object, mirrored=False, share=0.42), size, random_for(4, number))
     image = drawn.ground[MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
     place_object(image, drawn.sprite, Pose(0.5, 0.54))
     return image.clip(0, 255).astype(np.uint8)
@@ -232,7 +232,10 @@ def _motions_frame(thing: Thing, scene: Scene, number: int, size: int) -> NDArra
 
 def motions_sheet(size: int = 128, columns: int = 6) -> bytes:
     """A PNG of every object of the drawn look, and every scene at least once."""
-    frames = [_motions_frame(thing, scene, number, size) for number, (thing, scene) in enumerate(_fitting_scenes())]
+    frames = [
+        _motions_frame(drawn_object, scene, number, size)
+        for number, (drawn_object, scene) in enumerate(_fitting_scenes())
+    ]
     rows = [np.hstack(frames[first : first + columns]) for first in range(0, len(frames), columns)]
     return cv2.imencode(".png", np.ascontiguousarray(np.vstack(rows)[:, :, ::-1]))[1].tobytes()
 

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from marey.recipe import Published, Recipe, Source, TwoStream
-from marey.recipes import RECIPES, TWO_STREAMS
-from marey.recipes.parameters import PARAMETERS
+from marey.recipes import PARAMETERS, RECIPES, TWO_STREAMS
 from marey.video.sampling import PyTorchVideoTrain
-from marey.weights.fetching.availability import best
-from marey.weights.fetching.nearest import nearest_living
-from marey.weights.fetching.sizes import size_text
+from marey.weights.fetching.availability import best_source, size_text
+from marey.weights.fetching.similar_rows import nearest_row
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
@@ -39,7 +37,7 @@ of two protocols, splits or copies of a data set do not compare. `marey show NAM
     - *lost and back*: the host was lost for a time. It is asked after all others, and only for a file with a known hash.
     - *gone*: the host lost the file or was given up. It is never asked, since its name may belong to somebody else by now,
       and so there is no link. `marey show NAME` prints the file's name and address.
-    - *~*: the file's size is not known; that of its parameters, 4 bytes each.
+    - *~*: the file's size is not known; this is the size of its parameters, 4 bytes each.
     - *no hash*: the file is fetched only with `--trust-first-use`.
 - *nearest*: where Marey asks for no file of a row, the nearest row of the same network and data set whose file it asks for.
 """
@@ -57,7 +55,7 @@ def page() -> str:
 
 
 def _summary() -> Iterator[str]:
-    bests = [best(recipe.weights) for recipe in RECIPES]
+    bests = [best_source(recipe.weights) for recipe in RECIPES]
     now = Counter("none" if source is None else source.state.reported for source in bests)
     unknown = Counter(source.state.reported for source in bests if source and source.trust == "none")
     yield f"The {len(RECIPES)} recipes by the state of their best source, those of the demo and of folders included:\n"
@@ -126,7 +124,7 @@ def _input(recipe: Recipe) -> str:
 
 
 def _weights(recipe: Recipe) -> str:
-    source = best(recipe.weights)
+    source = best_source(recipe.weights)
     if source is None:
         known = "none published, or none known"
     else:
@@ -134,9 +132,9 @@ def _weights(recipe: Recipe) -> str:
         reported = source.state.reported
         linked = reported if reported == "gone" else f"[{reported}]({_link(source)})"
         known = ", ".join([linked, size_text(source), source.licence, trust])
-    if any(source.living for source in recipe.weights):
+    if any(source.usable for source in recipe.weights):
         return known
-    near = nearest_living(recipe)
+    near = nearest_row(recipe)
     return f"{known}; nearest: " + (f"`{near.name}`" if near else "none")
 
 

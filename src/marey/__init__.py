@@ -25,14 +25,14 @@ import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from marey.backends.compute import Compute as Compute
+    from marey.base.bars import Bar as Bar
     from marey.base.errors import DataError as DataError
     from marey.base.errors import DecodeError as DecodeError
     from marey.base.errors import MareyError as MareyError
     from marey.base.errors import RecipeError as RecipeError
     from marey.base.errors import RunError as RunError
     from marey.base.errors import WeightsError as WeightsError
-    from marey.base.limits import Limits as Limits
-    from marey.base.reporter import Bar as Bar
+    from marey.base.limited.limits import Limits as Limits
     from marey.base.reporter import LoggingReporter as LoggingReporter
     from marey.base.reporter import Reporter as Reporter
     from marey.base.reporter import SilentReporter as SilentReporter
@@ -42,13 +42,13 @@ if _typing.TYPE_CHECKING:
     from marey.classifier import Calibration as Calibration
     from marey.classifier import Classifier as Classifier
     from marey.classifier import LoadReport as LoadReport
-    from marey.data.lists.formats import read_manifest as read_manifest
-    from marey.data.lists.listing import read_videos as read_videos
     from marey.data.lists.manifest import Manifest as Manifest
+    from marey.data.lists.read_manifest import read_manifest as read_manifest
+    from marey.data.lists.read_videos import read_videos as read_videos
     from marey.data.lists.videos import VideoEntry as VideoEntry
     from marey.data.lists.videos import VideoList as VideoList
-    from marey.data.loading.clips import ClipDataset as ClipDataset
-    from marey.data.loading.clips import ViewDataset as ViewDataset
+    from marey.data.loading.datasets import ClipDataset as ClipDataset
+    from marey.data.loading.datasets import ViewDataset as ViewDataset
     from marey.evaluation.result import EvaluationResult as EvaluationResult
     from marey.evaluation.run import evaluate as evaluate
     from marey.inference.features import Features as Features
@@ -62,8 +62,8 @@ if _typing.TYPE_CHECKING:
     from marey.tasks.prediction import Predictions as Predictions
     from marey.training.fit import FitResult as FitResult
     from marey.training.fit import fit as fit
-    from marey.video.reading.frames import FlowFolder as FlowFolder
-    from marey.video.reading.frames import FrameFolder as FrameFolder
+    from marey.video.reading.image_folders import FlowFolder as FlowFolder
+    from marey.video.reading.image_folders import FrameFolder as FrameFolder
     from marey.video.reading.reader import Video as Video
     from marey.video.reading.reader import open_video as open_video
     from marey.video.writing.writer import write_video as write_video
@@ -71,7 +71,7 @@ if _typing.TYPE_CHECKING:
     from marey.weights.load import build_model as build_model
     from marey.weights.load import build_network as build_network
     from marey.weights.load import load_model as load_model
-    from marey.workflows.training import train as train
+    from marey.workflows.train import train as train
 
 __version__ = "0.2.0"
 
@@ -82,7 +82,7 @@ _HOME = {
     "RecipeError": "base.errors",
     "RunError": "base.errors",
     "WeightsError": "base.errors",
-    "Limits": "base.limits",
+    "Limits": "base.limited.limits",
     "Bar": "base.reporter",
     "LoggingReporter": "base.reporter",
     "Reporter": "base.reporter",
@@ -94,13 +94,13 @@ _HOME = {
     "Classifier": "classifier",
     "LoadReport": "classifier",
     "Compute": "backends.compute",
-    "ClipDataset": "data.loading.clips",
-    "ViewDataset": "data.loading.clips",
+    "ClipDataset": "data.loading.datasets",
+    "ViewDataset": "data.loading.datasets",
     "Manifest": "data.lists.manifest",
-    "read_manifest": "data.lists.formats",
+    "read_manifest": "data.lists.read_manifest",
     "VideoEntry": "data.lists.videos",
     "VideoList": "data.lists.videos",
-    "read_videos": "data.lists.listing",
+    "read_videos": "data.lists.read_videos",
     "evaluate": "evaluation.run",
     "EvaluationResult": "evaluation.result",
     "features": "inference.features",
@@ -114,8 +114,8 @@ _HOME = {
     "get_recipe": "recipes",
     "FitResult": "training.fit",
     "fit": "training.fit",
-    "FlowFolder": "video.reading.frames",
-    "FrameFolder": "video.reading.frames",
+    "FlowFolder": "video.reading.image_folders",
+    "FrameFolder": "video.reading.image_folders",
     "Video": "video.reading.reader",
     "open_video": "video.reading.reader",
     "write_video": "video.writing.writer",
@@ -123,7 +123,7 @@ _HOME = {
     "build_model": "weights.load",
     "build_network": "weights.load",
     "load_model": "weights.load",
-    "train": "workflows.training",
+    "train": "workflows.train",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names are strings

@@ -1,15 +1,15 @@
-"""Which backend `auto` takes, by times that the tests make up."""
+"""Which backend `auto` chooses, with times that the tests choose."""
 
 import json
 
 import pytest
 import torch
-from planted import Clock, Planted, classifier, views
 
 from marey.backends.auto import AutoBackend
 from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
-from marey.base.kept import kept_folder
+from marey.base.cache import backends_folder
+from tests.support.planted import Clock, Planted, classifier, views
 
 CPU = Compute(device="cpu")
 
@@ -21,7 +21,7 @@ def cache(tmp_path, monkeypatch):
 
 
 class Machine:
-    """Eager takes one second per view, and half as much again the first time."""
+    """A machine where eager takes one second per view, and one and a half the first time."""
 
     def __init__(self, monkeypatch) -> None:
         self.clock, self.passes = Clock(), 0
@@ -56,11 +56,11 @@ def test_short_work_stays_eager_and_costs_nothing_more(machine, capsys) -> None:
     }  # fmt: skip
     said = capsys.readouterr().err
     assert said == "backend auto takes eager: about 39 s of work are left, too little to repay compiling\n"
-    assert not list(kept_folder("measured").glob("*"))
+    assert not list(backends_folder("measured").glob("*"))
 
 
 @pytest.mark.parametrize("measured", [False, True])
-def test_nothing_is_said_of_work_of_a_few_seconds(machine, capsys, measured) -> None:
+def test_work_of_a_few_seconds_has_no_notice(machine, capsys, measured) -> None:
     if measured:
         machine.auto(machine.compiler(speed=0.9), views=1000).logits(views(4))
     capsys.readouterr()
@@ -73,7 +73,7 @@ def test_nothing_is_said_of_work_of_a_few_seconds(machine, capsys, measured) -> 
     assert why == (short if measured else "less than 10 s of work are left, too little to repay compiling")
 
 
-def test_long_work_takes_the_fastest(machine, capsys) -> None:
+def test_long_work_uses_the_fastest(machine, capsys) -> None:
     fast, slower = machine.compiler("openvino", speed=0.4), machine.compiler("compile", speed=0.6, cost=40)
     backend = machine.auto(slower, fast, views=1000)
     backend.logits(views(4))
@@ -89,17 +89,17 @@ def test_long_work_takes_the_fastest(machine, capsys) -> None:
     assert fast.ran[count:] == [3]
 
 
-def test_nothing_slower_is_taken(machine) -> None:
+def test_nothing_slower_is_chosen(machine) -> None:
     backend = machine.auto(machine.compiler(speed=2.0), machine.compiler("openvino", speed=0.97), views=1000)
     backend.logits(views(4))
     assert backend.report().ran == "eager"
 
 
-def test_the_answer_is_kept(machine) -> None:
+def test_the_measurement_is_cached(machine) -> None:
     machine.auto(machine.compiler(speed=0.6, cost=40), machine.compiler("openvino", speed=0.4), views=1000).logits(
         views(4)
     )
-    (file,) = kept_folder("measured").iterdir()
+    (file,) = backends_folder("measured").iterdir()
     assert json.loads(file.read_text()) == pytest.approx({"eager": 1, "openvino": 0.4, "compile": 0.6})
     passes = machine.passes
     slower, fast = machine.compiler(speed=0.6, cost=40), machine.compiler("openvino", speed=0.4)
@@ -107,11 +107,11 @@ def test_the_answer_is_kept(machine) -> None:
     backend.logits(views(4))
     assert slower.compiled == []
     assert fast.ran == [4]
-    assert machine.passes - passes == 2  # the first pass, and the one that the answer is checked against
+    assert machine.passes - passes == 2  # the first pass, and the one that the result is compared with
     assert "measured before on this machine" in backend.report().why
 
 
-def test_what_was_measured_is_left_for_short_work(machine) -> None:
+def test_short_work_stays_eager_although_another_was_measured(machine) -> None:
     machine.auto(machine.compiler(speed=0.4), views=1000).logits(views(4))
     compiler = machine.compiler(speed=0.4)
     backend = machine.auto(compiler, views=30)
@@ -124,9 +124,9 @@ def test_what_was_measured_is_left_for_short_work(machine) -> None:
 @pytest.mark.parametrize(
     "damage", ["", "{", "[1]", '{"eager": "x"}', '{"eager": 0}', '{"compile": 0.1}', '{"eager": null}']
 )
-def test_a_damaged_answer_is_measured_anew(machine, damage) -> None:
+def test_a_damaged_cache_file_is_measured_again(machine, damage) -> None:
     machine.auto(machine.compiler(speed=0.4), views=1000).logits(views(4))
-    (file,) = kept_folder("measured").iterdir()
+    (file,) = backends_folder("measured").iterdir()
     whole = file.read_text()
     file.write_text(damage)
     machine.passes = 0
@@ -134,10 +134,10 @@ def test_a_damaged_answer_is_measured_anew(machine, damage) -> None:
     assert json.loads(file.read_text()) == pytest.approx(json.loads(whole))
 
 
-def test_other_outputs_shapes_threads_precisions_and_versions_are_measured_by_themselves(machine, monkeypatch) -> None:
+def test_other_outputs_shapes_threads_precisions_and_versions_are_measured_separately(machine, monkeypatch) -> None:
     def measured(x=None, **options) -> int:
         machine.auto(machine.compiler(speed=0.4), views=1000, **options).logits(views(4) if x is None else x)
-        return len(list(kept_folder("measured").iterdir()))
+        return len(list(backends_folder("measured").iterdir()))
 
     assert [measured(), measured(), measured(views(3))] == [1, 1, 1]
     assert measured(views(4).repeat(1, 2, 1, 1, 1)) == 2
@@ -148,10 +148,10 @@ def test_other_outputs_shapes_threads_precisions_and_versions_are_measured_by_th
     assert measured() == 5
     assert measured(views(1)) == 6
     machine.auto(machine.compiler(speed=0.4), views=1000).features(views(4))
-    assert len(list(kept_folder("measured").iterdir())) == 7
+    assert len(list(backends_folder("measured").iterdir())) == 7
 
 
-def test_a_wrong_backend_is_not_taken(machine, capsys) -> None:
+def test_a_wrong_backend_is_not_chosen(machine, capsys) -> None:
     wrong = machine.compiler(speed=0.1, change=lambda result: result.flip(0))
     backend = machine.auto(wrong, machine.compiler("openvino", speed=0.5), views=1000)
     result = backend.logits(views(4))
@@ -166,7 +166,7 @@ def test_what_failed_is_not_tried_again(machine, monkeypatch, capsys) -> None:
         machine.compiler("openvino", speed=0.5),
     )
     machine.auto(wrong, works, views=1000).logits(views(4))
-    (file,) = kept_folder("measured").iterdir()
+    (file,) = backends_folder("measured").iterdir()
     assert json.loads(file.read_text()) == pytest.approx({"eager": 1, "openvino": 0.5, "compile": None})
     capsys.readouterr()
     backend = machine.auto(wrong, works, views=1000)
@@ -174,13 +174,13 @@ def test_what_failed_is_not_tried_again(machine, monkeypatch, capsys) -> None:
     assert wrong.compiled == ["logits"]
     assert backend.report().ran == "openvino"
     assert backend.report().why.endswith("measured before on this machine: eager 1, openvino 0.5, compile failed")
-    assert not [line for line in capsys.readouterr().err.splitlines() if "goes on" in line]
+    assert not [line for line in capsys.readouterr().err.splitlines() if "computes instead" in line]
     monkeypatch.setattr(Planted, "version", "2")
     machine.auto(wrong, works, views=1000).logits(views(4))
     assert wrong.compiled == ["logits", "logits"]
 
 
-def test_where_all_failed_eager_is_taken_at_once(machine) -> None:
+def test_if_all_failed_eager_is_used_at_once(machine) -> None:
     wrong = machine.compiler(speed=0.1, change=lambda result: result * 2)
     for _ in range(2):
         backend = machine.auto(wrong, views=1000)
@@ -211,7 +211,7 @@ def test_what_fails_after_it_was_measured_is_not_tried_again_either(machine) -> 
     assert backend.report().why == "seconds per view, measured on this machine: eager 1, compile failed"
 
 
-def test_what_it_takes_may_fail_later(machine) -> None:
+def test_the_chosen_backend_may_fail_later(machine) -> None:
     def failing(result):
         if len(result) == 3:
             raise ValueError("no three")
@@ -225,7 +225,7 @@ def test_what_it_takes_may_fail_later(machine) -> None:
     assert "no three" in backend.report().why
 
 
-def test_what_is_not_there_is_left_out(machine) -> None:
+def test_a_compiler_that_is_not_installed_is_left_out(machine) -> None:
     backend = machine.auto(machine.compiler(speed=0.1, lacking="it is not installed"), views=1000)
     backend.logits(views(4))
     assert backend.report().why == "no other backend here computes in float32"
@@ -236,4 +236,4 @@ def test_a_cache_that_cannot_be_written(machine, cache, capsys) -> None:
     backend = machine.auto(machine.compiler(speed=0.4), views=1000)
     backend.logits(views(4))
     assert backend.report().ran == "compile"
-    assert "what was measured cannot be kept" in capsys.readouterr().err
+    assert "the measurements cannot be stored" in capsys.readouterr().err

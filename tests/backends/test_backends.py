@@ -1,4 +1,4 @@
-"""What holds for every backend: the same answers as eager, checked in the program itself; eager where that fails."""
+"""What holds for every backend: the same results as eager, which is checked at run time; otherwise eager computes."""
 
 import json
 import re
@@ -6,7 +6,6 @@ from typing import get_args
 
 import pytest
 import torch
-from planted import Planted, classifier, views
 from torch import nn
 
 from marey.backends import choose
@@ -16,7 +15,8 @@ from marey.backends.compute import BackendName, Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import RecipeError, RunError
 from marey.classifier import Classifier
-from tiny import RECIPE
+from tests.support.planted import Planted, classifier, views
+from tests.support.tiny import RECIPE
 
 CPU = Compute(device="cpu")
 
@@ -35,7 +35,7 @@ def test_eager_is_the_network_itself() -> None:
     assert backend.report().as_json() == {"asked": "eager", "ran": "eager"}
 
 
-def test_a_right_compiler_answers_and_its_difference_is_reported(capsys) -> None:
+def test_a_right_compiler_computes_and_its_difference_is_reported(capsys) -> None:
     compiler = Planted(change=lambda result: result + 1e-7)
     backend = CompiledBackend(classifier(), CPU, compiler)
     assert backend.report().difference is None
@@ -77,7 +77,7 @@ def test_a_wrong_compiler_is_caught_on_its_first_batch(change, reason, capsys) -
     assert backend.report().ran == "eager"
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
-    assert said[0].endswith("; eager goes on")
+    assert said[0].endswith("; eager computes instead")
     assert re.search(reason, said[0])
     assert backend.report().why in said[0]
     assert "NaN" not in json.dumps(backend.report().as_json())
@@ -96,15 +96,15 @@ def raising(result):
     raise ValueError(f"no kernel for {list(result.shape)}\nand many lines more")
 
 
-def test_a_compiler_that_fails_is_left_with_one_line(capsys) -> None:
+def test_a_compiler_that_fails_is_replaced_with_one_warning(capsys) -> None:
     backend, eager = CompiledBackend(classifier(), CPU, Planted(change=raising)), EagerBackend(classifier(), CPU)
     assert torch.equal(backend.logits(views(3)), eager.logits(views(3)))
     said = capsys.readouterr().err
-    assert said == "backend compile: compile failed (ValueError: no kernel for [3, 2]); eager goes on\n"
+    assert said == "backend compile: compile failed (ValueError: no kernel for [3, 2]); eager computes instead\n"
     assert backend.report().why == "compile failed (ValueError: no kernel for [3, 2])"
 
 
-def test_a_function_that_fails_later_is_left_then() -> None:
+def test_a_function_that_fails_later_is_replaced_then() -> None:
     compiler = Planted(change=lambda result: result if len(result) == 3 else raising(result))
     backend, eager = CompiledBackend(classifier(), CPU, compiler), EagerBackend(classifier(), CPU)
     backend.logits(views(3))
@@ -114,7 +114,7 @@ def test_a_function_that_fails_later_is_left_then() -> None:
     assert (backend.report().ran, compiler.ran) == ("eager", [3, 2])
 
 
-def test_what_the_network_lacks_is_its_own_error(capsys) -> None:
+def test_an_error_of_the_network_is_not_one_of_the_compiler(capsys) -> None:
     backend = CompiledBackend(classifier(), CPU, Planted())
     with pytest.raises(RecipeError, match="gives no tokens"):
         backend.tokens(views(2))
@@ -122,7 +122,7 @@ def test_what_the_network_lacks_is_its_own_error(capsys) -> None:
 
 
 class Tokens(nn.Module):
-    """A module of the user's own that gives tokens: each frame's mean colour."""
+    """A user's module that has tokens: each frame's mean colour."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ def test_the_backend_that_is_asked_for(monkeypatch) -> None:
     assert open_backend(model, CPU.changed(backend="auto"), views=10).report().asked == "auto"
 
 
-def test_what_a_backend_lacks_is_refused_before_work(monkeypatch) -> None:
+def test_a_backend_that_lacks_something_is_refused_before_work(monkeypatch) -> None:
     monkeypatch.setattr(choose, "COMPILERS", (Planted("openvino", lacking="it does not compute in tf32; use float32"),))
     asked = CPU.changed(backend="openvino")
     for refused in (lambda: check_backend(asked), lambda: open_backend(classifier(), asked, views=10)):
@@ -172,6 +172,6 @@ def test_what_a_backend_lacks_is_refused_before_work(monkeypatch) -> None:
             refused()
 
 
-def test_every_name_is_a_backend_s() -> None:
+def test_every_name_is_that_of_a_backend() -> None:
     names = {compiler.name for compiler in choose.COMPILERS}
     assert names | {"auto", "eager"} == set(get_args(BackendName))

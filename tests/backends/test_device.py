@@ -1,16 +1,16 @@
-"""Devices by name: used where torch has them, else one clear line. The hardware is imitated: nothing here needs it."""
+"""Devices by name: used if torch has them, otherwise one clear error. The hardware is imitated."""
 
 import pytest
 import torch
 
 from marey.backends import device as devices
 from marey.backends.device import (
+    explain_missing_operators,
+    notice_spare_accelerator,
     on_device,
-    operators_of,
     pick_device,
     pick_own_device,
     pick_training_device,
-    tell_of_spare,
 )
 from marey.base.errors import RunError
 from marey.base.reporter import TerminalReporter, set_reporter
@@ -38,13 +38,13 @@ def machine_with(monkeypatch, kind: str, count: int = 1) -> None:
 
 @pytest.fixture
 def bare(monkeypatch) -> None:
-    """A machine with a CPU alone, whatever runs the tests."""
+    """A machine with only a CPU, on any test machine."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
 
 
 @pytest.mark.parametrize("name", ["mps", "mps:0", "xpu", "xpu:1", "hpu", "meta", "vulkan", "cuda", "cuda:7"])
-def test_what_the_machine_lacks(name, bare) -> None:
+def test_a_device_that_the_machine_lacks(name, bare) -> None:
     with pytest.raises(
         RunError, match=rf"^--device {name}: this torch .* finds no {name.split(':')[0]} device here; use"
     ):
@@ -52,27 +52,27 @@ def test_what_the_machine_lacks(name, bare) -> None:
 
 
 @pytest.mark.parametrize("name", ["nonsense", "", "0", "0,1", "gpu", "cuda:", "cuda:x", "mps:-1"])
-def test_what_torch_does_not_know(name) -> None:
+def test_a_name_that_torch_does_not_know(name) -> None:
     with pytest.raises(RunError, match="expected auto, cpu, or a device that torch names, for example cuda"):
         pick_device(name)
 
 
-def test_the_cpu_has_no_numbers(bare) -> None:
+def test_the_cpu_has_no_index(bare) -> None:
     assert pick_device("auto") == pick_device("cpu") == pick_device("cpu:0") == torch.device("cpu")
-    with pytest.raises(RunError, match=r"--device cpu:4: there is no such number; torch finds 1 cpu device here"):
+    with pytest.raises(RunError, match=r"--device cpu:4: there is no such index; torch finds 1 cpu device here"):
         pick_device("cpu:4")
 
 
 @pytest.mark.parametrize("kind", ["mps", "xpu", "cuda"])
-def test_what_the_machine_has(kind, monkeypatch) -> None:
+def test_a_device_that_the_machine_has(kind, monkeypatch) -> None:
     machine_with(monkeypatch, kind)
     assert pick_device(kind) == torch.device(kind)
     assert pick_device(f"{kind}:0") == torch.device(kind, 0)
-    with pytest.raises(RunError, match=rf"there is no such number; torch finds 1 {kind} device here, .*: {kind}:0"):
+    with pytest.raises(RunError, match=rf"there is no such index; torch finds 1 {kind} device here, .*: {kind}:0"):
         pick_device(f"{kind}:1")
 
 
-def test_another_kind_than_the_machine_s(monkeypatch) -> None:
+def test_another_kind_than_that_of_the_machine(monkeypatch) -> None:
     machine_with(monkeypatch, "xpu", 2)
     assert pick_device("xpu:1").index == 1
     with pytest.raises(RunError, match="finds no mps device here"):
@@ -82,20 +82,20 @@ def test_another_kind_than_the_machine_s(monkeypatch) -> None:
 def test_auto_takes_no_accelerator_but_cuda(monkeypatch, capsys) -> None:
     machine_with(monkeypatch, "mps")
     assert pick_device("auto").type == "cpu"
-    tell_of_spare("auto")
+    notice_spare_accelerator("auto")
     assert capsys.readouterr().err == (
         "--device auto takes CUDA or the CPU; this machine has mps too: --device mps uses it\n"
     )
-    tell_of_spare("cpu")
+    notice_spare_accelerator("cpu")
     machine_with(monkeypatch, "cuda")
     assert pick_device("auto").type == "cuda"
-    tell_of_spare("auto")
+    notice_spare_accelerator("auto")
     assert capsys.readouterr().err == ""
 
 
 @pytest.fixture
 def broken_cuda(monkeypatch) -> None:
-    """Torch finds two GPUs, and fails at the first kernel: here because it was built without CUDA."""
+    """Torch finds two GPUs and fails at the first kernel, because this torch is built without CUDA."""
     fault = devices._fault
     machine_with(monkeypatch, "cuda", 2)
     monkeypatch.setattr(devices, "_fault", fault)
@@ -116,7 +116,7 @@ def test_a_device_that_cannot_compute(name, broken_cuda) -> None:
             pick(name)
 
 
-def test_an_error_without_words(broken_cuda, monkeypatch) -> None:
+def test_an_error_without_a_message(broken_cuda, monkeypatch) -> None:
     def wordless(*_: object, **__: object) -> None:
         raise torch.cuda.DeferredCudaCallError
 
@@ -125,7 +125,7 @@ def test_an_error_without_words(broken_cuda, monkeypatch) -> None:
         pick_device("cuda")
 
 
-def test_auto_takes_the_cpu_where_cuda_cannot_compute(broken_cuda, capsys, monkeypatch) -> None:
+def test_auto_takes_the_cpu_if_cuda_cannot_compute(broken_cuda, capsys, monkeypatch) -> None:
     for pick in (pick_device, pick_own_device, pick_training_device):
         assert pick("auto") == torch.device("cpu")
     assert capsys.readouterr().err == (
@@ -138,14 +138,14 @@ def test_auto_takes_the_cpu_where_cuda_cannot_compute(broken_cuda, capsys, monke
     assert capsys.readouterr().err == "", "the first process speaks for all"
 
 
-def test_of_several_training_processes_none_takes_the_cpu_alone(broken_cuda, monkeypatch) -> None:
+def test_no_process_of_a_training_falls_back_to_the_cpu_alone(broken_cuda, monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RunError, match="cannot compute on it .*; use --device cpu"):
         pick_training_device("auto")
 
 
 def test_each_process_tries_its_own_gpu(monkeypatch) -> None:
-    """On the first one they would all take memory; a GPU that one process may use at a time would refuse the others."""
+    """On the first GPU all would take memory, and a GPU for one process at a time would refuse the others."""
     machine_with(monkeypatch, "cuda", 2)
     tried = []
     monkeypatch.setattr(devices, "_fault", tried.append)
@@ -166,14 +166,14 @@ def test_doctor_names_a_gpu_that_cannot_compute(broken_cuda) -> None:
 def test_a_missing_operator_is_one_line() -> None:
     with (
         pytest.raises(RunError, match=r"lacks an operator .*avg_pool3d.*PYTORCH_ENABLE_MPS_FALLBACK=1"),
-        operators_of(torch.device("mps")),
+        explain_missing_operators(torch.device("mps")),
     ):
         raise NotImplementedError("The operator 'aten::avg_pool3d.out' is not implemented for MPS.\nMore words.")
-    with pytest.raises(NotImplementedError), operators_of(torch.device("cpu")):
+    with pytest.raises(NotImplementedError), explain_missing_operators(torch.device("cpu")):
         raise NotImplementedError("a module's own")
 
 
-def test_only_cuda_copies_beside_the_cpu(monkeypatch) -> None:
+def test_only_copies_to_cuda_are_asynchronous(monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device, *, non_blocking: asked.append(non_blocking))
     for kind in ("cpu", "mps", "xpu", "cuda"):
@@ -184,7 +184,7 @@ def test_only_cuda_copies_beside_the_cpu(monkeypatch) -> None:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-def test_training_where_lightning_can(monkeypatch) -> None:
+def test_training_on_devices_of_lightning_fabric(monkeypatch) -> None:
     for kind in ("mps", "cuda"):
         machine_with(monkeypatch, kind)
         assert pick_training_device(kind).type == kind
@@ -283,7 +283,7 @@ class WithoutFloat64(torch.Tensor):
         return found
 
 
-def test_the_imitation_of_mps() -> None:
+def test_the_imitated_mps_has_no_float64() -> None:
     with pytest.raises(TypeError, match="float64"):
         torch.zeros(2).as_subclass(WithoutFloat64).double()
 
@@ -301,6 +301,6 @@ def test_validation_without_float64(judge) -> None:
 def test_norms_without_float64() -> None:
     x, norm = torch.randn(4, 3, 5, 5), torch.nn.BatchNorm2d(3)
     plain, other = _Moments(norm), _Moments(norm)
-    plain.see(norm, (x,))
-    other.see(norm, (x.as_subclass(WithoutFloat64),))
+    plain.observe(norm, (x,))
+    other.observe(norm, (x.as_subclass(WithoutFloat64),))
     assert torch.equal(plain.sums, other.sums)

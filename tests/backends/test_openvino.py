@@ -1,4 +1,4 @@
-"""OpenVINO: the same answers as eager in every family; what it converts is kept, and converted anew where it is damaged."""
+"""OpenVINO: the same results as eager in every family; conversions are cached, and repeated if the file is damaged."""
 
 import os
 import subprocess
@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from families import FAMILIES, family
-from planted import classifier, views
 from torch import nn
 
 from marey.backends import openvino as module
-from marey.backends.backend import FromFrames
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute
-from marey.backends.eager import EagerBackend
+from marey.backends.eager import EagerBackend, FromFrames
 from marey.backends.openvino import OpenVINO
+from marey.base.cache import backends_folder
 from marey.base.errors import RunError
-from marey.base.kept import kept_folder
 from marey.classifier import Classifier
-from tiny import RECIPE
+from tests.support.families import FAMILIES, family
+from tests.support.planted import classifier, views
+from tests.support.tiny import RECIPE
 
 CPU = Compute(device="cpu", backend="openvino")
 
@@ -37,7 +36,7 @@ def installed() -> None:
 
 @pytest.fixture
 def converted(monkeypatch) -> list[str]:
-    """The outputs that were converted, in turn."""
+    """The outputs that were converted, in order."""
     outputs: list[str] = []
     convert = module._convert
 
@@ -76,7 +75,8 @@ def test_other_outputs_and_grey_levels_in_float() -> None:
 
 TWO_NETWORKS = """
 import gc, signal
-from planted import classifier, views
+from tests.support.planted import classifier
+from tests.support.planted import views
 from marey.backends.choose import open_backend
 from marey.backends.compute import Compute
 
@@ -91,8 +91,8 @@ signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.usefixtures("installed")
-def test_signals_are_heard_after_two_networks_are_gone() -> None:
-    """With a plugin of OpenVINO for each network, the process ended with the first signal."""
+def test_signals_are_handled_after_two_networks_are_released() -> None:
+    """OpenVINO's plugin sets a signal stack for each network: without its restoration the first signal ends the process."""
     done = subprocess.run(
         [sys.executable, "-c", TWO_NETWORKS], cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -101,7 +101,7 @@ def test_signals_are_heard_after_two_networks_are_gone() -> None:
 
 
 class Head(nn.Module):
-    """A module of the user's own, whose features are what goes into its head."""
+    """A user's module, whose features are the input of its head."""
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Head(nn.Module):
 
 
 class Choosing(nn.Module):
-    """A module whose way depends on its clip, which tracing does not see."""
+    """A module with a branch that depends on the clip, which tracing does not record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Choosing(nn.Module):
 
 
 @pytest.mark.usefixtures("installed")
-def test_modules_of_the_user_s_own(capsys) -> None:
+def test_modules_of_users(capsys) -> None:
     torch.manual_seed(0)
     model = Classifier(Head(), RECIPE)
     backend, eager = open_backend(model, CPU, views=100), EagerBackend(model, CPU)
@@ -138,29 +138,29 @@ def test_modules_of_the_user_s_own(capsys) -> None:
     for batch in (x, x[1:], x[2:]):
         assert torch.equal(backend.logits(batch), eager.logits(batch))
     assert backend.report().ran == "eager"
-    assert len([line for line in capsys.readouterr().err.splitlines() if line.endswith("eager goes on")]) == 1
+    assert len([line for line in capsys.readouterr().err.splitlines() if line.endswith("eager computes instead")]) == 1
 
 
 @pytest.mark.usefixtures("installed")
-def test_what_is_converted_is_kept(converted) -> None:
+def test_a_conversion_is_cached(converted) -> None:
     first = open_backend(classifier(), CPU, views=100).logits(views(3))
     again = open_backend(classifier(), CPU, views=100).logits(views(3))
     assert converted == ["logits"]
     assert torch.equal(first, again)
-    assert [file.suffix for file in kept_folder("openvino").iterdir()] == [".zip"]
+    assert [file.suffix for file in backends_folder("openvino").iterdir()] == [".zip"]
 
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:100], lambda b: b"", lambda b: b[: len(b) // 2] + b"x" + b[len(b) // 2 + 1 :]]
 )
-def test_what_is_damaged_is_converted_anew(damage, converted, capsys) -> None:
+def test_a_damaged_file_is_converted_again(damage, converted, capsys) -> None:
     first = open_backend(classifier(), CPU, views=100).logits(views(3))
-    (file,) = kept_folder("openvino").iterdir()
+    (file,) = backends_folder("openvino").iterdir()
     file.write_bytes(damage(file.read_bytes()))
     capsys.readouterr()
     assert torch.equal(open_backend(classifier(), CPU, views=100).logits(views(3)), first)
-    assert "is damaged, and converted anew" in capsys.readouterr().err
+    assert "is damaged: the network is converted again" in capsys.readouterr().err
     assert torch.equal(open_backend(classifier(), CPU, views=100).logits(views(3)), first)
     assert converted == ["logits", "logits"]
 
@@ -187,10 +187,10 @@ def test_a_cache_that_cannot_be_written(tmp_path, capsys) -> None:
     backend = open_backend(classifier(), CPU, views=100)
     backend.logits(views(3))
     assert backend.report().ran == "openvino", backend.report().why
-    assert "nothing can be kept there" in capsys.readouterr().err
+    assert "the network cannot be stored there" in capsys.readouterr().err
 
 
-def test_what_it_lacks_is_refused_before_work(monkeypatch) -> None:
+def test_an_unsupported_device_or_precision_is_refused_before_work(monkeypatch) -> None:
     monkeypatch.setattr("marey.backends.choose.pick_device", torch.device)
     with pytest.raises(RunError, match=r"^--backend openvino: it runs on the CPU, not on mps; use --device cpu, or"):
         check_backend(CPU.changed(device="mps", precision="float32"))
@@ -206,7 +206,7 @@ def test_without_the_extra(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_nothing_is_reported_to_its_makers() -> None:
+def test_no_telemetry_is_sent() -> None:
     program = (
         "import sys; from marey.backends.openvino import _import_quietly; _import_quietly(); "
         "assert 'openvino' in sys.modules; assert not [m for m in sys.modules if m.startswith('openvino_telemetry')]"

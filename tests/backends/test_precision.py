@@ -1,19 +1,18 @@
-"""float32 is float32 whatever torch was told before; bfloat16 by a measurement. No test depends on the kind of CPU."""
+"""float32 is float32 with any earlier setting of torch; bfloat16 after a measurement. No test depends on the CPU."""
 
 import threading
 from pathlib import Path
 
 import pytest
 import torch
-from made_videos import coded_frame
 from torch.nn import functional as F
 
 from marey.backends import precision as module
 from marey.backends.compute import Compute
-from marey.backends.precision import bfloat16_cost, check_machine, computing_in, keep_precision, pick_precision
+from marey.backends.precision import bfloat16_cost, check_machine, computing_in, pick_precision, resumed_precision
 from marey.base.errors import RunError
 from marey.base.reporter import TerminalReporter, set_reporter
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.evaluation.run import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict
@@ -21,12 +20,13 @@ from marey.recipes import get_recipe
 from marey.training.fit import fit
 from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
+from tests.support.made_videos import coded_frame
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 def settings() -> list[object]:
-    """All that torch says of float32 arithmetic; "?" where its older and newer settings contradict each other."""
+    """All of torch's settings of float32 arithmetic; "?" if its older and newer settings contradict each other."""
     found: list[object] = [operation.fp32_precision for operation in module._operations()]
     older = (
         torch.get_float32_matmul_precision,
@@ -83,7 +83,7 @@ TF32 = ["tf32"] * 3 + ["ieee"] * 3 + ["high", True, True]
 
 
 @pytest.mark.parametrize("user", USERS.values(), ids=USERS)
-def test_the_settings_hold_within_and_are_restored(user, torch_as_it_was) -> None:
+def test_the_settings_hold_inside_the_block_and_are_restored(user, torch_as_it_was) -> None:
     user()
     before = settings()
     with computing_in("float32"):
@@ -98,7 +98,7 @@ def test_the_settings_hold_within_and_are_restored(user, torch_as_it_was) -> Non
     assert settings() == before
 
 
-def test_a_setting_of_the_whole_goes_on_to_hold_for_its_parts() -> None:
+def test_a_setting_of_the_torch_backend_still_holds_for_its_operations() -> None:
     set_generic()
     with computing_in("float32"):
         pass
@@ -137,7 +137,7 @@ def test_threads_that_overlap() -> None:
 
 
 def test_float32_on_the_cpu_whatever_was_set() -> None:
-    """oneDNN would compute in bfloat16 where the CPU has it; elsewhere there is nothing to see."""
+    """On CPUs with bfloat16 oneDNN would compute in it; on others the test cannot fail."""
     a, b = torch.randn(64, 64), torch.randn(64, 64)
     clip, weight = torch.randn(1, 8, 4, 8, 8), torch.randn(8, 8, 3, 3, 3)
     product, convolved = a @ b, F.conv3d(clip, weight)
@@ -148,7 +148,7 @@ def test_float32_on_the_cpu_whatever_was_set() -> None:
         assert torch.equal(F.conv3d(clip, weight), convolved)
 
 
-# -- Marey's own passes ------------------------------------------------------------------------------------------------
+# -- forward passes of Marey ------------------------------------------------------------------------------------------------
 
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
@@ -171,7 +171,7 @@ def videos(tmp_path_factory) -> Path:
 
 
 class Recorder:
-    """What torch says of float32 arithmetic during each pass through a network, forward and backward."""
+    """Records torch's settings of float32 arithmetic in each forward and backward pass of a network."""
 
     def __init__(self) -> None:
         self.network = build_model(RECIPE)
@@ -188,7 +188,7 @@ class Recorder:
 
 @pytest.fixture
 def everything_allowed(torch_as_it_was) -> list[object]:
-    """A program that allowed torch whatever it can be allowed."""
+    """A program that allowed torch all reduced precisions."""
     torch.set_float32_matmul_precision("medium")
     torch.backends.cudnn.allow_tf32 = True
     set_onednn()
@@ -237,7 +237,7 @@ def fast(monkeypatch) -> None:
     monkeypatch.setattr(module, "bfloat16_cost", lambda: 0.3)
 
 
-def test_auto_is_the_recipe_s(fast, capsys) -> None:
+def test_auto_is_that_of_the_recipe(fast, capsys) -> None:
     assert pick_precision("auto", CPU) == "float32"
     assert pick_precision("auto", CPU, declared="bfloat16") == "bfloat16"
     assert pick_precision("bfloat16", CPU) == "bfloat16"
@@ -245,7 +245,7 @@ def test_auto_is_the_recipe_s(fast, capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_auto_never_takes_a_slow_bfloat16(slow, capsys) -> None:
+def test_auto_never_uses_a_slow_bfloat16(slow, capsys) -> None:
     assert pick_precision("auto", CPU, declared="bfloat16") == "float32"
     assert capsys.readouterr().err == (
         "the recipe's bfloat16 is replaced by float32: bfloat16 takes 87.4 times as long as float32 (measured on this CPU "
@@ -253,7 +253,7 @@ def test_auto_never_takes_a_slow_bfloat16(slow, capsys) -> None:
     )
 
 
-def test_a_slow_bfloat16_that_is_asked_for_is_warned_of(slow, capsys, monkeypatch) -> None:
+def test_a_slow_bfloat16_that_is_asked_for_has_a_warning(slow, capsys, monkeypatch) -> None:
     assert pick_precision("bfloat16", CPU) == "bfloat16"
     assert "bfloat16 takes 87.4 times as long as float32 (measured on this CPU" in capsys.readouterr().err
     assert pick_precision("bfloat16", CPU) == "bfloat16"
@@ -265,14 +265,14 @@ def test_a_slow_bfloat16_that_is_asked_for_is_warned_of(slow, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("kind", ["cpu", "mps", "xpu"])
-def test_tf32_is_nvidia_s(kind, capsys) -> None:
+def test_tf32_is_refused_elsewhere_than_on_nvidia(kind, capsys) -> None:
     with pytest.raises(RunError, match=rf"--precision tf32: {kind} has no TF32 .*; use --precision float32"):
         pick_precision("tf32", torch.device(kind))
     assert pick_precision("auto", torch.device(kind), declared="tf32") == "float32"
     assert f"the recipe's tf32 is replaced by float32: {kind} has no TF32" in capsys.readouterr().err
 
 
-def test_what_is_not_there_is_refused_before_work() -> None:
+def test_a_missing_precision_is_refused_before_work() -> None:
     with pytest.raises(RunError, match="--precision tf32: cpu has no TF32"):
         check_machine(Compute(device="cpu", precision="tf32"))
 
@@ -283,27 +283,27 @@ def test_tf32_on_cuda(monkeypatch) -> None:
     assert pick_precision("auto", CUDA) == "float32"
 
 
-def test_bfloat16_where_autocast_is_missing(monkeypatch) -> None:
+def test_bfloat16_without_autocast(monkeypatch) -> None:
     monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: False)
     with pytest.raises(RunError, match="--precision bfloat16: torch does not compute in bfloat16 on xpu"):
         pick_precision("bfloat16", torch.device("xpu"))
 
 
-def test_a_resumed_run_stays_in_its_arithmetic(slow, capsys) -> None:
-    assert keep_precision("float32", CPU, declared="float32") == "float32"
+def test_a_resumed_run_keeps_its_arithmetic(slow, capsys) -> None:
+    assert resumed_precision("float32", CPU, declared="float32") == "float32"
     assert capsys.readouterr().err == ""
-    assert keep_precision("float32", CPU, declared="bfloat16") == "float32"
+    assert resumed_precision("float32", CPU, declared="bfloat16") == "float32"
     assert capsys.readouterr().err == "the run began in float32 and goes on in it, not in the recipe's bfloat16\n"
-    assert keep_precision("bfloat16", CPU, declared="bfloat16") == "bfloat16"
+    assert resumed_precision("bfloat16", CPU, declared="bfloat16") == "bfloat16"
     assert "the run began in bfloat16 and goes on in it: bfloat16 takes 87.4 times" in capsys.readouterr().err
     with pytest.raises(RunError, match="the run began in tf32: cpu has no TF32"):
-        keep_precision("tf32", CPU, declared="tf32")
+        resumed_precision("tf32", CPU, declared="tf32")
 
 
 # -- the measurement ---------------------------------------------------------------------------------------------------
 
 
-def test_the_measurement_leaves_the_threads(monkeypatch) -> None:
+def test_the_measurement_restores_the_number_of_threads(monkeypatch) -> None:
     threads = torch.get_num_threads()
     cost = bfloat16_cost.__wrapped__()
     assert 0.01 < cost < 1e4
@@ -311,8 +311,8 @@ def test_the_measurement_leaves_the_threads(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("times", [400, 0.25])
-def test_the_measurement_tells_slow_from_fast(times, monkeypatch) -> None:
-    """A convolution that takes so many milliseconds: the fastest counts, and a slow one is not repeated for long."""
+def test_the_measurement_distinguishes_slow_from_fast(times, monkeypatch) -> None:
+    """With convolutions of given milliseconds: the fastest counts, and slow ones are not repeated for long."""
     now, calls = [0.0], []
 
     def convolution(clip, weight, padding) -> None:

@@ -1,4 +1,4 @@
-"""What is an address and what a path, what lies below an address, and what of one is shown."""
+"""Which texts are addresses, files below an address, and addresses without their secrets."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 from marey.base.address import (
     Address,
     address_in,
+    as_listed,
     at_server,
     is_address,
-    located,
+    location_in,
+    location_of,
     path_in,
-    place_of,
-    shown,
-    shown_in,
-    written,
+    redacted,
+    redacted_text,
 )
 
 
@@ -22,11 +22,11 @@ from marey.base.address import (
     "text",
     ["s3://bucket/a.mp4", "https://host/a.mp4", "gs://b/a", "HTTP://HOST:80/x", "memory://a.mp4", "rtsp://camera/1"],
 )
-def test_an_address_is_known_by_its_form(text) -> None:
+def test_an_address_is_recognised_by_its_form(text) -> None:
     assert is_address(text)
-    assert place_of(text) == Address(text)
-    assert written(Address(text)) == text
-    assert place_of(Path(text)) == Address(text), "of which Path leaves one slash"
+    assert location_of(text) == Address(text)
+    assert as_listed(Address(text)) == text
+    assert location_of(Path(text)) == Address(text), "of which Path leaves one slash"
 
 
 @pytest.mark.parametrize(
@@ -43,17 +43,17 @@ def test_an_address_is_known_by_its_form(text) -> None:
         "",
     ],
 )
-def test_a_path_is_none(text) -> None:
+def test_a_path_is_not_an_address(text) -> None:
     assert not is_address(text)
     assert address_in(text) is None
-    assert place_of(text) == Path(text)
+    assert location_of(text) == Path(text)
 
 
 @pytest.mark.parametrize(
     ("text", "path"), [("file:///tmp/a%20b.mp4", "/tmp/a b.mp4"), (Path("file:///tmp/a.mp4"), "/tmp/a.mp4")]
 )
 def test_an_address_of_a_file_of_this_machine_is_its_path(text, path) -> None:
-    assert place_of(text) == Path(path)
+    assert location_of(text) == Path(path)
     assert address_in(text) is None
 
 
@@ -67,19 +67,19 @@ def test_an_address_of_a_file_of_this_machine_is_its_path(text, path) -> None:
         ("https://host?token=1", "ü.mp4", "https://host/%C3%BC.mp4?token=1"),
     ],
 )
-def test_a_relative_path_lies_below_an_address(address, name, expected) -> None:
+def test_a_relative_path_is_below_an_address(address, name, expected) -> None:
     assert at_server(Address(address), name) == expected
     assert at_server(Address(address), "s3://other/a.mp4") == "s3://other/a.mp4"
     assert at_server(Address(address), "/data/a.mp4") == "/data/a.mp4"
 
 
-def test_of_a_list_addresses_are_absolute() -> None:
+def test_addresses_in_a_list_are_absolute() -> None:
     assert path_in("/root", "https://h/a.mp4") == "https://h/a.mp4"
     assert path_in("/root", "a.mp4") == "/root/a.mp4"
-    assert located(Path("/root"), "https://h/a.mp4") == Address("https://h/a.mp4")
-    assert located(Path("/root"), "a.mp4") == Path("/root/a.mp4")
+    assert location_in(Path("/root"), "https://h/a.mp4") == Address("https://h/a.mp4")
+    assert location_in(Path("/root"), "a.mp4") == Path("/root/a.mp4")
     assert path_in("/root", "file:///tmp/a%20b.mp4") == "/tmp/a b.mp4"
-    assert located(Path("/root"), "file:///tmp/a%20b.mp4") == Path("/tmp/a b.mp4")
+    assert location_in(Path("/root"), "file:///tmp/a%20b.mp4") == Path("/tmp/a b.mp4")
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_of_a_list_addresses_are_absolute() -> None:
         ("/data/a.mp4?sig=1", "/data/a.mp4?sig=1"),
     ],
 )
-def test_what_is_secret_is_not_shown(text, expected) -> None:
-    assert shown(text) == expected
-    assert str(place_of(text)) == expected
-    assert "pass" not in repr(place_of(text))
+def test_secrets_are_not_shown(text, expected) -> None:
+    assert redacted(text) == expected
+    assert str(location_of(text)) == expected
+    assert "pass" not in repr(location_of(text))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_is_secret_is_not_shown(text, expected) -> None:
     ],
 )
 def test_texts_with_addresses_show_no_secrets(text, expected) -> None:
-    assert shown_in(text) == expected
+    assert redacted_text(text) == expected
 
 
 @pytest.mark.parametrize(

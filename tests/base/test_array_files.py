@@ -1,14 +1,14 @@
-"""Files of arrays in the cache, and what is told of damaged ones."""
+"""Cached files of arrays, and notices about damaged ones."""
 
 import zipfile
 
 import numpy as np
 import pytest
 
-from collecting import Collecting
 from marey.base.array_files import ArrayFiles, read_arrays
-from marey.base.kept import signatures_folder
+from marey.base.cache import signatures_folder
 from marey.base.reporter import reporting
+from tests.support.collecting import Collecting
 
 ARRAYS = {"a": np.arange(50, dtype=np.uint8), "b": np.ones((3, 4), np.float32)}
 
@@ -32,14 +32,14 @@ def test_arrays_are_read_as_they_were_written(files) -> None:
     assert (1 in files, 2 in files) == (True, False)
 
 
-def test_another_process_holds_what_is_there(files) -> None:
+def test_another_process_finds_cached_files(files) -> None:
     again = ArrayFiles(files.folder, "signatures")
     assert again.hold([1, 2]) == {1}
 
 
 @pytest.mark.parametrize("flipped", [1, 128])
 def test_a_bit_that_is_wrong_never_gives_wrong_numbers(flipped, files) -> None:
-    """Anywhere in the file: it is damaged; or arrays are missing, where its table of contents is; or it does not matter."""
+    """Wherever the bit is: the file is damaged, or arrays are missing (in the table of contents), or it has no effect."""
     path = files.path(1)
     content = path.read_bytes()
     with reporting(said := Collecting()):
@@ -49,7 +49,7 @@ def test_a_bit_that_is_wrong_never_gives_wrong_numbers(flipped, files) -> None:
             path.write_bytes(changed)
             for name, array in (read_arrays(path) or {}).items():
                 assert np.array_equal(array, ARRAYS[name]), place
-    assert set(said.notices) == {f"{path}: is damaged, and computed anew"}
+    assert set(said.notices) == {f"{path}: is damaged, and is computed again"}
 
 
 @pytest.mark.parametrize("flag", [1, 8, 32])
@@ -62,4 +62,4 @@ def test_a_file_that_seems_encrypted_or_compressed_is_damaged(flag, files) -> No
     path.write_bytes(content)
     with reporting(said := Collecting()):
         assert read_arrays(path) is None
-    assert said.notices == [f"{path}: is damaged, and computed anew"]
+    assert said.notices == [f"{path}: is damaged, and is computed again"]

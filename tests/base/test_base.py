@@ -1,4 +1,4 @@
-"""Files whole or absent, keyed randomness, names, jobs, recipes as YAML."""
+"""Atomic files, keyed randomness, names, jobs, recipes as YAML."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ from marey.base import processes
 from marey.base.errors import RecipeError
 from marey.base.files import atomic_path, cache_folder, link, locked
 from marey.base.jobs import run_jobs
-from marey.base.nearest import did_you_mean
+from marey.base.names import did_you_mean
 from marey.base.random import random_for, step_seed
-from marey.data.loading.draw import ByClass
+from marey.data.loading.epoch_order import ByClass
 from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_recipe, recipe_from
 from marey.recipes import RECIPES, get_recipe
 from marey.video.sampling import PySlowFastTest
-from marey.weights.foreign import LAYOUTS
-from platforms import posix
+from marey.weights.layouts.all import LAYOUTS
+from tests.support.platforms import posix
 
 
-def test_a_file_is_whole_or_absent(tmp_path) -> None:
+def test_files_are_written_atomically(tmp_path) -> None:
     path = tmp_path / "deep" / "a.txt"
     with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
         temporary.write_text("half")
@@ -38,11 +38,12 @@ def test_a_file_is_whole_or_absent(tmp_path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no limit there")
-def test_a_full_disk_leaves_whole_lines_and_is_an_error_that_names_the_file(tmp_path) -> None:
-    """A limit to the size of files, which takes a part of what is written first, as a disk does that fills up."""
+def test_a_full_disk_leaves_complete_lines_and_its_error_names_the_file(tmp_path) -> None:
+    """A limit to the size of files, which first writes fewer bytes, like a disk that fills up."""
     program = """if True:
         import resource
-        from marey.base.files import append_line, write_text
+        from marey.base.files import append_line
+        from marey.base.files import write_text
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         append_line("lines.jsonl", "x" * 60)
         for write in (lambda: append_line("lines.jsonl", "y" * 60), lambda: write_text("text", "z" * 200)):
@@ -65,8 +66,8 @@ def test_randomness_has_a_key() -> None:
 
 
 @posix
-def test_a_lock_is_one_process_at_a_time_and_ends_with_it(tmp_path) -> None:
-    """Also where the process that was killed leaves a forked child behind."""
+def test_a_lock_has_one_holder_at_a_time_and_ends_with_its_process(tmp_path) -> None:
+    """Also if the killed process leaves a forked child behind."""
     code = (
         "import os, sys, time\nfrom marey.base.files import locked\n"
         f"with locked({str(tmp_path / 'lock')!r}):\n"
@@ -143,7 +144,7 @@ def test_recipes_round_trip_through_yaml(recipe, tmp_path) -> None:
 
 
 KIN = {"csn": ("ircsn", "ipcsn"), "r2plus1d": ("r2plus1d", "r3d", "mc3"), "frame": ("probe",)}
-"""Networks of one declaration that bear other names."""
+"""Names of networks that share a declaration with others."""
 
 
 def test_names_are_unique_and_follow_the_pattern() -> None:
@@ -159,7 +160,7 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
 
 
 def test_words_of_open_lists() -> None:
-    """A new family brings words of its own; those of the shipped recipes are spelt as one knows them."""
+    """A new family may have new words; those of the shipped recipes have one spelling."""
     recipe = get_recipe("slowonly_r50_8x8_k400")
     assert recipe.variant(pretraining="videomae-k710_v2").pretraining == "videomae-k710_v2"
     (source,) = recipe.weights
@@ -168,7 +169,7 @@ def test_words_of_open_lists() -> None:
         with pytest.raises(RecipeError, match=f"pretraining: '{wrong}' is no word of lower-case letters and digits"):
             recipe.variant(pretraining=wrong)
     assert {r.pretraining for r in RECIPES} == {None, "imagenet", "ig65m", "sports1m", "kinetics400"}
-    assert {source.layout for r in RECIPES for source in r.weights} <= {layout.NAME for layout in LAYOUTS}
+    assert {source.layout for r in RECIPES for source in r.weights} <= {layout.name for layout in LAYOUTS}
 
 
 def test_weights_of_version_0_1_are_one_source() -> None:
@@ -189,7 +190,7 @@ def test_weights_of_version_0_1_are_one_source() -> None:
     }
     (gone,) = recipe_from(values, source="x").weights
     assert gone.state.reported == "gone"
-    assert not gone.living
+    assert not gone.usable
     for odd in (
         {"url": "s3://a/b.pth"},
         {"url": "https://h.org/"},
@@ -296,7 +297,7 @@ def test_wrong_recipes(tmp_path) -> None:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
 def test_workers_end_with_their_parent(tmp_path) -> None:
-    """A killed run leaves no processes that wait for ever."""
+    """A killed run leaves no waiting processes behind."""
     script = (
         "import os, pathlib, time\nfrom marey.base.jobs import run_jobs\n"
         "def work(path):\n    pathlib.Path(path).write_text(str(os.getpid()))\n    time.sleep(100)\n"
@@ -318,7 +319,7 @@ def test_workers_end_with_their_parent(tmp_path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of one process")
 def test_an_interrupted_run_interrupts_its_workers(tmp_path) -> None:
-    """Also those that Ctrl-C did not reach, as they had not started yet: here it reaches the parent alone."""
+    """Also workers that Ctrl-C did not reach because they had not started: here only the parent receives it."""
     script = (
         "import pathlib, time\nfrom marey.base.jobs import run_jobs\n"
         "def work(path):\n    pathlib.Path(path).touch()\n"

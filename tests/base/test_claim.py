@@ -1,4 +1,4 @@
-"""One run at a time in a place, the same run again, and no other; a refusal leaves everything as it was."""
+"""A path has one run at a time; the same run is resumed, others are refused; a refusal changes nothing."""
 
 import contextlib
 import errno
@@ -30,7 +30,7 @@ def everything(folder) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_begun_then_resumed(tmp_path) -> None:
+def test_a_run_begins_and_is_resumed(tmp_path) -> None:
     out = tmp_path / "deep" / "run"
     with claim(out).held() as resumed:
         assert not resumed
@@ -73,8 +73,8 @@ def test_what_may_differ(tmp_path) -> None:
     assert again.out.check() is None
 
 
-def test_notes_of_0_1_0_are_known(tmp_path) -> None:
-    """They hold the settings alone."""
+def test_notes_of_0_1_0_are_read(tmp_path) -> None:
+    """They hold only settings."""
     (tmp_path / "features.json").write_text(json.dumps(SETTINGS))
     assert claim(tmp_path).check()
     with pytest.raises(RunError, match="batch: there 8, here 1"):
@@ -92,7 +92,7 @@ def test_a_damaged_note_is_no_run(text, tmp_path) -> None:
 
 def test_asked_to_resume_or_to_begin(tmp_path) -> None:
     with (
-        pytest.raises(RunError, match="holds no run to go on with"),
+        pytest.raises(RunError, match="holds no run to resume"),
         claim(tmp_path / "a", resume=True, command=Command.TRAIN).held(),
     ):
         raise AssertionError
@@ -127,7 +127,7 @@ def test_another_commands_run_is_refused_in_one_line(tmp_path) -> None:
 @pytest.mark.parametrize("there", Command, ids=lambda command: command.name)
 @pytest.mark.parametrize("here", Command, ids=lambda command: command.name)
 def test_which_commands_share_a_folder(there, here, tmp_path) -> None:
-    """A training shares its own with its test and its features; answers are a file, which may lie anywhere. Also where only
+    """A training shares its folder with its test and features; answers are a file, which may be anywhere. Also if only
     products are left.
     """
     if Command.PREDICT in (there, here):
@@ -140,14 +140,14 @@ def test_which_commands_share_a_folder(there, here, tmp_path) -> None:
         folder.mkdir()
         (folder / name).write_text("{}" if name == there.note else "")
         if there.note == here.note or (there is Command.TRAIN and here in (Command.EVALUATE, Command.FEATURES)):
-            continue  # the settings decide; what is computed from a training lies in its folder
+            continue  # the settings decide; results of a training are in its folder
         with pytest.raises(RunError, match=rf"holds a run of `marey \w.*{re.escape(name)}.*choose another --out"):
             claim(folder, command=here).check()
     assert not claim(tmp_path / "new", command=here).check()
 
 
-def test_a_run_that_lies_beside_another_one_already_is_resumed(tmp_path) -> None:
-    """As version 0.1.0 let them begin; so is a training that was tested in its folder."""
+def test_a_run_in_the_folder_of_another_one_is_resumed(tmp_path) -> None:
+    """Version 0.1.0 permitted it; so is a training that was tested in its folder."""
     for command in (Command.TRAIN, Command.EVALUATE):
         with claim(tmp_path, command=command).held() as resumed:
             assert not resumed
@@ -157,7 +157,7 @@ def test_a_run_that_lies_beside_another_one_already_is_resumed(tmp_path) -> None
         assert claim(tmp_path, command=command).check()
 
 
-def test_another_version_is_told(tmp_path, capsys) -> None:
+def test_another_version_is_reported(tmp_path, capsys) -> None:
     with claim(tmp_path).held():
         pass
     note = json.loads((tmp_path / "features.json").read_text())
@@ -212,7 +212,7 @@ def test_one_file_has_one_lock_by_all_its_names(tmp_path) -> None:
             pass
 
 
-def test_shares_work_beside_each_other_and_not_beside_the_whole(tmp_path, monkeypatch) -> None:
+def test_shares_exclude_the_entire_path_and_not_each_other(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("marey.base.claim._PATIENCE_OF_SHARES", 0.1)
     path = OutputPath.folder(tmp_path)
     with path.held(share=0), path.held(share=1):
@@ -227,7 +227,7 @@ def test_shares_work_beside_each_other_and_not_beside_the_whole(tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lock_files_are_removed_and_never_let_two_in(tmp_path) -> None:
+def test_removed_lock_files_never_have_two_holders(tmp_path) -> None:
     inside, most, done = [], [], []
 
     def work() -> None:
@@ -249,8 +249,8 @@ def test_lock_files_are_removed_and_never_let_two_in(tmp_path) -> None:
     assert not (tmp_path / "lock").exists()
 
 
-def test_shares_that_come_and_go_are_never_refused(tmp_path) -> None:
-    """Who leaves looks whether it is the last, and who checks whether the path is free: nobody is refused by either."""
+def test_shares_that_begin_and_end_are_never_refused(tmp_path) -> None:
+    """A leaving share checks whether it is the last, and others check whether the path is free: neither refuses a share."""
     path, done = OutputPath.folder(tmp_path), []
 
     def work(share: int) -> None:
@@ -269,7 +269,7 @@ def test_shares_that_come_and_go_are_never_refused(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_share_waits_until_the_whole_is_done(tmp_path) -> None:
+def test_a_share_waits_until_the_entire_path_is_free(tmp_path) -> None:
     """As the second process of a training, which begins its test while the first one is still writing the run."""
     path = OutputPath.folder(tmp_path)
     with contextlib.ExitStack() as whole:
@@ -292,7 +292,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys) -> None:
     claim(tmp_path).out.check()
 
 
-# -- places that cannot be written
+# -- paths that cannot be written
 
 
 def test_a_file_in_the_way(tmp_path) -> None:
@@ -301,8 +301,8 @@ def test_a_file_in_the_way(tmp_path) -> None:
     for path, words in (
         (OutputPath.folder(tmp_path / "file"), "is a file, and a folder is to be written"),
         (OutputPath.folder(tmp_path / "gone"), "is a file, and a folder is to be written"),
-        (OutputPath.folder(tmp_path / "file" / "run"), "file is a file, and no folder can lie in it"),
-        (OutputPath.file(tmp_path / "file" / "a.jsonl"), "file is a file, and no folder can lie in it"),
+        (OutputPath.folder(tmp_path / "file" / "run"), "file is a file and cannot contain a folder"),
+        (OutputPath.file(tmp_path / "file" / "a.jsonl"), "file is a file and cannot contain a folder"),
         (OutputPath.file(tmp_path), "is a folder, and a file is to be written"),
     ):
         with pytest.raises(RunError, match=words):
@@ -314,7 +314,7 @@ def test_a_file_in_the_way(tmp_path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch) -> None:
-    """Whoever runs the tests may write everywhere (root): what the system answers others is put in its place."""
+    """Tests may run as root, which can write everywhere: the system's answer to other users is imitated."""
     with monkeypatch.context() as patched:
         patched.setattr("marey.base.claim.os.access", lambda path, mode: False)
         with pytest.raises(RunError, match=r"run cannot be written \(no permission in .*\): choose another --out"):

@@ -1,4 +1,4 @@
-"""An error's message is that of the command line; behind a traceback stands what its options are called in Python."""
+"""Messages are those of the command line; a note after the traceback has the names of parameters in Python."""
 
 import inspect
 import pickle
@@ -11,7 +11,7 @@ from marey.base.errors import _PARAMETERS, in_python_words
 
 
 def notes(error: marey.MareyError) -> list[str]:
-    """What is noted of an error that leaves a function of Python."""
+    """The notes of an error that a Python function raises."""
 
     @in_python_words()
     def raised() -> None:
@@ -50,7 +50,7 @@ def test_every_parameter_that_is_named_exists() -> None:
 
 
 @pytest.mark.parametrize("call", [marey.evaluate, marey.predict, marey.features])
-def test_an_error_of_a_call_has_it(call, tmp_path) -> None:
+def test_an_error_of_a_call_has_a_note(call, tmp_path) -> None:
     (tmp_path / "a.mp4").touch()
     model = marey.build_model(marey.get_recipe("slowonly_r18_8x2_motions"))
     with pytest.raises(marey.RunError, match="^--device no-such") as caught:

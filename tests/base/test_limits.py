@@ -1,4 +1,4 @@
-"""Limits in numbers and in words; memory that is watched where no system refuses it."""
+"""Limits as numbers and in messages; memory that is watched where the system has no limit."""
 
 import math
 import subprocess
@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from marey.base import limited_process
 from marey.base.errors import RunError
-from marey.base.limited import each_limited
-from marey.base.limited_process import Failure
-from marey.base.limits import Amount, Limits, peak_memory, watched_memory
+from marey.base.limited import worker
+from marey.base.limited.limits import Amount, Limits
+from marey.base.limited.memory import peak_memory, watched_memory
+from marey.base.limited.pool import each_limited
+from marey.base.limited.worker import ItemFailure
 
 
 @pytest.mark.parametrize(
@@ -39,14 +40,14 @@ def test_the_larger_of_two_times_is_allowed_and_time_for_flow_on_top(limits, amo
         (Limits(), Amount(None, 1), "80 s (its file states no duration; 20 s for each of 1 field of flow)"),
     ],
 )
-def test_reasons_name_the_limit_of_time_and_the_way_out(limits, amount, words) -> None:
-    way_out = "--decode-seconds, in Python Limits(seconds=...), gives more"
+def test_reasons_name_the_time_limit_and_the_option(limits, amount, words) -> None:
+    way_out = "--decode-seconds, in Python Limits(seconds=...), allows more"
     assert limits.too_long(amount) == f"took longer than {words} and was stopped: {way_out}"
 
 
-def test_reasons_name_the_limit_of_memory_and_the_way_out() -> None:
-    way_out = "--decode-memory, in Python Limits(memory=...), gives more"
-    assert Limits().too_large() == f"needs more than the 4 GB of memory that it is given: {way_out}"
+def test_reasons_name_the_memory_limit_and_the_option() -> None:
+    way_out = "--decode-memory, in Python Limits(memory=...), allows more"
+    assert Limits().too_large() == f"needs more than the 4 GB of memory that are allowed: {way_out}"
     assert Limits(memory=None).too_large() == "needs more memory than there is"
 
 
@@ -61,10 +62,10 @@ def test_limits_are_above_zero(values) -> None:
 
 
 class Watched:
-    """Bytes that grow; memory is watched as on systems that refuse none."""
+    """Allocates memory, which is watched as on systems without a limit."""
 
     def begin(self) -> None:
-        limited_process.limit_memory = watched_memory
+        worker.limit_memory = watched_memory
 
     def __call__(self, item: int) -> int:
         return len(b"x" * item)
@@ -82,17 +83,17 @@ class Growing(Watched):
 
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin", "win32"), reason="known on these alone")
-def test_memory_that_is_watched_ends_the_process_and_costs_the_item() -> None:
+def test_watched_memory_ends_the_process_and_fails_the_item() -> None:
     found = each_limited(Growing(), [1, 1_000_000, 2], workers=1, limits=Limits(seconds=250, memory=300_000_000))
     results = [(one.item, one.result) for one in found]
-    why = Failure(Limits(memory=300_000_000).too_large())
+    why = ItemFailure(Limits(memory=300_000_000).too_large())
     assert results == [(1, 1), (1_000_000, why), (2, 2)]
 
 
 def test_peak_memory_is_this_process_s_own() -> None:
-    """Of one that starts small, whatever started it; and it grows by what is asked for."""
+    """A new process has a small peak, whatever its parent has; and the peak grows by what is allocated."""
     code = (
-        "from marey.base.limits import peak_memory, watched_memory\n"
+        "from marey.base.limited.memory import peak_memory, watched_memory\n"
         "before, over = peak_memory(), watched_memory(50_000_000)\nassert not over()\nkept = b'x' * 100_000_000\n"
         "assert over()\nprint(before, peak_memory() - before)"
     )
@@ -105,10 +106,10 @@ def test_peak_memory_is_this_process_s_own() -> None:
     assert peak_memory() > before
 
 
-def test_a_process_that_decodes_loads_no_torch() -> None:
-    code = "import marey.data.loading.limited, sys; print('torch' in sys.modules)"
+def test_workers_load_neither_torch_nor_numpy_early() -> None:
+    code = "import marey.data.loading.limited_decoding, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
-    code = "import marey.base.limited_process, sys; print('numpy' in sys.modules)"
+    code = "import marey.base.limited.worker, sys; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""Notices, warnings and progress: who is told, in which words, and what it looks like on a terminal."""
+"""Notices, warnings and progress: which process reports, in which words, and their appearance on a terminal."""
 
 import io
 import logging
@@ -13,7 +13,6 @@ import time
 import pytest
 from rich.console import Console
 
-from collecting import Collecting
 from marey.base.errors import RunError
 from marey.base.jobs import run_jobs
 from marey.base.processes import Processes, processes
@@ -30,10 +29,11 @@ from marey.base.reporter import (
     warning_of_file,
     warning_once,
 )
+from tests.support.collecting import Collecting
 
 
 def seen(written: str) -> list[str]:
-    """The lines that a terminal shows after it was sent `written`: of its commands, those that Rich needs for a bar."""
+    """The lines that a terminal shows after `written` was sent to it, with the control codes of Rich's bars."""
     lines, row, column = [""], 0, 0
     for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", written):
         if part == "\r":
@@ -55,7 +55,7 @@ def seen(written: str) -> list[str]:
 
 @pytest.fixture
 def terminal():
-    """A terminal of 100 columns, as a reporter and what was written to it."""
+    """A terminal of 100 columns: its reporter, and the text written to it."""
     written = io.StringIO()
     with reporting(TerminalReporter(Console(file=written, force_terminal=True, width=100))):
         yield written
@@ -83,7 +83,7 @@ def test_a_terminal_marks_warnings_and_takes_messages_as_they_are(terminal) -> N
     assert "\x1b[1;33mwarning: \x1b[0m" in terminal.getvalue()
 
 
-def test_what_is_true_of_the_machine_is_told_once_to_each_reporter(monkeypatch) -> None:
+def test_a_warning_once_is_given_once_per_reporter(monkeypatch) -> None:
     first, second = Collecting(), Collecting()
     for reporter in (first, second):
         with reporting(reporter):
@@ -97,7 +97,7 @@ def test_what_is_true_of_the_machine_is_told_once_to_each_reporter(monkeypatch) 
     assert "another" not in first.warnings, "the first process speaks for all"
 
 
-def test_what_is_true_of_a_file_is_told_once_by_the_process_that_meets_it(monkeypatch) -> None:
+def test_a_warning_of_a_file_is_given_once_per_process(monkeypatch) -> None:
     mine = Collecting()
     monkeypatch.setenv("RANK", "1")
     with reporting(mine):
@@ -133,7 +133,7 @@ def test_short_work_is_one_line(capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_messages_amid_a_bar_stand_above_it(terminal) -> None:
+def test_messages_during_a_bar_are_above_it(terminal) -> None:
     with progress("Testing", total=3, unit="videos") as bar:
         bar.advance(2, note="2 broken")
         notice("going on: " + "x" * 90)
@@ -153,8 +153,8 @@ def test_messages_amid_a_bar_stand_above_it(terminal) -> None:
     assert after[3:] == [""]
 
 
-def test_bars_at_once_share_the_screen(terminal) -> None:
-    """One inside another, and one of another thread: each is drawn, none is left behind."""
+def test_simultaneous_bars_share_the_screen(terminal) -> None:
+    """One inside another, and one of another thread: each is drawn, and none remains."""
     with progress("Outer", total=2) as outer:
         inner = progress("Inner", total=1)
 
@@ -178,7 +178,7 @@ def test_bars_at_once_share_the_screen(terminal) -> None:
     ]
 
 
-def test_a_result_printed_amid_a_bar_stays_in_its_pipe() -> None:
+def test_a_result_printed_during_a_bar_stays_in_its_pipe() -> None:
     """Progress is on the terminal, results are not: `marey predict MODEL VIDEOS > answers.txt`."""
     code = (
         "from marey.base.reporter import notice, progress\n"
@@ -203,7 +203,7 @@ def test_a_result_printed_amid_a_bar_stays_in_its_pipe() -> None:
     assert second.startswith("Predicting: 1 video in 0 s")
 
 
-# -- whose voice
+# -- which reporter
 
 
 def test_logging_has_levels(caplog) -> None:
@@ -227,7 +227,7 @@ def test_logging_has_levels(caplog) -> None:
     assert [record.name for record in caplog.records] == ["service.video"]
 
 
-def test_a_reporter_speaks_within_its_block(capsys) -> None:
+def test_a_reporter_is_current_within_its_block(capsys) -> None:
     mine = Collecting()
     with pytest.raises(ZeroDivisionError), reporting(mine):
         notice("within")
@@ -249,7 +249,7 @@ def test_a_silent_bar_counts() -> None:
 # -- several processes
 
 
-def test_processes_are_what_torchrun_says(monkeypatch) -> None:
+def test_processes_follow_torchrun(monkeypatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     assert processes() == Processes(rank=0, world=1, local_rank=0, local_world=1)
@@ -262,7 +262,7 @@ def test_processes_are_what_torchrun_says(monkeypatch) -> None:
         processes()
 
 
-def test_of_several_processes_the_first_tells_what_goes_on_and_each_what_it_met(monkeypatch) -> None:
+def test_rank_0_gives_notices_and_every_process_its_own_warnings(monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     told = []
     for rank in ("0", "1"):
@@ -280,7 +280,7 @@ def test_of_several_processes_the_first_tells_what_goes_on_and_each_what_it_met(
 
 
 def speaks(number: int) -> int:
-    """Work in another process; it does not know the reporter of this one."""
+    """Work in another process, which has another reporter."""
     notice(f"at {number}")
     warning_once("no compiler on this machine")
     with progress("Within", total=1) as bar:
@@ -289,7 +289,7 @@ def speaks(number: int) -> int:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_what_worker_processes_say_is_said_once_by_this_one(workers, capfd) -> None:
+def test_messages_of_worker_processes_are_reported_once(workers, capfd) -> None:
     mine = Collecting()
     with reporting(mine):
         assert run_jobs(speaks, [1, 2, 3, 4], workers=workers, title="Counting") == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""Scripts that start processes without a guard, as spawn (Windows, macOS) and forkserver run them anew."""
+"""Scripts that start processes without a guard, which spawn (Windows, macOS) and forkserver run again."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from marey.base.errors import RunError
 from marey.base.jobs import run_jobs
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE, write_clips
 
 ADVICE = 'put it under `if __name__ == "__main__":`, or pass workers=0.'
 
@@ -52,9 +52,7 @@ def test_the_error_says_what_to_write(folder, method, call) -> None:
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if "resource_tracker" not in line and line.strip()]
     assert lines[-1].endswith(ADVICE), done.stderr
-    assert not (folder / "out" / "run.json").exists(), (
-        "what a run left that did not begin would be in the way of the next"
-    )
+    assert not (folder / "out" / "run.json").exists(), "files of a run that did not begin would block the next one"
     for left in (folder / "out").glob("*"):
         left.unlink() if left.is_file() else None
 
@@ -69,12 +67,12 @@ def dies(item: int) -> None:
     os._exit(3)
 
 
-def test_a_job_that_dies_is_not_taken_for_that() -> None:
-    with pytest.raises(RunError, match="a process at work died"):
+def test_a_job_that_dies_has_another_error() -> None:
+    with pytest.raises(RunError, match="a worker process died"):
         run_jobs(dies, [1], workers=1, title="a")
 
 
-def threads_asked_for(name: str) -> str | None:
+def thread_limit(name: str) -> str | None:
     return os.environ.get(name)
 
 
@@ -82,5 +80,5 @@ def test_numpy_in_workers_computes_in_one_thread_unless_the_user_says_otherwise(
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "3")
     names = ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
-    assert run_jobs(threads_asked_for, names, workers=1, title="a") == ["1", "3"]
+    assert run_jobs(thread_limit, names, workers=1, title="a") == ["1", "3"]
     assert "OPENBLAS_NUM_THREADS" not in os.environ

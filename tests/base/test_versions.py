@@ -1,4 +1,4 @@
-"""Versions are recorded also where a distribution is missing or has another name."""
+"""Versions are recorded even if a distribution is missing or has another name."""
 
 import importlib.metadata
 import json
@@ -26,7 +26,7 @@ class Installed(importlib.metadata.Distribution):
         return self._files[filename].decode() if filename in self._files else None
 
     def locate_file(self, path):
-        """Every file is there: from Python 3.12 on, others are left out of `files`."""
+        """The path of a file that exists: from Python 3.12 on, missing ones are left out of `files`."""
         return Path(__file__)
 
 
@@ -67,12 +67,12 @@ def no_metadata(installed) -> None:
 
 @pytest.fixture
 def another_opencv(installed) -> None:
-    """opencv-python in place of the wheel that Marey asks for, beside broken distributions."""
+    """opencv-python instead of the required wheel, beside broken distributions."""
     broken = (Installed(files) for files in DAMAGED.values())
     installed(*broken, wheel("numpy"), opencv_python=wheel("opencv-python", "4.11.0.86", top_level=b"cv2\n"))
 
 
-def test_what_is_installed() -> None:
+def test_installed_versions() -> None:
     found = versions()
     assert set(found) == {"torch", "numpy", "av", opencv()[0], "marey", "python"}
     assert found["numpy"] == importlib.metadata.version("numpy")
@@ -99,7 +99,7 @@ def test_another_opencv(another_opencv) -> None:
 
 @pytest.mark.parametrize("files", DAMAGED.values(), ids=DAMAGED)
 def test_damaged_metadata(files, installed) -> None:
-    """The modules know their versions themselves; a distribution without a name brings nothing."""
+    """The modules have their versions; a distribution without a name has no modules."""
     import cv2
     import torch
 
@@ -116,7 +116,7 @@ def test_damaged_metadata(files, installed) -> None:
 
 
 def test_a_folder_without_metadata_on_the_path(tmp_path, monkeypatch) -> None:
-    """As importlib.metadata itself reads it."""
+    """With the real importlib.metadata."""
     (tmp_path / "lost-1.0.dist-info").mkdir()
     (tmp_path / "torn-1.0.dist-info").mkdir()
     (tmp_path / "torn-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\xfe")
@@ -131,7 +131,7 @@ def test_a_module_without_a_version(monkeypatch) -> None:
     assert version_of("silent", "silent") == "unknown"
 
 
-def test_opencv_known_by_its_files(installed) -> None:
+def test_opencv_is_recognised_by_its_files(installed) -> None:
     files = {"METADATA": b"Name: opencv\nVersion: 4.9\n", "RECORD": b"cv2/__init__.py,,\nother/x.py,,\n"}
     installed(opencv=Installed(files))
     assert opencv() == ("opencv", "4.9")
@@ -146,7 +146,7 @@ def test_an_opencv_without_contrib_modules(monkeypatch) -> None:
     monkeypatch.delattr(cv2, "optflow")
     found = doctor._opencv()
     assert found.well
-    assert "all works but `marey data flow --method tvl1_opencv`" in found.found
+    assert "without contrib modules everything works except `marey data flow --method tvl1_opencv`" in found.found
     with pytest.raises(DataError, match="lacks its contrib modules"):
         OpenCVTVL1().build()
 
@@ -160,8 +160,8 @@ def test_one_opencv_of_any_name_is_no_clash(wheels, well, monkeypatch) -> None:
     assert doctor._clashes().well == well
 
 
-def test_a_training_library_that_was_removed_with_another_is_told_of(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "lightning_fabric", None)  # what an import then meets
+def test_a_training_library_that_was_removed_with_another_is_reported(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)  # makes the import fail
     found = doctor._clashes()
     assert not found.well
     assert found.mend == "pip install --force-reinstall --no-deps lightning-fabric"
@@ -194,7 +194,7 @@ def git(root: Path, *words: str) -> str:
 
 
 def test_versions_are_of_the_module_that_runs(installed) -> None:
-    """Of another checkout, an older version may be installed."""
+    """An older version may be installed from another checkout."""
     installed(marey=wheel("marey", "0.0.1"))
     assert versions()["marey"] == marey.__version__
     assert installation()["marey"].startswith(marey.__version__)
@@ -210,14 +210,14 @@ def test_the_commit_of_a_checkout(checkout, monkeypatch) -> None:
     assert commit() == f"{head}-dirty"
 
 
-def test_without_git_the_commit_is_not_known(checkout, monkeypatch) -> None:
+def test_without_git_the_commit_is_unknown(checkout, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert commit() is None
     assert installation()["marey"] == marey.__version__
 
 
 def test_a_repository_around_an_environment_is_not_mareys(tmp_path, monkeypatch, installed) -> None:
-    """`.venv` often lies in the repository of somebody's own project."""
+    """`.venv` is often in the repository of a user's project."""
     module = tmp_path / ".venv" / "site-packages" / "marey" / "__init__.py"
     module.parent.mkdir(parents=True)
     module.write_text("")

@@ -1,4 +1,4 @@
-"""What Windows does otherwise, as far as it can be imitated: locks, renaming, closed pipes, signals, paths."""
+"""Differences of Windows that can be imitated: locks, renaming, closed pipes, signals, paths."""
 
 import errno
 import importlib.util
@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from marey.base import absent, files, jobs, processes
-from marey.cli import program
+from marey.cli.common import program
 
 
 class Bytes:
-    """Windows' locks of single bytes of open files, as `msvcrt.locking` gives them."""
+    """Imitates `msvcrt.locking`: locks of single bytes of open files."""
 
     LK_LOCK, LK_NBLCK, LK_UNLCK = 1, 2, 0
 
@@ -49,14 +49,14 @@ def on_windows(monkeypatch) -> Iterator[types.ModuleType]:
 def test_a_lock_is_one_holder_at_a_time(on_windows, tmp_path) -> None:
     lock = tmp_path / "lock"
     with on_windows.locked(lock, remove=True) as file:
-        file.write(b"process 7")  # the lock lies far behind the text, so that others can read it
+        file.write(b"process 7")  # the locked byte is far behind the text, so that others can read it
         file.flush()
         assert lock.read_bytes() == b"process 7"
         with pytest.raises(BlockingIOError), on_windows.locked(lock, wait=False, patience=0.01):
             pass
     with on_windows.locked(lock, wait=False):
         pass
-    assert lock.exists()  # what another process may have open is not removed
+    assert lock.exists()  # another process may have it open
 
 
 def test_a_shared_lock_keeps_no_process_out(on_windows, tmp_path) -> None:
@@ -98,7 +98,7 @@ def test_renaming_over_an_open_file_is_tried_again(monkeypatch, tmp_path) -> Non
 
 def test_a_file_that_stays_open_elsewhere_is_named(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(files, "_OTHERS", 0.1)
+    monkeypatch.setattr(files, "_RENAME_PATIENCE", 0.1)
     monkeypatch.setattr(Path, "replace", refusing(1000))
     path = tmp_path / "a.txt"
     path.write_text("old")
@@ -142,7 +142,7 @@ def test_no_more_processes_than_windows_can_wait_for(monkeypatch) -> None:
     assert jobs._pool_size(100, 5) == 5
 
 
-def test_a_folder_is_whole_or_absent(tmp_path, monkeypatch) -> None:
+def test_folders_are_written_atomically(tmp_path, monkeypatch) -> None:
     with pytest.raises(ZeroDivisionError), files.atomic_folder(tmp_path / "deep" / "a") as folder:
         (folder / "half").write_text("")
         1 / 0  # noqa: B018
@@ -177,7 +177,7 @@ def test_a_folder_is_whole_or_absent(tmp_path, monkeypatch) -> None:
         ("win32", None, False),
     ],
 )
-def test_how_a_closed_pipe_is_known(platform, error, closed, monkeypatch) -> None:
+def test_a_closed_pipe_is_recognised(platform, error, closed, monkeypatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     assert program.is_closed_pipe(error) is closed
 
@@ -196,8 +196,8 @@ def test_ctrl_break_asks_a_run_to_stop(monkeypatch) -> None:
     assert module.usable_cores() >= 1
 
 
-def test_a_path_of_windows_is_one_there(monkeypatch) -> None:
-    assert "means nothing on this system" in absent.why_absent(r"C:\clips\a.mp4")
+def test_a_path_of_windows_is_valid_only_there(monkeypatch) -> None:
+    assert "this is a path of Windows" in absent.why_absent(r"C:\clips\a.mp4")
     monkeypatch.setattr(sys, "platform", "win32")
     assert absent.why_absent(r"C:\clips\a.mp4") == "no such file"
 
@@ -206,7 +206,7 @@ def test_a_path_of_windows_is_one_there(monkeypatch) -> None:
     ("platform", "below"),
     [("win32", "AppData/Local/marey/Cache"), ("darwin", "Library/Caches/marey"), ("linux", ".cache/marey")],
 )
-def test_the_cache_lies_where_each_system_keeps_such_files(platform, below, monkeypatch, tmp_path) -> None:
+def test_the_cache_folder_of_each_system(platform, below, monkeypatch, tmp_path) -> None:
     for name in ("MAREY_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", platform)

@@ -1,4 +1,4 @@
-"""Counts and lengths of time in words, in every message of the package."""
+"""Counts and durations in words, in every message of the package."""
 
 import ast
 import io
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from marey.base.reporter import Bar, LoggingReporter, TerminalReporter, progress, reporting
+from marey.base.bars import Bar
+from marey.base.reporter import LoggingReporter, TerminalReporter, progress, reporting
 from marey.base.words import about, counted, lasting, verb
 
 SOURCE = Path(__file__).parents[2] / "src" / "marey"
@@ -18,28 +19,28 @@ COUNTED = (
 )
 PLURAL = re.compile(rf"(,|\.0f)? (more |other |broken |further )?({COUNTED})\b")
 ALWAYS_SEVERAL = {
-    # Rates, measurements and differences, which are no counts.
+    # Rates, measurements and differences, which are not counts.
     "training/loop.py: record.clips_per_second",
     "engines/summary.py: self.computed / self.seconds",
-    "workflows/demo.py: _rate(pace.write)",
-    "workflows/demo.py: _rate(pace.decode)",
-    "workflows/demo.py: _rate(pace.train)",
-    "workflows/reproduce.py: 100 * difference",
+    "workflows/demo.py: _rate(speed.write)",
+    "workflows/demo.py: _rate(speed.decode)",
+    "workflows/demo.py: _rate(speed.train)",
+    "workflows/ablation.py: 100 * difference",
     "evaluation/compare.py: self.ours - self.theirs",
-    "cli/findings.py: s['sum'] / 3600",
+    "data/findings.py: s['sum'] / 3600",
     "recipe/train.py: schedule.length",
-    "evaluation/out_of_fold/corrected.py: 100 * self.gain",
-    "evaluation/out_of_fold/curve.py: 100 * self.gain",
+    "evaluation/out_of_fold/corrections_effect.py: 100 * self.gain",
+    "evaluation/out_of_fold/learning_curve.py: 100 * self.gain",
     "evaluation/out_of_fold/cost.py: 100 * self.error",
-    "workflows/classifier/tuning.py: 100 * self.difference",
-    # No counts.
+    "workflows/classifier/finetuning/judge.py: 100 * self.difference",
+    # Not counts.
     "data/splits/folds.py: _has(single)",
     "data/splits/folds.py: verb(count, 'has', 'have')",
-    # Two or more by what comes before, or a hundred.
+    # At least two, by the code before.
     "data/cutting.py: len(files)",
     "data/splits/folds.py: len(names)",
-    "evaluation/out_of_fold/needs.py: len(rows)",
-    "evaluation/standing.py: NEW_VIDEOS",
+    "evaluation/out_of_fold/classes_in_need.py: len(rows)",
+    "evaluation/primary_metric.py: NEW_VIDEOS",
     "evaluation/out_of_fold/verdict.py: NEW_VIDEOS",
     "training/step.py: world",
     "video/reading/index.py: self.left_out",
@@ -50,7 +51,7 @@ ALWAYS_SEVERAL = {
 
 
 def plurals(file: Path) -> list[str]:
-    """What an f-string of a file fills in right before a plural noun, without the helper that knows of the singular."""
+    """Values that f-strings of a file fill in directly before a plural noun, without `counted`."""
     found = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.JoinedStr):
@@ -129,7 +130,7 @@ def test_a_measured_time_in_words(seconds, text) -> None:
 
 def test_slow_work_has_a_time_for_each_step(monkeypatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("marey.base.reporter.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("marey.base.bars.time.monotonic", lambda: now[0])
     bar = Bar("Flow", total=40, unit="videos")
     bar.advance(2)
     now[0] += 100

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.core import TyperCommand, TyperGroup
 
-from command_lines import command_of, options_of
+from tests.support.command_lines import command_of, options_of
 
 SOURCE = Path(__file__).parents[2] / "src" / "marey"
 END = re.compile(r"[;:`()|]|\. |, | and | or | then |$")

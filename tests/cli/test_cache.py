@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from marey.base.cache import KINDS, kept
+from marey.base.cache import KINDS, cache_contents
 from marey.base.files import locked
 from marey.cli.app import app
 
@@ -75,7 +75,7 @@ def test_clear_waits_for_no_download(cache) -> None:
         done = marey("cache", "--clear")
     assert done.exit_code == 1
     assert "a.pth: another process is fetching it; nothing was removed." in done.stderr
-    assert sum(one.files for one in kept()) >= 4
+    assert sum(one.files for one in cache_contents()) >= 4
 
 
 def test_an_absent_cache_is_empty(tmp_path, monkeypatch) -> None:

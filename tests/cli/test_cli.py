@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 import torch
-from made_videos import coded_frame
 from typer.testing import CliRunner
 
 from marey.base.files import sha256
@@ -16,10 +15,11 @@ from marey.recipe import read_recipe
 from marey.recipes import get_recipe
 from marey.recipes.starts import Installed
 from marey.video.writing.writer import write_video
-from marey.weights import starts
+from marey.weights import imagenet_ig65m
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite
 from marey.weights.load import build_model
+from tests.support.made_videos import coded_frame
 
 TINY = ["--set", "model.width=4", "--set", "train.epochs=2", "--set", "test.sampling.segments=4", "--set",
         "clip.segments=4", "--workers", "0"]  # fmt: skip
@@ -52,7 +52,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def without_lite(monkeypatch) -> None:
-    monkeypatch.setattr(starts, "LITE", {0: Installed("no_such_model", "x.pth", "")})
+    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: Installed("no_such_model", "x.pth", "")})
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def with_lite(monkeypatch, tmp_path) -> None:
     state = network.state_dict()
     torch.save({theirs: state[ours] for theirs, ours in efficientnet_lite.pairs(network)}, package / "x.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(starts, "LITE", {0: Installed("small_model", "x.pth", sha256(package / "x.pth"))})
+    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: Installed("small_model", "x.pth", sha256(package / "x.pth"))})
 
 
 def test_a_folder_starts_from_imagenet(videos, with_lite, tmp_path) -> None:
@@ -153,7 +153,7 @@ def test_evaluate_report_fuse(videos, checkpoint, tmp_path) -> None:
     assert not (tmp_path / "fused").exists()
 
 
-def test_predict_lists_go_on(videos, checkpoint, tmp_path) -> None:
+def test_predict_resumes_a_list(videos, checkpoint, tmp_path) -> None:
     out = tmp_path / "answers.jsonl"
     first = marey("predict", checkpoint, videos / "run" / "v0.mp4", "--out", out)
     assert first.exit_code == 0, first.output
@@ -273,10 +273,10 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(words, device, vi
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_answers_is_printed(videos, checkpoint, tmp_path) -> None:
+def test_the_network_is_named_in_the_first_line(videos, checkpoint, tmp_path) -> None:
     how = ("--workers", "0", "--device", "cpu")
     first = marey("predict", checkpoint, videos / "run" / "v0.mp4", *how).stderr.splitlines()[0]
-    assert re.match(r"1 video: answering with .*, on cpu \(\d+ threads?\), float32", first)
+    assert re.match(r"1 video: predicting with .*, on cpu \(\d+ threads?\), float32", first)
     out = tmp_path / "out"
     first = marey("evaluate", checkpoint, "--data", videos, "--out", out, *how).stderr.splitlines()[0]
     assert re.match(r"\d+ videos, 2 classes \(.*\): testing .* on cpu \(\d+ threads?\), float32", first)

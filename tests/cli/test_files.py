@@ -1,4 +1,4 @@
-"""What people hand to `marey convert` and `--weights`: whole files of every form, damaged ones, and things that are none."""
+"""Files for `marey convert` and `--weights`: complete ones of every format, damaged ones, and other files."""
 
 import json
 import pickle
@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import tensorflow_files
 import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -17,6 +16,7 @@ from marey.recipes import get_recipe
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import deepmind_tensorflow, mmaction2, pyslowfast_caffe2
 from marey.weights.load import build_model, load_model
+from tests.support import tensorflow_files
 
 SMALL = get_recipe("slowonly_r50_8x8_k400").variant(name="small", model={"width": 4, "num_classes": 3})
 
@@ -56,12 +56,12 @@ def test_convert_reports_and_is_read_back(old, recipe, tmp_path) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in model.network.state_dict().items())
 
 
-def test_convert_tells_the_network_and_says_what_it_decided(old, tmp_path) -> None:
+def test_convert_infers_the_network_and_prints_assumptions(old, tmp_path) -> None:
     done = marey("convert", old, "--out", tmp_path / "new.safetensors")
     assert done.exit_code == 0, done.output
     assert "mmaction2 layout" in done.stdout
     assert "left out: optimizer" in done.stdout
-    assert "the file does not tell; pass a recipe" in done.stdout
+    assert "the file does not hold them; pass a recipe" in done.stdout
 
 
 def test_convert_writes_over_nothing(old, recipe, tmp_path) -> None:
@@ -72,7 +72,7 @@ def test_convert_writes_over_nothing(old, recipe, tmp_path) -> None:
     again = marey(*words)
     assert again.exit_code == 0
     assert "was there already" in again.stdout
-    torch.save({"state_dict": tensors()}, old)  # drawn anew: other weights
+    torch.save({"state_dict": tensors()}, old)  # other random weights
     other = marey(*words)
     assert other.exit_code == 1
     assert "something else is there already" in other.stderr
@@ -89,11 +89,11 @@ def test_the_folder_form(old, recipe, tmp_path) -> None:
     assert load_model(folder).recipe == SMALL
     assert marey("convert", folder, "--out", tmp_path / "b.safetensors").exit_code == 0
     plain = {name: value.contiguous() for name, value in load_model(folder).network.state_dict().items()}
-    save_file(plain, folder / "model.safetensors")  # as another tool writes it: recipe.json alone tells
+    save_file(plain, folder / "model.safetensors")  # as another tool writes it: only recipe.json identifies it
     assert load_model(folder).recipe == SMALL
     save_checkpoint(folder / "model.safetensors", build_model(SMALL), SMALL.variant(name="another"))
     failed = marey("convert", folder, "--out", tmp_path / "c.safetensors")
-    assert "says something else than model.safetensors" in failed.stderr
+    assert "differs from the metadata in model.safetensors" in failed.stderr
     for text in ("{", "3", '{"recipe": 3}'):
         (folder / "recipe.json").write_text(text)
         assert marey("convert", folder, "--out", tmp_path / "c.safetensors").exit_code == 1
@@ -160,7 +160,7 @@ def cut_safetensors(folder: Path) -> Path:
 
 
 def zip_bomb(folder: Path) -> Path:
-    """16 MB of zeros in a few kilobytes: what torch would unpack before it looks."""
+    """16 MB of zeros in a few kilobytes, which torch would unpack before any check."""
     torch.save({"state_dict": {"a": torch.zeros(2)}}, folder / "small.pth")
     with zipfile.ZipFile(folder / "small.pth") as small, zipfile.ZipFile(folder / "x.pth", "w") as bomb:
         for part in small.infolist():
@@ -170,7 +170,7 @@ def zip_bomb(folder: Path) -> Path:
 
 
 def a_tensor_without_end(folder: Path) -> Path:
-    """One number that says that it is 10 ** 15."""
+    """One number whose shape claims 10 ** 15 elements."""
     torch.save({"state_dict": {"backbone.conv1.conv.weight": torch.zeros(1).expand(10**15)}}, folder / "x.pth")
     return folder / "x.pth"
 
@@ -218,7 +218,7 @@ NAN, INFINITE = float("nan"), float("inf")
 BAD = {
     "truncated pth": (cut_pth, "is it cut short"),
     "truncated pkl": (cut_pkl, "is it cut short"),
-    "truncated index": (cut_index, "not a whole TensorFlow index; is it cut short"),
+    "truncated index": (cut_index, "not a complete TensorFlow index; is it cut short"),
     "index without data": (no_data, "missing beside"),
     "truncated safetensors": (cut_safetensors, "is it cut short"),
     "zip bomb": (zip_bomb, "a checkpoint is stored uncompressed"),
@@ -230,14 +230,14 @@ BAD = {
     "a folder": (a_folder, "no such checkpoint file"),
     "empty": (content(b""), "x.pth"),
     "empty pkl": (content(b"", "x.pkl"), "x.pkl"),
-    "empty index": (content(b"", "x.index"), "not a whole TensorFlow index"),
+    "empty index": (content(b"", "x.index"), "not a complete TensorFlow index"),
     "empty safetensors": (content(b"", "x.safetensors"), "an empty file where a checkpoint was expected"),
     "text": (content(b"epoch 1: loss 0.3\n" * 9), "x.pth"),
     "text pkl": (content(b"epoch 1: loss 0.3\n" * 9, "x.pkl"), "x.pkl"),
-    "text safetensors": (content(b"epoch 1: loss 0.3\n" * 9, "x.safetensors"), "not a whole .safetensors file"),
-    "a header without end": (content(struct.pack("<Q", 1 << 40) + b"{}", "x.safetensors"), "not a whole .safetensors"),
+    "text safetensors": (content(b"epoch 1: loss 0.3\n" * 9, "x.safetensors"), "not a complete .safetensors file"),
+    "a header without end": (content(struct.pack("<Q", 1 << 40) + b"{}", "x.safetensors"), "not a complete .safetensors"),
     "nobody's safetensors": (metadata(), "not written by Marey"),
-    "a recipe that is none": (metadata(recipe="{"), "no JSON"),
+    "a recipe that is none": (metadata(recipe="{"), "no valid JSON"),
     "a recipe of another version": (metadata(recipe='{"name": "x"}'), "cannot be read by this version"),
     "wrong class names": (metadata(recipe=SMALL.model_dump_json(), class_names='["a"]'), "not 3 names"),
     "a list": (saved([1, 2]), "expected a dictionary of tensors"),

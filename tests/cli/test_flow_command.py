@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from made_videos import coded_frame
 from typer.testing import CliRunner
 
 from marey.cli.app import app
@@ -17,6 +16,7 @@ from marey.video.pixels import Pixels
 from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support.made_videos import coded_frame
 
 
 def marey(*words: object):
@@ -36,7 +36,7 @@ def videos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A small network on flow; its pictures are stored at their own size."""
+    """A small network on flow; its images are stored at their own size."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         modality="flow", storage="original", flow_method=DIS(),
@@ -90,7 +90,7 @@ def test_training_on_plain_video_and_on_stored_flow(videos, checkpoint, tmp_path
         assert done.exit_code == 0, done.output
 
 
-def test_what_a_recipe_says_of_flow() -> None:
+def test_the_flow_of_a_recipe() -> None:
     assert get_recipe("slowonly_r50_8x8_k400").flow is None
     assert get_recipe("i3d_incv1_flow_64x1_k400").flow == FlowRule(method=TVL1(), short_side=256)
     assert get_recipe("tsn_bninception_flow_3seg_ucf101").flow == FlowRule(method=TVL1(), size=(256, 340))
@@ -104,7 +104,7 @@ def test_what_a_recipe_says_of_flow() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--short-side", "64", "--size", "64x48"], "say two things"),
+        (["--short-side", "64", "--size", "64x48"], "both set the size"),
         (["--size", "64"], "expected WIDTHxHEIGHT"),
         (["--method", "dis", "--set", "preset=slow"], "--method dis --set preset=slow"),
         (["--method", "dis", "--device", "cuda:7"], "--device"),

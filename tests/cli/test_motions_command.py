@@ -30,7 +30,7 @@ def test_it_writes_a_divided_folder_per_class(tmp_path) -> None:
     planned = marey("train", tmp_path / "clips", "--dry-run")
     assert planned.exit_code == 0, planned.output
     assert planned.stdout.startswith("24 clips, 12 classes")
-    assert "not taken for videos" not in planned.stderr  # the list and the note that Marey wrote are its own
+    assert "no video" not in planned.stderr  # the list and the note were written by Marey
 
     again = marey("data", "motions", tmp_path / "clips", *small)  # a folder that is complete is only read
     assert again.exit_code == 0, again.output

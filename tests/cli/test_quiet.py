@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from made_videos import coded_frame
 from typer.testing import CliRunner
 
 from marey.cli.app import app
@@ -16,6 +15,7 @@ from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from marey.workflows import demo
+from tests.support.made_videos import coded_frame
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
          "pixels.short_side=36")  # fmt: skip
@@ -95,7 +95,7 @@ def test_results_alone(words, given, tmp_path, monkeypatch, capfd) -> None:
 
 
 def test_what_is_loud_without_it(given, tmp_path) -> None:
-    """The same commands do say something else."""
+    """Without --quiet the same commands print more."""
     clips = given / "clips"
     assert "Predicting: 6 videos" in marey("predict", given / "tiny.safetensors", clips, "--workers", "0").stderr
     assert "next:" in marey("train", clips, "--out", tmp_path / "run", *TINY).stderr

@@ -1,4 +1,4 @@
-"""A run's folder in the place of a checkpoint, last.ckpt in it, and --classes for checkpoints that name none."""
+"""A run's folder instead of a checkpoint, last.ckpt in it, and --classes for checkpoints without class names."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from marey.recipes import get_recipe
 from marey.weights.checkpoint import read_checkpoint
 from marey.weights.layouts import mmaction2
 from marey.weights.load import build_model, load_model
-from tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE, write_clips
 
 
 def marey(*words: object):
@@ -55,7 +55,7 @@ def recipe(tmp_path):
     return tmp_path / "tiny.yaml"
 
 
-def test_the_best_checkpoint_of_a_run_is_taken_and_said(runs, videos, recipe, tmp_path) -> None:
+def test_the_best_checkpoint_of_a_run_is_used_and_named(runs, videos, recipe, tmp_path) -> None:
     run, clip = runs / "judged", videos / "run" / "v0.mp4"
     for words in (
         ("predict", run, clip, *HERE),
@@ -86,7 +86,7 @@ def test_without_validation_the_last_one(runs, videos) -> None:
     assert f"{runs / 'judged'}: best.safetensors\n" in done.stderr
 
 
-def test_a_best_checkpoint_that_is_gone_is_said(runs, videos) -> None:
+def test_a_missing_best_checkpoint_is_reported(runs, videos) -> None:
     (runs / "judged" / "best.safetensors").unlink()
     done = marey("predict", runs / "judged", videos / "run" / "v0.mp4", *HERE)
     assert done.exit_code == 0, done.output
@@ -118,7 +118,10 @@ def test_last_ckpt_stands_for_the_weights_that_were_saved_with_it(runs, videos, 
     ):
         done = marey(*words)
         assert done.exit_code == 0, done.output
-        assert f"{state} is what --resume goes on from: last.safetensors beside it is taken" in done.stderr
+        assert (
+            f"{state} is the state that --resume uses: last.safetensors beside it is used as the checkpoint"
+            in done.stderr
+        )
     last = read_checkpoint(runs / "judged" / "last.safetensors").tensors
     loaded = load_model(state).network.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in last.items())
@@ -128,7 +131,7 @@ def test_last_ckpt_stands_for_the_weights_that_were_saved_with_it(runs, videos, 
         ("convert", tmp_path / "mine.ckpt", "--out", tmp_path / "x"),
     ):
         done = marey(*words)
-        assert "the state that --resume goes on from, not a checkpoint: name last.safetensors" in done.stderr
+        assert "the state that --resume uses, not a checkpoint: name last.safetensors" in done.stderr
 
 
 def empty(folder):
@@ -167,15 +170,15 @@ def judged(folder):
     ("fill", "message"),
     [
         (empty, "an empty folder"),
-        (begun, "a run that has saved no checkpoint yet: go on with it, marey train ... --resume --out"),
+        (begun, "a run that has saved no checkpoint yet: resume it, marey train ... --resume --out"),
         (
             kept_state,
-            "a run without last.safetensors, only the state that --resume goes on from: marey train ... --resume",
+            "a run without last.safetensors, only the state that --resume uses: marey train ... --resume",
         ),
         (of_videos, "a folder of videos: the model comes first"),
         (of_checkpoints, "a folder with epoch_1.pth, epoch_2.pth: name the file"),
         (of_runs, "a folder of runs: name one of them, such as"),
-        (judged, "a folder that evaluate left"),
+        (judged, "a folder of results that evaluate wrote"),
     ],
 )
 def test_other_folders_are_called_what_they_are(fill, message, videos, recipe, tmp_path) -> None:
@@ -208,7 +211,7 @@ PROTOCOL = (
 
 @pytest.fixture
 def mine(tmp_path):
-    """A fine-tuned checkpoint that always answers its second class, and the names of its classes."""
+    """A fine-tuned checkpoint that always predicts its second class, and the names of its classes."""
     torch.manual_seed(0)
     state = build_model(FOREIGN).network.state_dict()
     tensors = {theirs: state[ours].clone() for theirs, ours in mmaction2.pairs(build_model(FOREIGN).network)}
@@ -218,7 +221,7 @@ def mine(tmp_path):
     return tmp_path / "mine.pth"
 
 
-def test_names_get_into_answers_and_files(mine, videos, tmp_path) -> None:
+def test_class_names_get_into_predictions_and_files(mine, videos, tmp_path) -> None:
     names, clip = tmp_path / "names.txt", videos / "run" / "v0.mp4"
     assert "class 1" in marey("predict", mine, clip, *PROTOCOL, *HERE).stdout
     assert "100.0 %  run" in marey("predict", mine, clip, "--classes", names, *PROTOCOL, *HERE).stdout
@@ -227,7 +230,7 @@ def test_names_get_into_answers_and_files(mine, videos, tmp_path) -> None:
     (tmp_path / "two.txt").write_text("walk\nrun\n")
     for words in (("predict", mine, clip), ("convert", mine, "--out", tmp_path / "n.safetensors")):
         done = marey(*words, "--classes", tmp_path / "two.txt")
-        assert "2 class names, but the network tells 3 apart" in done.stderr
+        assert "2 class names, but the network has 3 classes" in done.stderr
     (tmp_path / "turned.txt").write_text("jump\nrun\nwalk\n")
     done = marey("predict", tmp_path / "m.safetensors", clip, "--classes", tmp_path / "turned.txt")
     assert "names its 3 classes itself, in another order: leave out" in done.stderr
@@ -240,7 +243,7 @@ def test_a_list_of_names_is_tested_by_names_only(mine, videos, tmp_path) -> None
     assert "--classes FILE" in done.stderr
     done = marey(*words, "--classes", tmp_path / "names.txt", "--json")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["top1"] == 0.5  # it answers run to all, and half of them show it
+    assert json.loads(done.stdout)["top1"] == 0.5  # it predicts run for all, and half of them show it
 
 
 @pytest.fixture(scope="module")
@@ -265,11 +268,13 @@ def test_the_hint_at_other_classes_works(full_size, videos) -> None:
     assert marey("predict", full_size / "5.pth", clip, *PROTOCOL, *HERE).exit_code == 0
 
 
-def test_classes_that_are_assumed_are_said_and_can_be_named(full_size, tmp_path, capsys) -> None:
+def test_assumed_classes_are_reported_and_can_be_named(full_size, tmp_path, capsys) -> None:
     """As many classes as a public set has: a guess, unless the file is the published one."""
     assumed = load_model(full_size / "400.pth")
     assert assumed.class_names[0] == "abseiling"
-    said = "its 400 classes are taken for those of kinetics400, in their order: the file does not name them; --classes FILE"
+    said = (
+        "its 400 classes are assumed to be those of kinetics400, in their order: the file does not name them; --classes"
+    )
     assert said in capsys.readouterr().err
     assert said in str(assumed.load_report)
     names = [f"mine {number}" for number in range(400)]
@@ -278,7 +283,7 @@ def test_classes_that_are_assumed_are_said_and_can_be_named(full_size, tmp_path,
     clip = write_clips(tmp_path / "clips", 1) / "run" / "v0.mp4"
     done = marey("predict", full_size / "400.pth", clip, "--classes", tmp_path / "names.csv", *PROTOCOL, *HERE)
     assert "mine " in done.stdout
-    assert "are taken for those of" not in done.stderr + capsys.readouterr().err
+    assert "are assumed to be those of" not in done.stderr + capsys.readouterr().err
     assert done.stderr.count("read as a header") == 1
     done = marey("predict", full_size / "400.pth", clip, "--classes", tmp_path / "none.txt")
     assert "none.txt: no such file of class names" in done.stderr

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from marey.cli.app import app
-from platforms import posix
+from tests.support.platforms import posix
 
 
 def marey(*words: object) -> Result:
@@ -20,7 +20,7 @@ def marey(*words: object) -> Result:
 
 
 @pytest.fixture
-def place(prepared, tmp_path, monkeypatch) -> Path:
+def workdir(prepared, tmp_path, monkeypatch) -> Path:
     """A working folder with made clips, lists of them and a trained run."""
     shutil.copytree(prepared, tmp_path / "w")
     monkeypatch.chdir(tmp_path / "w")
@@ -31,12 +31,12 @@ def rows_of(name: str) -> list[dict]:
     return pq.read_table(name).drop_columns(["seconds"]).to_pylist()
 
 
-def test_shards_are_merged_to_the_table_of_one_run(place) -> None:
+def test_shards_are_merged_to_the_table_of_one_run(workdir) -> None:
     common = ("predict", "runs/clips-1", "list.csv", "--workers", 0, "--top", 2)
     whole = marey(*common, "--out", "a.parquet")
     assert whole.exit_code == 0, whole.output
     assert whole.stdout.startswith("a.parquet: 18 videos: 18 done, 0 failed, 18 of them now in")
-    assert "answering with" in whole.stderr
+    assert "predicting with" in whole.stderr
     for number in (1, 2):
         done = marey(*common, "--out", f"p{number}.parquet", "--shard", f"{number}/2")
         assert done.exit_code == 0 and f"shard {number}/2: rows" in done.stderr
@@ -46,7 +46,7 @@ def test_shards_are_merged_to_the_table_of_one_run(place) -> None:
     assert len(rows_of("a.parquet")[0]["top_labels"]) == 2
 
 
-def test_two_networks_are_fused(place) -> None:
+def test_two_networks_are_fused(workdir) -> None:
     words = ("predict", "runs/rgb", "list.csv", "--fuse", "runs/flow", "--workers", 0)
     assert marey(*words, "--out", "a.parquet").exit_code == 0
     assert marey(*words, "--out", "a.jsonl", "--top", 3).exit_code == 0
@@ -56,14 +56,14 @@ def test_two_networks_are_fused(place) -> None:
         assert np.allclose(row["top_probabilities"], [one["probability"] for one in line["top"]], rtol=0, atol=0)
 
 
-def test_features_are_one_table(place) -> None:
+def test_features_are_one_table(workdir) -> None:
     done = marey("features", "runs/clips-1", "--data", "list.csv", "--out", "f.parquet", "--float16", "--workers", 0)
     assert done.exit_code == 0, done.output
     assert pq.read_schema("f.parquet").field("features").type.value_type == "halffloat"
-    assert [path.name for path in place.iterdir() if path.name.startswith("f.parquet")] == ["f.parquet"]
+    assert [path.name for path in workdir.iterdir() if path.name.startswith("f.parquet")] == ["f.parquet"]
 
 
-def test_a_test_writes_its_scores_as_a_table(place) -> None:
+def test_a_test_writes_its_scores_as_a_table(workdir) -> None:
     shutil.copy("val.csv", "tested.csv")
     with Path("tested.csv").open("a") as file:
         file.write("clips/jump/absent.mp4,jump,val\n")
@@ -81,14 +81,14 @@ def test_a_test_writes_its_scores_as_a_table(place) -> None:
     assert all(row["trained_on"] is not None and len(row["content"]) == 16 for row in found)
 
 
-def test_videos_that_fail_are_counted_and_the_command_succeeds(place) -> None:
+def test_videos_that_fail_are_counted_and_the_command_succeeds(workdir) -> None:
     Path("some.csv").write_text("path\nclips/jump/rec0_a.mp4\nclips/absent.mp4\n")
     done = marey("predict", "runs/clips-1", "some.csv", "--out", "a.parquet", "--workers", 0)
     assert done.exit_code == 0
     assert "2 videos: 1 done, 1 failed" in done.stdout and "1 failed: no such file" in done.stdout
 
 
-def test_the_command_fails_where_every_video_does(place) -> None:
+def test_the_command_fails_where_every_video_does(workdir) -> None:
     Path("torn.mp4").write_bytes(b"torn")
     done = marey("predict", "runs/clips-1", "torn.mp4", "--out", "a.parquet", "--workers", 0)
     assert done.exit_code == 1
@@ -109,7 +109,7 @@ def test_the_command_fails_where_every_video_does(place) -> None:
         (("--out", "list.csv/a.parquet"), "list.csv is a file"),
     ],
 )
-def test_what_a_table_cannot_be_is_one_line_before_any_work(place, words, message) -> None:
+def test_impossible_tables_are_refused_before_any_work(workdir, words, message) -> None:
     done = marey("predict", "runs/clips-1", "list.csv", *words)
     assert done.exit_code == 1
     assert message in done.stderr and done.stderr.count("\n") == 1
@@ -117,24 +117,24 @@ def test_what_a_table_cannot_be_is_one_line_before_any_work(place, words, messag
 
 
 @pytest.mark.parametrize("option", ["--decode-seconds", "--decode-memory"])
-def test_features_have_limits_in_tables_alone(place, option) -> None:
+def test_features_have_limits_in_tables_alone(workdir, option) -> None:
     done = marey("features", "runs/clips-1", "--data", "list.csv", "--out", "f", option, 5)
     assert done.exit_code == 1
     assert f"{option} is for tables, and --out f is none" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_list_is_not_written_over(place) -> None:
+def test_a_list_is_not_overwritten(workdir) -> None:
     shutil.copy("list.csv", "own.parquet")
     done = marey("predict", "runs/clips-1", "own.parquet", "--out", "own.parquet")
     assert done.exit_code == 1 and "is read by this command" in done.stderr
 
 
-def test_merge_writes_tables_alone(place) -> None:
+def test_merge_writes_tables_alone(workdir) -> None:
     done = marey("merge", "a.parquet", "--out", "m.csv")
     assert done.exit_code == 1 and "--out m.csv: a table is written" in done.stderr
 
 
-def test_without_pyarrow_one_line_says_what_to_install(place, monkeypatch) -> None:
+def test_without_pyarrow_one_line_names_what_to_install(workdir, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for words in (
         ("predict", "runs/clips-1", "list.csv", "--out", "a.parquet"),
@@ -148,15 +148,15 @@ def test_without_pyarrow_one_line_says_what_to_install(place, monkeypatch) -> No
 
 
 @posix
-def test_a_file_system_that_refuses_more_leaves_whole_rows(place) -> None:
+def test_on_a_full_file_system_finished_rows_stay(workdir) -> None:
     script = """if __name__ == "__main__":
         import resource, signal, sys
         from marey.cli.app import app
-        from marey.engines import row_groups
+        from marey.engines import finished_rows
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a write beyond the limit is an error, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-        row_groups._ROWS = 4
+        finished_rows._ROWS = 4
         app(sys.argv[2:])
     """
     Path("limited.py").write_text(script)

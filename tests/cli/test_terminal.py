@@ -1,4 +1,4 @@
-"""What a person reads: the first line of a command, its last, and what stands there after Ctrl-C."""
+"""Messages of a command: its first line, its last line, and the message after Ctrl-C."""
 
 import os
 import re
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from made_videos import coded_frame
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
@@ -20,21 +19,22 @@ import marey as package
 from marey.base.errors import StoppedError
 from marey.base.files import locked
 from marey.base.reporter import (
-    first_line_awaited,
     notice,
     progress,
+    release_waiting_messages,
     reporting,
-    say_what_waits,
-    understood,
-    understood_first,
     warning,
+    work_summary,
+    work_summary_first,
+    work_summary_pending,
 )
 from marey.base.runs import free_file
 from marey.base.shell import command_line, marey_line, typed_line, typed_without
 from marey.cli.app import app
-from marey.cli.given import first_tested
-from marey.cli.interrupted import Interrupted, going_on, kept_files, kept_tests, long_command
+from marey.cli.common.interrupted import Interrupted, interruptible, kept_files, kept_tests, long_command
+from marey.cli.common.named_models import first_tested
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
          "pixels.short_side=36")  # fmt: skip
@@ -57,14 +57,14 @@ def parsed(line: str) -> typer.Context:
 
 
 def next_line(stderr: str) -> str:
-    """The last line, which stands below "next:"."""
+    """The last line, which is below "next:"."""
     lines = stderr.rstrip().splitlines()
     assert "next:" in lines
     return lines[-1].strip()
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def workdir(tmp_path_factory) -> Path:
     """A folder whose name the shell would take apart, with clips of two classes."""
     folder = tmp_path_factory.mktemp("a (b) 'c'")
     for number, label in enumerate(("jump", "run")):
@@ -76,14 +76,14 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(place):
-    """The run of a training in that folder, and what it said."""
-    said = marey("train", place / "my clips", "--out", place / "the run", *TINY)
+def trained(workdir):
+    """The run of a training in that folder, and its output."""
+    said = marey("train", workdir / "my clips", "--out", workdir / "the run", *TINY)
     assert said.exit_code == 0, said.output
-    return place / "the run", said
+    return workdir / "the run", said
 
 
-def test_train_says_first_what_it_understood_and_last_what_to_type(place, trained) -> None:
+def test_train_prints_its_plan_first_and_the_next_command_last(workdir, trained) -> None:
     run, said = trained
     first = said.stderr.splitlines()[0]
     assert re.fullmatch(
@@ -95,16 +95,16 @@ def test_train_says_first_what_it_understood_and_last_what_to_type(place, traine
     assert all(Path(video).exists() for video in context.params["videos"])
 
 
-def test_evaluate_predict_and_features_do_so_too(place, trained, tmp_path) -> None:
+def test_evaluate_predict_and_features_do_so_too(workdir, trained, tmp_path) -> None:
     run, _ = trained
-    video = place / "my clips" / "run" / "v 1.mp4"
+    video = workdir / "my clips" / "run" / "v 1.mp4"
     on = rf"on cpu \(\d+ threads?\), float32{EXPECTED}"
     for words, first in (
         (
-            ["evaluate", run, "--data", place / "my clips", "--out", tmp_path / "e"],
+            ["evaluate", run, "--data", workdir / "my clips", "--out", tmp_path / "e"],
             r"6 videos, 2 classes \(jump, run\): ",
         ),
-        (["predict", run, video], "1 video: answering with "),
+        (["predict", run, video], "1 video: predicting with "),
         (["features", run, "--data", video, "--out", tmp_path / "f"], "1 video: features of "),
     ):
         said = marey(*words, "--workers", "0", "--device", "cpu")
@@ -113,17 +113,17 @@ def test_evaluate_predict_and_features_do_so_too(place, trained, tmp_path) -> No
         assert next_line(said.stderr)
 
 
-def test_lists_lead_to_training(place, tmp_path) -> None:
+def test_lists_lead_to_training(workdir, tmp_path) -> None:
     for words in (
-        ["data", "list", place / "my clips", "--out", tmp_path / "l (1).csv"],
-        ["data", "split", place / "my clips", "--out", tmp_path / "s.csv", "--val", "0.34"],
+        ["data", "list", workdir / "my clips", "--out", tmp_path / "l (1).csv"],
+        ["data", "split", workdir / "my clips", "--out", tmp_path / "s.csv", "--val", "0.34"],
     ):
         context = parsed(next_line(marey(*words).stderr))
         assert (context.command.name, Path(context.params["recipe"]).exists()) == ("train", True)
 
 
-def test_results_stay_pure(trained, place) -> None:
-    words = ("predict", trained[0], place / "my clips" / "run" / "v 1.mp4", "--workers", "0")
+def test_results_stay_pure(trained, workdir) -> None:
+    words = ("predict", trained[0], workdir / "my clips" / "run" / "v 1.mp4", "--workers", "0")
     assert marey(*words, "--json").stdout.startswith("[")
     assert "next" not in marey(*words).stdout
     assert marey(*words, "--quiet").stderr == ""
@@ -183,17 +183,17 @@ def test_a_proposed_file_is_not_there_yet(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("tested", ["v 1.mp4", "v 1.mp4@0.5-1"])
-def test_the_next_video_is_a_tested_one(place, tested) -> None:
-    folder = place / "my clips" / "run"
+def test_the_next_video_is_a_tested_one(workdir, tested) -> None:
+    folder = workdir / "my clips" / "run"
     assert first_tested(["gone.mp4", tested], folder / "list.csv", None) == folder / "v 1.mp4"
     assert first_tested([f"run/{tested}"], folder.parent, None) == folder / "v 1.mp4"
     assert first_tested([tested], Path("elsewhere.csv"), folder) == folder / "v 1.mp4"
     assert first_tested(["gone.mp4", "", "@1-2"], folder / "list.csv", None) == Path("VIDEO")
 
 
-def test_after_a_broken_video_the_next_one_can_be_answered(place, trained, tmp_path) -> None:
+def test_after_a_broken_video_the_next_one_is_proposed(workdir, trained, tmp_path) -> None:
     (tmp_path / "a broken.mp4").write_bytes(b"no video")
-    clip = place / "my clips" / "run" / "v 1.mp4"
+    clip = workdir / "my clips" / "run" / "v 1.mp4"
     (tmp_path / "l.csv").write_text(f"path,label\na broken.mp4,run\n{clip},run\n")
     said = marey("evaluate", trained[0], "--data", tmp_path / "l.csv", "--out", tmp_path / "e", "--workers", "0")
     assert said.exit_code == 0, said.output
@@ -213,33 +213,33 @@ class Heard(package.SilentReporter):
 
 def test_what_was_understood_comes_first() -> None:
     heard = Heard()
-    with reporting(heard), understood_first():
+    with reporting(heard), work_summary_first():
         notice("weights loaded")
         warning("a guess")
         assert heard.lines == []
-        understood("3 videos")
+        work_summary("3 videos")
         notice("later")
     assert heard.lines == ["3 videos", "weights loaded", "a guess", "later"]
 
 
 def test_the_first_line_is_awaited_behind_a_bar_too() -> None:
-    with reporting(package.TerminalReporter()), understood_first():
+    with reporting(package.TerminalReporter()), work_summary_first():
         with progress("Checking", total=1):
             pass
-        assert first_line_awaited()
-        understood("3 videos")
-        assert not first_line_awaited()
+        assert work_summary_pending()
+        work_summary("3 videos")
+        assert not work_summary_pending()
 
 
 def test_nothing_is_lost_where_nothing_is_understood() -> None:
     heard = Heard()
-    with reporting(heard), pytest.raises(ValueError, match="no"), understood_first():
+    with reporting(heard), pytest.raises(ValueError, match="no"), work_summary_first():
         notice("weights loaded")
         raise ValueError("no")
     assert heard.lines == ["weights loaded"]
 
 
-def test_why_a_command_is_waiting_is_said_at_once(tmp_path) -> None:
+def test_why_a_command_is_waiting_is_printed_at_once(tmp_path) -> None:
     """The line of what was understood comes after the wait, and still has its measurement."""
     heard, done = Heard(), threading.Event()
 
@@ -247,7 +247,7 @@ def test_why_a_command_is_waiting_is_said_at_once(tmp_path) -> None:
         with locked(tmp_path / "lock", waiting="another process is fetching it"):
             done.set()
 
-    with reporting(heard), understood_first():
+    with reporting(heard), work_summary_first():
         notice("weights are looked for")
         with locked(tmp_path / "lock"):
             thread = threading.Thread(target=fetch)
@@ -257,37 +257,37 @@ def test_why_a_command_is_waiting_is_said_at_once(tmp_path) -> None:
             assert not done.is_set()
         thread.join()
         assert heard.lines == ["weights are looked for", "another process is fetching it"]
-    with reporting(package.TerminalReporter()), understood_first():
-        assert first_line_awaited()
-        say_what_waits()
-        assert first_line_awaited()
-        understood("3 videos")
-        assert not first_line_awaited()
+    with reporting(package.TerminalReporter()), work_summary_first():
+        assert work_summary_pending()
+        release_waiting_messages()
+        assert work_summary_pending()
+        work_summary("3 videos")
+        assert not work_summary_pending()
 
 
-def test_a_missing_file_is_announced_once(place, tmp_path) -> None:
-    rows = [f"{place}/my clips/run/v {i}.mp4,run\n{place}/my clips/jump/v {i}.mp4,jump\n" for i in range(3)]
+def test_a_missing_file_is_announced_once(workdir, tmp_path) -> None:
+    rows = [f"{workdir}/my clips/run/v {i}.mp4,run\n{workdir}/my clips/jump/v {i}.mp4,jump\n" for i in range(3)]
     (tmp_path / "l.csv").write_text(f"path,label\n{''.join(rows)}gone.mp4,run\n")
     said = marey("train", tmp_path / "l.csv", "--out", tmp_path / "run", *TINY, "--seed", "1").stderr
     assert sum("gone.mp4" in line for line in said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), StoppedError("stopped", interrupted=True)])
-def test_ctrl_c_says_what_is_kept(stop, monkeypatch) -> None:
+def test_ctrl_c_names_what_is_kept(stop, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["marey", "evaluate", "m"])
-    with pytest.raises(Interrupted) as found, going_on(lambda: "3 videos are kept", "--out", Path("a b")):
+    with pytest.raises(Interrupted) as found, interruptible(lambda: "3 videos are kept", "--out", Path("a b")):
         raise stop
-    assert found.value.kept.startswith("3 videos are kept. To go on:\n  ")
+    assert found.value.kept.startswith("3 videos are kept. To resume:\n  ")
     assert found.value.kept.endswith("evaluate m --out 'a b'")
 
 
-def test_ctrl_c_says_that_nothing_is_kept() -> None:
+def test_ctrl_c_reports_that_nothing_was_saved() -> None:
     @long_command
     def work() -> None:
-        with going_on(lambda: ""):
+        with interruptible(lambda: ""):
             raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="nothing is kept"):
+    with pytest.raises(Interrupted, match="nothing was saved"):
         work()
 
 
@@ -307,7 +307,7 @@ def test_what_is_kept_is_seen_in_folders_of_any_name(tmp_path, monkeypatch) -> N
 def test_tested_videos_are_counted_until_the_scores_are_written(tmp_path, stream) -> None:
     parts = tmp_path / stream / "parts"
     parts.mkdir(parents=True)
-    (parts / ".0-0-4-k3j_x9ab.npz").touch()  # another process is writing it, or was killed
+    (parts / ".0-0-4-k3j_x9ab.npz").touch()  # a temporary file of another or a killed process
     assert kept_tests(tmp_path) == ""
     (parts / "0-0-4.npz").touch()
     (parts / "1-1-1.npz").touch()
@@ -318,8 +318,8 @@ def test_tested_videos_are_counted_until_the_scores_are_written(tmp_path, stream
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_training_that_is_interrupted_goes_on_as_its_last_line_says(place, tmp_path) -> None:
-    words = ["train", str(place / "my clips"), *TINY, "--epochs", "400", "--out", str(tmp_path / "r 1")]
+def test_an_interrupted_training_is_resumed_by_its_last_line(workdir, tmp_path) -> None:
+    words = ["train", str(workdir / "my clips"), *TINY, "--epochs", "400", "--out", str(tmp_path / "r 1")]
     words = [word for word in words if word not in ("--set", "train.epochs=1")]
     words = [part for word in words for part in (("--set", word) if "=" in word else (word,))]
     with subprocess.Popen(

@@ -4,7 +4,6 @@ import csv
 import shutil
 
 import pytest
-from made_videos import coded_frame
 from typer.testing import CliRunner
 
 import marey as package
@@ -13,7 +12,8 @@ from marey.base.files import write_json
 from marey.cli.app import app
 from marey.recipe import read_recipe
 from marey.video.writing.writer import write_video
-from marey.workflows import train as workflow
+from marey.workflows import train_network
+from tests.support.made_videos import coded_frame
 
 TINY = ["--init", "none", "--workers", "0", "--set", "model.width=4", "--set", "train.epochs=1", "--set",
         "test.sampling.segments=2", "--set", "clip.segments=2", "--set", "augment.size=32", "--set", "test.size=32", "--set",
@@ -63,7 +63,7 @@ def test_a_divided_folder_a_list_of_it_and_two_folders_are_one_training(videos, 
         done = marey("train", *words, *TINY, "--out", run)
         assert done.exit_code == 0, done.output
         assert "8 videos, 2 classes (2, 10): 6 to train on, 2 held out" in done.output
-        assert "no source on both sides" not in done.output  # names tell none
+        assert "no recording in both splits" not in done.output  # file names show none
         assert rows(run / "split.csv") == EXPECTED
         assert package.load_model(run / "last.safetensors").class_names == ("2", "10")
     again = marey("train", RECIPE, "--data", tmp_path / "run0" / "split.csv", *TINY, "--out", tmp_path / "again")
@@ -85,10 +85,10 @@ def test_python_trains_as_the_command_does(videos, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("words", [["CLIPS"], ["CLIPS/train"], [RECIPE, "--data", "CLIPS"], ["LIST"]])
-def test_a_dry_run_says_what_was_understood_and_writes_nothing(videos, tmp_path, monkeypatch, words) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_nothing(videos, tmp_path, monkeypatch, words) -> None:
     monkeypatch.chdir(tmp_path)
     marey("data", "list", videos, "--out", tmp_path / "l.csv")
-    monkeypatch.setattr(workflow, "fit", None)
+    monkeypatch.setattr(train_network, "fit", None)
     before = sorted(tmp_path.rglob("*"))
     places = {"CLIPS": videos, "CLIPS/train": videos / "train", "LIST": tmp_path / "l.csv"}
     done = marey("train", *(places.get(word, word) for word in words), "--init", "none", "--dry-run")
@@ -97,7 +97,7 @@ def test_a_dry_run_says_what_was_understood_and_writes_nothing(videos, tmp_path,
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["2", "3", "1"] in lines if whole else ["2", "2", "1"] in lines
     assert lines.index(["class", "train", "val"]) < lines.index(["10", *(["3", "1"] if whole else ["2", "1"])])
-    assert ("split 'test': 2 videos not used here" in done.stdout) == whole
+    assert ("split 'test': 2 videos are not used here" in done.stdout) == whole
     assert done.stdout.count("training and validation: ") == 1
     for part in (
         "recipe: slowonly_r18_8seg_folder",
@@ -112,9 +112,9 @@ def test_a_dry_run_says_what_was_understood_and_writes_nothing(videos, tmp_path,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nosuch"], "nosuch: no folder or list of this name is there, and there is no recipe 'nosuch'"),
-        (["nosuch/"], "no folder or list of this name is there"),
-        (["list.csv"], "no folder or list of this name is there"),
+        (["nosuch"], "nosuch: there is no folder or list of this name, and there is no recipe 'nosuch'"),
+        (["nosuch/"], "there is no folder or list of this name"),
+        (["list.csv"], "there is no folder or list of this name"),
         (["slowonly_r18_8seg_folde"], f"Did you mean {RECIPE}"),
         ([RECIPE], "name the videos with --data"),
         (["CLIPS", "--data", "CLIPS"], "is a folder or a list; with --data the first word is a recipe's name"),
@@ -200,7 +200,7 @@ def test_a_split_in_the_output_folder_that_is_read_is_not_written_over(videos, t
 
 @pytest.mark.parametrize("named", [False, True])
 def test_a_run_that_is_resumed_ends_where_it_was_to_end(named, videos, tmp_path) -> None:
-    """Not after as many epochs as Marey or the recipe would choose; `--epochs` goes on to more."""
+    """It keeps its own number of epochs, not that of Marey or of the recipe; `--epochs` adds more."""
     tiny = [word for word in TINY if word != "train.epochs=1"]
     tiny.pop(tiny.index("model.width=4") + 1)  # the --set of the epochs
     words = ["train", *([RECIPE, "--data", videos] if named else [videos]), *tiny, "--out", tmp_path / "run"]
@@ -226,7 +226,7 @@ def test_a_run_that_is_resumed_ends_where_it_was_to_end(named, videos, tmp_path)
 def test_a_dry_run_of_a_resume_needs_a_run(videos, tmp_path) -> None:
     done = marey("train", videos, "--init", "none", "--resume", "--dry-run", "--out", tmp_path / "none")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "none holds no run to go on with" in done.stderr
+    assert "none holds no run to resume" in done.stderr
 
 
 def test_a_training_that_is_refused_leaves_nothing(videos, tmp_path) -> None:

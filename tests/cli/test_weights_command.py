@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from serving import serving, whole
 from typer.testing import CliRunner
 
 from marey.base.files import sha256
 from marey.base.reporter import SilentReporter, reporting
-from marey.cli import command
 from marey.cli.app import app
+from marey.cli.common import named_models
 from marey.recipe import Hash, Source, TwoStream, recipe_from
-from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
-from marey.recipes.parameters import PARAMETERS
-from marey.weights.fetching.store import place, read_record
+from marey.recipes import PARAMETERS, RECIPES, TWO_STREAMS, get_recipe
+from marey.weights.fetching.cached_files import cached_path, read_record
 from marey.weights.layouts import mmaction2
+from tests.support.serving import serving, whole
 
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(name="small", model={"width": 4, "num_classes": 3})
 ROW = "slowonly_r50_8x8_k400"
@@ -48,12 +47,12 @@ def declare(monkeypatch, *sources: Source) -> None:
     recipes = (*RECIPES, SMALL.model_copy(update={"weights": sources}))
     for module in (
         "marey.recipes",
-        "marey.weights.fetching.shelf",
+        "marey.weights.fetching.inventory",
         "marey.weights.fetching.obtain",
-        "marey.weights.fetching.sizes",
+        "marey.weights.fetching.availability",
     ):
         monkeypatch.setattr(f"{module}.RECIPES", recipes)
-    monkeypatch.setattr("marey.weights.fetching.sizes.PARAMETERS", {**PARAMETERS, "small": 100_000})
+    monkeypatch.setattr("marey.weights.fetching.availability.PARAMETERS", {**PARAMETERS, "small": 100_000})
 
 
 def source(address: str, known: str | None) -> Source:
@@ -86,7 +85,7 @@ def test_every_row_in_lines_of_100_columns(monkeypatch) -> None:
     assert f"{len(names)} rows, {len(available)} with weights one can get." in lines
 
 
-def test_what_the_line_of_a_row_says(cache) -> None:
+def test_the_line_of_a_row(cache) -> None:
     recipe = get_recipe(ROW)
     for expected in ("gone 2021-08", "here"):
         done = marey("list", ROW)
@@ -94,7 +93,7 @@ def test_what_the_line_of_a_row_says(cache) -> None:
         for said in (ROW, "74.8", "MB", "Apache-2.0", expected):
             assert said in line
         assert f"  {expected.split()[0]} " in done.stdout.partition("\n\n")[2], "the caption explains the word"
-        path = place(recipe.weights[0])
+        path = cached_path(recipe.weights[0])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"weights")
     assert str(cache) in done.stdout
@@ -115,9 +114,9 @@ def test_filters(monkeypatch) -> None:
     assert set(names_of("--dataset", "UCF101")) == of_ucf101
     assert set(names_of("--dataset", "k400")) == set(names_of("--dataset", "kinetics400"))
     assert set(names_of("pytorchvideo")) == {name for name in everything if name.endswith("_pytorchvideo")}
-    living = {r.name for r in RECIPES if any(source.living for source in r.weights)}
+    living = {r.name for r in RECIPES if any(source.usable for source in r.weights)}
     assert {name for name in names_of("--available") if "twostream" not in name} == living
-    path = place(get_recipe(ROW).weights[0])
+    path = cached_path(get_recipe(ROW).weights[0])
     path.parent.mkdir(parents=True)
     path.write_bytes(b"weights")
     assert names_of("--available", "--offline") == [ROW]
@@ -131,10 +130,10 @@ def test_filters(monkeypatch) -> None:
     ("words", "message"),
     [
         (["slowonli"], "no recipe has the word 'slowonli'. Did you mean slowonly"),
-        (["slowonly", "csn"], "no recipe is all of this at once: slowonly, csn"),
+        (["slowonly", "csn"], "no recipe matches all of these: slowonly, csn"),
         (["--network", "slowfas"], "--network slowfas: no recipe has it. Did you mean slowfast"),
         (["--dataset", "kinetics40"], "--dataset kinetics40: no recipe has it. Did you mean kinetics400"),
-        (["csn", "--dataset", "ucf101"], "no recipe is all of this at once: csn, ucf101"),
+        (["csn", "--dataset", "ucf101"], "no recipe matches all of these: csn, ucf101"),
     ],
     ids=" ".join,
 )
@@ -191,22 +190,24 @@ def test_the_question_on_a_terminal(answer, trusts, monkeypatch, capsys) -> None
         given.append((text, options))
         return answer == "y\n"
 
-    monkeypatch.setattr(command.typer, "confirm", confirm)
+    monkeypatch.setattr(named_models.typer, "confirm", confirm)
     for stream in ("stdin", "stderr"):
-        monkeypatch.setattr(getattr(command.sys, stream), "isatty", lambda: True, raising=False)
-    # With --quiet, too, the question itself says what it is about.
+        monkeypatch.setattr(getattr(named_models.sys, stream), "isatty", lambda: True, raising=False)
+    # The text before the question is printed with --quiet, too.
     with reporting(SilentReporter()):
-        assert command.trusted(["small"], False) is trusts
-    said = capsys.readouterr().err
-    for part in (
+        assert named_models.trust_without_hash(["small"], False) is trusts
+    err = capsys.readouterr().err
+    for text in (
         "https://a.org/small.pth (by a, ~0.4 MB, licence unknown)",
         "SHA-256 is recorded",
         "--trust-first-use",
     ):
-        assert part in said
-    assert command.trusted(["small"], True) and not command.trusted([ROW, "file.pth"], False)
+        assert text in err
+    assert named_models.trust_without_hash(["small"], True) and not named_models.trust_without_hash(
+        [ROW, "file.pth"], False
+    )
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert not command.trusted(["small"], False)
+    assert not named_models.trust_without_hash(["small"], False)
     assert len(given) == 1
 
 

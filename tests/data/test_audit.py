@@ -5,15 +5,15 @@ import shutil
 
 import cv2
 import pytest
-from made_videos import coded_frame, encode, without_head
 from typer.testing import CliRunner
 
 from marey.base.errors import DataError
 from marey.cli.app import app
 from marey.data.audit import audit, read_together
-from marey.data.files.probe import ProbeCache, content_hash
-from marey.data.lists.formats import read_manifest
+from marey.data.files.video_info import VideoInfoCache, content_hash
+from marey.data.lists.read_manifest import read_manifest
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame, encode, without_head
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +27,9 @@ def write(path, first: int, *, count: int = 16, fps: float = 25, size: tuple[int
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    """A set without faults: two classes, two splits, one source each."""
-    folder = tmp_path_factory.mktemp("sound")
+def faultless(tmp_path_factory):
+    """A data set without faults: two classes, two splits, one recording each."""
+    folder = tmp_path_factory.mktemp("faultless")
     lines = ["path,label,split,group"]
     for i, (label, split) in enumerate([("jump", "train"), ("run", "train"), ("jump", "val"), ("run", "val")]):
         write(folder / f"{label}_{split}.mp4", 20 * i)
@@ -39,11 +39,11 @@ def sound(tmp_path_factory):
 
 
 def audited(path, **options):
-    return audit([read_manifest(path)], cache=ProbeCache(None), **options)
+    return audit([read_manifest(path)], cache=VideoInfoCache(None), **options)
 
 
-def test_a_sound_set(sound) -> None:
-    found = audited(sound / "list.csv")
+def test_a_data_set_without_faults(faultless) -> None:
+    found = audited(faultless / "list.csv")
     assert found.faults == 0
     kinds = (
         "missing",
@@ -60,13 +60,13 @@ def test_a_sound_set(sound) -> None:
     assert (found.rates, found.sizes) == ({"25": 4}, {"160x112": 4})
     assert found.seconds["sum"] == pytest.approx(4 * 16 / 25)
     assert [(b.split, b.videos, b.smallest, b.largest) for b in found.balance] == [("train", 2, 1, 1), ("val", 2, 1, 1)]
-    assert found.fingerprint == read_manifest(sound / "list.csv").fingerprint
+    assert found.fingerprint == read_manifest(faultless / "list.csv").fingerprint
 
 
-def test_planted_faults(sound, tmp_path) -> None:
-    folder = shutil.copytree(sound, tmp_path / "set")
+def test_planted_faults(faultless, tmp_path) -> None:
+    folder = shutil.copytree(faultless, tmp_path / "set")
     lines = (folder / "list.csv").read_text()
-    shutil.copy(folder / "jump_train.mp4", folder / "copy.mp4")  # leaks, and is called a run
+    shutil.copy(folder / "jump_train.mp4", folder / "copy.mp4")  # in another split, with another label
     (folder / "cut.mp4").write_bytes((folder / "run_val.mp4").read_bytes()[:200])
     write(folder / "slow.mp4", 100, fps=5)
     write(folder / "tiny.mp4", 110, size=(48, 64), count=15)
@@ -86,16 +86,16 @@ def test_planted_faults(sound, tmp_path) -> None:
     assert set(found.odd_size) == {"tiny.mp4", "vfr.mp4"}
     assert found.untrained == ["swim"]
     assert found.faults == 6
-    assert found.contents != audited(sound / "list.csv").contents
+    assert found.contents != audited(faultless / "list.csv").contents
 
 
-def test_what_is_not_read_whole_is_no_fault(tmp_path) -> None:
-    encode(tmp_path / "whole.mkv", 40, options={"bf": "3"})
-    without_head(tmp_path / "whole.mkv", tmp_path / "cut.mkv", 3)
+def test_files_that_are_not_read_whole_are_no_fault(tmp_path) -> None:
+    encode(tmp_path / "complete.mkv", 40, options={"bf": "3"})
+    without_head(tmp_path / "complete.mkv", tmp_path / "cut.mkv", 3)
     (tmp_path / "frames").mkdir()
     for name in ["cover", *(f"img_{n:03d}" for n in (1, 2, 3, 5))]:
         cv2.imwrite(str(tmp_path / "frames" / f"{name}.png"), coded_frame(len(name)))
-    (tmp_path / "list.csv").write_text("path,label\nwhole.mkv,a\ncut.mkv,a\nframes,b\n")
+    (tmp_path / "list.csv").write_text("path,label\ncomplete.mkv,a\ncut.mkv,a\nframes,b\n")
     words = {
         "cut.mkv": "the first 9 frames have no key frame and are left out",
         "frames": "1 image is no frame of the series img_001.png to img_005.png and left out (cover.png); "
@@ -104,28 +104,32 @@ def test_what_is_not_read_whole_is_no_fault(tmp_path) -> None:
     for check in ("open", "decode"):
         found = audited(tmp_path / "list.csv", check=check)
         assert (found.faults, found.unreadable, found.left_out) == (0, {}, words)
-    for _ in range(2):  # the second time from what the first one kept
+    for _ in range(2):  # the second time from the cache of the first
         done = CliRunner().invoke(app, ["data", "audit", str(tmp_path / "list.csv"), "--workers", "0"])
         assert done.exit_code == 0
         assert "left out" not in done.stderr
         assert f"not read whole: 2\n    cut.mkv: {words['cut.mkv']}\n    frames: {words['frames']}\n" in done.stdout
 
 
-def test_several_lists_are_one_set(sound, tmp_path) -> None:
-    (sound / "train.csv").write_text("path,label\njump_train.mp4,jump\nrun_train.mp4,run\n")
-    (sound / "val.csv").write_text("path,label\njump_val.mp4,jump\nrun_train.mp4,run\n")
-    found = audit(read_together([sound / "train.csv", sound / "val.csv"]), cache=ProbeCache(None))
+def test_several_lists_are_one_data_set(faultless, tmp_path) -> None:
+    (faultless / "train.csv").write_text("path,label\njump_train.mp4,jump\nrun_train.mp4,run\n")
+    (faultless / "val.csv").write_text("path,label\njump_val.mp4,jump\nrun_train.mp4,run\n")
+    found = audit(read_together([faultless / "train.csv", faultless / "val.csv"]), cache=VideoInfoCache(None))
     assert found.leaks == [["run_train.mp4"]]
-    (sound / "other.csv").write_text("path,label\nrun_val.mp4,run\n")
-    alone = read_together([sound / "train.csv", sound / "other.csv"])
+    (faultless / "other.csv").write_text("path,label\nrun_val.mp4,run\n")
+    alone = read_together([faultless / "train.csv", faultless / "other.csv"])
     assert {m.class_names for m in alone} == {("jump", "run")}
     with pytest.raises(DataError, match="classes are not those"):
-        audit([read_manifest(sound / "train.csv"), read_manifest(sound / "other.csv")], cache=ProbeCache(None))
+        audit(
+            [read_manifest(faultless / "train.csv"), read_manifest(faultless / "other.csv")], cache=VideoInfoCache(None)
+        )
 
 
-def test_parts_and_groups_by_name(sound, tmp_path) -> None:
-    (sound / "parts.csv").write_text("path,label,start,end\njump_train.mp4,jump,0.2,0.5\nrun_train.mp4,run,9,12\n")
-    found = audited(sound / "parts.csv")
+def test_segments_and_groups_by_name(faultless, tmp_path) -> None:
+    (faultless / "segments.csv").write_text(
+        "path,label,start,end\njump_train.mp4,jump,0.2,0.5\nrun_train.mp4,run,9,12\n"
+    )
+    found = audited(faultless / "segments.csv")
     assert (found.outside, found.faults) == (["run_train.mp4"], 1)
     lines = ["path,label,split"]
     for number, split in ((1, "train"), (2, "test")):
@@ -136,9 +140,9 @@ def test_parts_and_groups_by_name(sound, tmp_path) -> None:
     assert audited(tmp_path / "list.csv").leaking_groups == {"Archery_g07": {"train": 1, "test": 1}}
 
 
-def test_several_labels_per_video(sound) -> None:
-    (sound / "multi.csv").write_text("path,label\njump_train.mp4,jump|run\nrun_train.mp4,run\n")
-    (balance,) = audited(sound / "multi.csv").balance
+def test_several_labels_per_video(faultless) -> None:
+    (faultless / "multi.csv").write_text("path,label\njump_train.mp4,jump|run\nrun_train.mp4,run\n")
+    (balance,) = audited(faultless / "multi.csv").balance
     assert (balance.videos, balance.smallest, balance.largest) == (2, 1, 2)
 
 
@@ -154,11 +158,11 @@ def test_folders_of_frames(tmp_path) -> None:
     assert found.short == {"a": 3, "b": 3, "c": 3}
 
 
-def test_command(sound, tmp_path) -> None:
-    done = CliRunner().invoke(app, ["data", "audit", str(sound / "list.csv"), "--workers", "0"])
+def test_command(faultless, tmp_path) -> None:
+    done = CliRunner().invoke(app, ["data", "audit", str(faultless / "list.csv"), "--workers", "0"])
     assert done.exit_code == 0, done.output
     assert "4 entries, 0 faults" in done.stdout
-    (sound / "faulty.csv").write_text("path,label\njump_train.mp4,jump\ngone.mp4,run\n")
-    faulty = CliRunner().invoke(app, ["data", "audit", str(sound / "faulty.csv"), "--workers", "0", "--json"])
+    (faultless / "faulty.csv").write_text("path,label\njump_train.mp4,jump\ngone.mp4,run\n")
+    faulty = CliRunner().invoke(app, ["data", "audit", str(faultless / "faulty.csv"), "--workers", "0", "--json"])
     assert faulty.exit_code == 1
     assert json.loads(faulty.stdout)["missing"] == ["gone.mp4"]

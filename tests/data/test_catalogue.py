@@ -1,20 +1,22 @@
-"""What is packed about public data sets equals the lists that were published."""
+"""The packed facts on public data sets are those of the published lists."""
 
 import csv
 import re
 
 import pytest
 import torch
-from made_videos import coded_frame
 
-from marey.data.catalogue import class_names_of, hmdb51, kinetics, ucf101
-from marey.data.catalogue.folders import Spellings
+from marey.data.catalogue import class_names_of, kinetics
+from marey.data.catalogue.hmdb51 import HMDB51
+from marey.data.catalogue.published import Spellings
+from marey.data.catalogue.ucf101 import UCF101
 from marey.data.prepare import PUBLISHED_SETS
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
 from marey.video.writing.writer import write_video
 from marey.weights.layouts import mmaction_inception
 from marey.weights.load import build_model, load_model
+from tests.support.made_videos import coded_frame
 
 LABEL_MAPS = {
     "kinetics400": "kinetics_label_map_k400",
@@ -47,7 +49,7 @@ def test_deepmind_has_the_same_order(number, shared) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "places"),
+    ("dataset", "names_by_index"),
     [
         # Sorted by name, as DeepMind, MMAction and MMAction2 have them, and PySlowFast and PyTorchVideo by their numbers.
         ("kinetics400", {0: "abseiling", 1: "air drumming", 2: "answering questions", 399: "zumba"}),
@@ -57,9 +59,9 @@ def test_deepmind_has_the_same_order(number, shared) -> None:
         ("ucf101", {0: "ApplyEyeMakeup", 36: "HandstandPushups", 37: "HandstandWalking", 100: "YoYo"}),
     ],
 )
-def test_order_of_classes_in_published_heads(dataset, places) -> None:
+def test_order_of_classes_in_published_heads(dataset, names_by_index) -> None:
     names = class_names_of(dataset)
-    assert {place: names[place] for place in places} == places
+    assert {index: names[index] for index in names_by_index} == names_by_index
     if dataset != "ucf101":
         assert list(names) == sorted(names)
 
@@ -75,24 +77,24 @@ def test_numbers_of_classes() -> None:
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
-@pytest.mark.parametrize("side", ["train", "test"])
-def test_ucf101_splits(split, side, shared) -> None:
-    published = {line.split()[0] for line in lines(shared / "labels" / "ucf101_splits" / f"{side}list0{split}.txt")}
-    ours = {f"{clip.label}/{clip.key}.avi" for clip in ucf101.split_clips(split, side)}
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_ucf101_splits(split, name, shared) -> None:
+    published = {line.split()[0] for line in lines(shared / "labels" / "ucf101_splits" / f"{name}list0{split}.txt")}
+    ours = {f"{clip.label}/{clip.key}.avi" for clip in UCF101.split_clips(split, name)}
     assert ours == published
-    other = {f"{clip.label}/{clip.key}.avi" for clip in ucf101.split_clips(split % 3 + 1, side)}
+    other = {f"{clip.label}/{clip.key}.avi" for clip in UCF101.split_clips(split % 3 + 1, name)}
     assert other != published
 
 
 def test_ucf101_counts() -> None:
-    assert len(ucf101.clips()) == 13_320
-    for split, numbers in ucf101.OFFICIAL.items():
-        train, test = (ucf101.split_clips(split, side) for side in ("train", "test"))
-        assert (len(train), len(test)) == numbers
-        assert sum(numbers) == 13_320
+    assert len(UCF101.clips()) == 13_320
+    for split, numbers in UCF101.official.items():
+        train, test = (UCF101.split_clips(split, name) for name in ("train", "test"))
+        assert {"train": len(train), "test": len(test)} == numbers
+        assert sum(numbers.values()) == 13_320
         assert {c.group for c in train}.isdisjoint(c.group for c in test)
     assert {
-        (label, len({c.group for c, _ in ucf101.clips() if c.label == label})) for label in ["Archery", "YoYo"]
+        (label, len({c.group for c, _ in UCF101.clips() if c.label == label})) for label in ["Archery", "YoYo"]
     } == {
         ("Archery", 25),
         ("YoYo", 25),
@@ -107,25 +109,25 @@ def test_hmdb51_splits(split, shared) -> None:
         for line in lines(path):
             name, use = line.rsplit(maxsplit=1)
             published[use].add((label, name.removesuffix(".avi")))
-    assert {(c.label, c.key) for c in hmdb51.split_clips(split, "train")} == published["1"]
-    assert {(c.label, c.key) for c in hmdb51.split_clips(split, "test")} == published["2"]
-    assert {(c.label, c.key) for c in hmdb51.split_clips(split % 3 + 1, "test")} != published["2"]
+    assert {(c.label, c.key) for c in HMDB51.split_clips(split, "train")} == published["1"]
+    assert {(c.label, c.key) for c in HMDB51.split_clips(split, "test")} == published["2"]
+    assert {(c.label, c.key) for c in HMDB51.split_clips(split % 3 + 1, "test")} != published["2"]
 
 
 def test_hmdb51_counts() -> None:
-    assert len(hmdb51.clips()) == 6766
+    assert len(HMDB51.clips()) == 6766
     for split in (1, 2, 3):
-        for side, each in (("train", 70), ("test", 30)):
-            clips = hmdb51.split_clips(split, side)
-            assert len(clips) == hmdb51.OFFICIAL[side] == 51 * each
+        for name, each in (("train", 70), ("test", 30)):
+            clips = HMDB51.split_clips(split, name)
+            assert len(clips) == HMDB51.official[split][name] == 51 * each
             assert {name: sum(c.label == name for c in clips) for name in class_names_of("hmdb51")} == dict.fromkeys(
                 class_names_of("hmdb51"), each
             )
-    # Published as a rule of the splits; it only holds if groups are told right.
+    # A published rule of the splits, which holds only if the groups are right.
     for split in (1, 2, 3):
-        sides = ({(c.label, c.group) for c in hmdb51.split_clips(split, side)} for side in ("train", "test"))
-        assert set.intersection(*sides) == set()
-    assert "" not in {clip.group for clip, _ in hmdb51.clips()}
+        groups = ({(c.label, c.group) for c in HMDB51.split_clips(split, name)} for name in ("train", "test"))
+        assert set.intersection(*groups) == set()
+    assert "" not in {clip.group for clip, _ in HMDB51.clips()}
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -135,7 +137,7 @@ def test_kinetics_official_counts(split, shared) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51"])
-def test_classes_are_told_from_folders(dataset) -> None:
+def test_classes_are_inferred_from_folders(dataset) -> None:
     names = class_names_of(dataset)
     spellings = Spellings(names)
     assert len(spellings) == len(names)
@@ -165,20 +167,20 @@ def test_other_names() -> None:
     assert ucf.key("UCF-101/HandstandPushups/v_HandStandPushups_g01_c02.avi") == "v_HandStandPushups_g01_c02"
     assert ucf.key("notes.avi") is None
     odd = "#437_How_To_Ride_A_Bike_ride_bike_f_cm_np1_le_med_0"
-    known = next(clip.key for clip, _ in hmdb51.clips() if clip.key.startswith("#437_How_To_Ride_A_Bike"))
+    known = next(clip.key for clip, _ in HMDB51.clips() if clip.key.startswith("#437_How_To_Ride_A_Bike"))
     assert hmdb.key(f"ride_bike/ride_bike/{known}.avi") == known
     assert hmdb.key(f"{odd}9.avi") is None
 
 
-def test_recipes_of_public_sets_name_their_classes() -> None:
+def test_recipes_of_public_data_sets_have_class_names() -> None:
     recipe = get_recipe("slowonly_r50_4x16_k400").variant(model={"width": 4})
     assert build_model(recipe).class_names == class_names_of("kinetics400")
     assert build_model(recipe.variant(model={"num_classes": 7})).class_names is None
     assert build_model(recipe, ["a"] * 400).class_names == ("a",) * 400
 
 
-def test_an_older_toolkits_weights_answer_with_names(tmp_path) -> None:
-    """MMAction's file says no names: they come from the recipe's data set, in the order of the published label map."""
+def test_weights_of_an_older_toolkit_predict_with_class_names(tmp_path) -> None:
+    """MMAction's file has no class names: they are those of the recipe's data set, in the published order."""
     recipe = get_recipe("i3d_incv1_rgb_64x1_k400").variant(
         model={"width": 4}, test={"size": 32}, pixels={"short_side": 32}
     )

@@ -1,4 +1,4 @@
-"""Files of class names in the forms that other projects and public sets have."""
+"""Files of class names in the formats of other projects and public data sets."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from marey.base.errors import DataError
 from marey.data.lists.class_files import read_classes
-from marey.data.lists.formats import read_manifest
+from marey.data.lists.read_manifest import read_manifest
 
 THREE = ["across", "down, then up", "up"]
 
@@ -56,7 +56,7 @@ def test_names_that_end_in_numbers_are_names(tmp_path) -> None:
         assert read_classes(tmp_path / "c.txt") == names
 
 
-def test_words_of_diving48(tmp_path) -> None:
+def test_lists_of_words_of_diving48(tmp_path) -> None:
     (tmp_path / "v.json").write_text('[["Back", "15som", "05Twis", "FREE"], ["Back", "15som", "15Twis", "FREE"]]')
     assert read_classes(tmp_path / "v.json") == ["Back+15som+05Twis+FREE", "Back+15som+15Twis+FREE"]
 
@@ -73,7 +73,7 @@ def test_words_of_diving48(tmp_path) -> None:
         ("c.txt", "\n\n", "names no classes"),
         ("c.csv", "label,name\na,b\nc,d\n", "which column has the names"),
         ("c.csv", "id,name\n0,a,b\n1,c\n", r"c\.csv:2: expected 2 values"),
-        ("c.csv", "name,index\nb,1.0\na,0.0\n", "the column 'index' is to have whole numbers"),
+        ("c.csv", "name,index\nb,1.0\na,0.0\n", "the column 'index' must have whole numbers"),
         ("c.txt", "0 a\n1\n2 c\n", r"c\.txt:2: class 1 has no name"),
         ("c.csv", "path,label\na.mp4,run\n", r"c\.csv:1: 'path,label': this is a list of videos"),
         ("c.txt", "x/a.mp4 0\nx/b.mp4 1\n", r"c\.txt:1: 'x/a.mp4 0': this is a list of videos"),
@@ -89,7 +89,7 @@ def test_class_files_that_are_refused(name, text, message, tmp_path) -> None:
 
 def test_class_files_in_another_encoding(tmp_path) -> None:
     (tmp_path / "c.txt").write_bytes("größe\nhöhe\n".encode("cp1252"))
-    with pytest.raises(DataError, match=r"c\.txt: it is no text in UTF-8; it looks like Windows-1252.*iconv"):
+    with pytest.raises(DataError, match=r"c\.txt: is not UTF-8 text; it looks like Windows-1252.*iconv"):
         read_classes(tmp_path / "c.txt")
     (tmp_path / "c.txt").write_text("größe\nhöhe\n", encoding="utf-16")
     assert read_classes(tmp_path / "c.txt") == ["größe", "höhe"]

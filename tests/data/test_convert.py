@@ -1,4 +1,4 @@
-"""A whole set written anew: paths and labels kept, broken files named, a killed run goes on where it was."""
+"""All videos of a list converted: paths and labels stay, broken files are listed, a killed run resumes."""
 
 import json
 import os
@@ -9,20 +9,20 @@ import time
 
 import numpy as np
 import pytest
-from made_videos import coded_frame, decoded_number, variable_rate
 from typer.testing import CliRunner
 
 from marey.base.errors import DataError, RunError
 from marey.cli.app import app
 from marey.data.convert import Extract, Resize, convert
-from marey.data.lists.folders import list_folder
-from marey.data.lists.formats import read_manifest
-from marey.data.loading.clips import ClipDataset, open_source
+from marey.data.lists.class_folders import list_folder
+from marey.data.lists.read_manifest import read_manifest
+from marey.data.loading.datasets import ClipDataset, open_source
 from marey.video.pixels.crops import RandomCrop
 from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Train
 from marey.video.writing.writer import write_video
-from platforms import posix
+from tests.support.made_videos import coded_frame, decoded_number, variable_rate
+from tests.support.platforms import posix
 
 HOW = Resize(short_side=32, preset="ultrafast")
 
@@ -41,7 +41,7 @@ def everything(folder) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
-def test_resize_a_set(videos, tmp_path) -> None:
+def test_resize_a_data_set(videos, tmp_path) -> None:
     variable_rate(videos / "jump")
     (videos / "jump" / "broken.mp4").write_bytes(b"no video")
     done = convert(list_folder(videos), tmp_path / "small", HOW, workers=0)
@@ -66,7 +66,7 @@ def test_resize_a_set(videos, tmp_path) -> None:
         convert(list_folder(videos), tmp_path / "small", Resize(short_side=48), workers=0)
 
 
-def test_parts_groups_and_paths_are_kept(videos, tmp_path) -> None:
+def test_segments_groups_and_paths_are_kept(videos, tmp_path) -> None:
     (tmp_path / "lists").mkdir()
     text = "path,label,split,start,end,group\n../videos/jump/v0.mkv,jump,train,0.2,0.5,a\n"
     text += f"../videos/jump/v0.mkv,jump,train,0.5,,a\n{videos}/run fast/v1.mkv,run,val,,,b\n"
@@ -104,7 +104,7 @@ def test_two_videos_never_become_one(videos, tmp_path) -> None:
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", [HOW, Extract(quality=100)])
-def test_a_full_disk_stops_the_work_and_blames_no_video(how, workers, videos, tmp_path, full_disk) -> None:
+def test_a_full_disk_stops_the_work_and_breaks_no_video(how, workers, videos, tmp_path, full_disk) -> None:
     out = tmp_path / "new"
     with full_disk(2000), pytest.raises(OSError, match=f"File too large: '{out}"):
         convert(list_folder(videos), out, how, workers=workers)
@@ -161,7 +161,7 @@ def test_bad_options(words, message, videos, tmp_path) -> None:
     ("command", "workers", "option"), [("resize", "2", "--preset=fast"), ("frames", "0", "--quality=99")]
 )
 def test_killed_in_the_middle(command, workers, option, tmp_path) -> None:
-    """SIGKILL while files are being written: no half file is taken for a whole one, and no whole one is lost."""
+    """After SIGKILL no incomplete file is used, and no complete file is written again."""
     videos, out = tmp_path / "videos", tmp_path / "out"
     for label in ("a", "b"):
         (videos / label).mkdir(parents=True)
@@ -181,15 +181,15 @@ def test_killed_in_the_middle(command, workers, option, tmp_path) -> None:
         time.sleep(0.002)
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
-    time.sleep(0.3)  # by then the workers have seen that they are alone
-    whole = {p: p.stat().st_mtime_ns for p in out.glob("*/[0-9]*")}
-    assert 2 <= len(whole) < 8
+    time.sleep(0.3)  # until the workers have noticed that the main process is gone
+    complete = {p: p.stat().st_mtime_ns for p in out.glob("*/[0-9]*")}
+    assert 2 <= len(complete) < 8
     time.sleep(0.5)
-    assert len(list(out.glob("*/[0-9]*"))) == len(whole)
+    assert len(list(out.glob("*/[0-9]*"))) == len(complete)
     done = CliRunner().invoke(app, [*words, "--workers", "0"])
     assert done.exit_code == 0, done.output
-    assert f"{len(whole)} were there" in done.stdout
-    assert all(p.stat().st_mtime_ns == stamp for p, stamp in whole.items())
+    assert f"{len(complete)} were there" in done.stdout
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in complete.items())
     assert not list(out.rglob(".*"))
     manifest = read_manifest(out / "videos.csv")
     assert len(manifest) == 8

@@ -1,4 +1,4 @@
-"""Tables of corrections: what they may look like, what is refused, and what becomes of the list."""
+"""Tables of corrections: their dialects, what is refused, and the list after them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.lists.sources import Evidence, find_sources, joined_sources
-from marey.data.splits.corrected import LABELS, Corrected
-from marey.data.splits.corrections import Corrections
+from marey.data.recordings.names import Evidence, find_recording_names, joined_recording_names
+from marey.data.splits.corrected_data import LABELS, CorrectedData
+from marey.data.splits.corrections_table import Corrections
 from marey.data.splits.folds import make_folds
-from marey.data.splits.sides import Given, read_given
+from marey.data.splits.read_splits import TrainValTest, read_train_val_test
 
 ROWS = [(f"{label}/{label}_{scene}_{take}.mp4", label) for label in ("run", "jump") for scene in "pqs" for take in "12"]
 
@@ -23,19 +23,19 @@ def a_list(folder: Path, *, more: str = "", rows: list[tuple[str, str]] | None =
     return path
 
 
-def corrected(folder: Path, text: str | bytes, given: Given | None = None, name: str = "c.csv") -> Corrected:
+def corrected(folder: Path, text: str | bytes, given: TrainValTest | None = None, name: str = "c.csv") -> CorrectedData:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return Corrections.read(folder / name).applied(given or read_given(a_list(folder)))
+    return Corrections.read(folder / name).applied(given or read_train_val_test(a_list(folder)))
 
 
-def labels_by_name(found: Corrected) -> dict[str, str]:
+def labels_by_name(found: CorrectedData) -> dict[str, str]:
     train = found.given.train
     return {video.id: train.class_names[video.label] for video in train}
 
 
-def test_labels_are_changed_clips_left_out_and_the_list_stays_as_it_is(tmp_path) -> None:
-    given = read_given(a_list(tmp_path))
+def test_labels_are_changed_and_clips_left_out_without_changing_the_list(tmp_path) -> None:
+    given = read_train_val_test(a_list(tmp_path))
     before = (tmp_path / "list.csv").read_bytes(), given.train.labels.copy()
     found = corrected(
         tmp_path, "path,label,leave_out\nrun/run_p_1.mp4,jump,\njump/jump_s_2.mp4,,x\nrun/run_q_1.mp4,run,no\n", given
@@ -66,15 +66,15 @@ def test_labels_are_changed_clips_left_out_and_the_list_stays_as_it_is(tmp_path)
         b"path,label\n./run/run_p_1.mp4,0\n",
     ],
 )
-def test_the_dialects_of_spreadsheets_say_the_same(tmp_path, text) -> None:
+def test_the_dialects_of_spreadsheets_mean_the_same(tmp_path, text) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run_p_1.mp4").write_bytes(b"")
     assert labels_by_name(corrected(tmp_path, text)) == {**dict(ROWS), "run/run_p_1.mp4": "jump"}
 
 
 @pytest.mark.parametrize("name", ["ABSOLUTE", "run/run_p_1.mp4", "../videos/run/run_p_1.mp4"])
-def test_a_path_is_that_of_the_list_or_absolute_or_seen_from_the_table(tmp_path, name) -> None:
-    given = read_given(a_list(tmp_path, name="videos/list.csv"))
+def test_a_path_is_that_of_the_list_or_absolute_or_relative_to_the_table(tmp_path, name) -> None:
+    given = read_train_val_test(a_list(tmp_path, name="videos/list.csv"))
     name = str(tmp_path / "videos" / "run" / "run_p_1.mp4") if name == "ABSOLUTE" else name
     found = corrected(tmp_path, f"path,label\n{name},jump\n", given, name="tables/c.csv")
     assert labels_by_name(found)["run/run_p_1.mp4"] == "jump" and len(found.changes) == 1
@@ -83,8 +83,8 @@ def test_a_path_is_that_of_the_list_or_absolute_or_seen_from_the_table(tmp_path,
 def test_a_path_that_may_be_two_files_is_refused(tmp_path) -> None:
     a_list(tmp_path, name="a/list.csv")
     a_list(tmp_path, name="b/list.csv")
-    given = read_given(tmp_path / "a" / "list.csv", tmp_path / "b" / "list.csv")
-    with pytest.raises(DataError, match=r"c\.csv:2: 'run/run_p_1\.mp4' may be files in several folders: write whole"):
+    given = read_train_val_test(tmp_path / "a" / "list.csv", tmp_path / "b" / "list.csv")
+    with pytest.raises(DataError, match=r"c\.csv:2: 'run/run_p_1\.mp4' may be files in several folders: write abs"):
         corrected(tmp_path, "path,label\nrun/run_p_1.mp4,jump\n", given)
     found = corrected(tmp_path, f"path,label\n{tmp_path}/b/run/run_p_1.mp4,jump\n", given)
     assert found.counts("train") == (0, 0, 0) and found.counts("val") == (1, 0, 0)
@@ -93,7 +93,7 @@ def test_a_path_that_may_be_two_files_is_refused(tmp_path) -> None:
     assert again.digest == found.digest
 
 
-PARTS = (
+SEGMENTS = (
     "path,label,start,end\na.mp4,run,0,2\na.mp4,jump,2,4.5\nb.mp4,run,0,2\nb.mp4,jump,2,\nc.mp4,run,,\nd.mp4,jump,,\n"
 )
 
@@ -109,11 +109,11 @@ PARTS = (
         ("path,label,start,end\nc.mp4,jump,,\n", ["c.mp4"]),
     ],
 )
-def test_a_part_is_named_by_its_times_or_its_id_and_a_path_alone_is_all_parts(tmp_path, text, changed) -> None:
-    (tmp_path / "parts.csv").write_text(PARTS)
-    given = read_given(tmp_path / "parts.csv")
+def test_a_segment_is_named_by_its_times_or_its_id_and_a_path_alone_is_all_segments(tmp_path, text, changed) -> None:
+    (tmp_path / "segments.csv").write_text(SEGMENTS)
+    given = read_train_val_test(tmp_path / "segments.csv")
     found = corrected(tmp_path, text, given)
-    assert [found.listed[clip.side][clip.row].id for clip in found.changes] == changed
+    assert [found.listed[clip.split][clip.row].id for clip in found.changes] == changed
     found.write(tmp_path)
     assert Corrections.read(tmp_path / LABELS).applied(given).digest == found.digest
 
@@ -129,7 +129,7 @@ def test_a_part_is_named_by_its_times_or_its_id_and_a_path_alone_is_all_parts(tm
         ("path,label\nrun/run_p_1.mp4,jmp\n", "c.csv:2: 'jmp' is none of the 2 classes (jump, run). Did you mean jump"),
         ("path,label\nrun/run_p_1.mp4,jump|run\n", "'jump|run' is more than one label, and each clip of the list has one"),
         ("path,leave_out\nrun/run_p_1.mp4,perhaps\n",
-         "c.csv:2: 'perhaps' in leave_out says neither yes nor no: x, yes, 1, true, no, 0, false, or nothing."),
+         "c.csv:2: 'perhaps' in leave_out is neither yes nor no: x, yes, 1, true, no, 0, false, or nothing."),
         ("label,why\njump,\n", "c.csv:1: the column 'path' is missing, which names the clips: the first line names the"),
         ("path,why\nrun/run_p_1.mp4,\n", "c.csv:1: no column corrects anything: the first line names the columns"),
         ("path,lable\nrun/run_p_1.mp4,jump\n", "unknown column 'lable', and none is named label. Did you mean label?"),
@@ -143,22 +143,22 @@ def test_a_part_is_named_by_its_times_or_its_id_and_a_path_alone_is_all_parts(tm
          "c.csv:4: './run/run_p_1.mp4' is corrected in another way in a row above: leave one of these rows out."),
         ("path,leave_out\nrun/run_p_1.mp4,x\nrun/run_p_1.mp4,no\n", "c.csv:3: 'run/run_p_1.mp4' is corrected in another"),
         (b"PK\x03\x04", "c.csv: cannot be read as a table of corrections: it is an Excel sheet"),
-        (b"path,label\nrun/run_p_1.mp4,sp\xfcng\n", "is no text in UTF-8 (line 2)"),
+        (b"path,label\nrun/run_p_1.mp4,sp\xfcng\n", "is not UTF-8 text (line 2)"),
     ],
 )  # fmt: skip
-def test_what_is_at_fault_is_refused_in_one_line_with_its_line_number(tmp_path, text, message) -> None:
+def test_faults_are_refused_in_one_line_with_their_line_number(tmp_path, text, message) -> None:
     with pytest.raises(DataError) as refused:
         corrected(tmp_path, text)
     assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_a_table_that_is_not_there_is_refused(tmp_path) -> None:
+def test_a_table_that_does_not_exist_is_refused(tmp_path) -> None:
     with pytest.raises(DataError, match=r"none\.csv: no such file of corrections"):
         Corrections.read(tmp_path / "none.csv")
 
 
-def test_a_table_of_suspects_that_nobody_edited_changes_nothing_and_says_so(tmp_path) -> None:
-    given = read_given(a_list(tmp_path))
+def test_a_table_of_suspects_that_was_not_edited_changes_nothing_and_a_note_says_so(tmp_path) -> None:
+    given = read_train_val_test(a_list(tmp_path))
     text = "path,label,may_be,why,leave_out\n" + "".join(f"{name},{label},jump,looks so,\n" for name, label in ROWS[:3])
     found = corrected(tmp_path, text, given)
     assert not found.changes and found.digest is None
@@ -168,10 +168,10 @@ def test_a_table_of_suspects_that_nobody_edited_changes_nothing_and_says_so(tmp_
     assert not (tmp_path / LABELS).exists()
 
 
-def test_tested_clips_are_corrected_too_and_counted_by_themselves(tmp_path) -> None:
+def test_tested_clips_are_corrected_too_and_counted_separately(tmp_path) -> None:
     rows = [(name, label, "val" if "_s_" in name else "train") for name, label in ROWS]
     (tmp_path / "list.csv").write_text("path,label,split\n" + "".join(f"{','.join(row)}\n" for row in rows))
-    given = read_given(tmp_path / "list.csv")
+    given = read_train_val_test(tmp_path / "list.csv")
     text = "path,label,leave_out\nrun/run_s_1.mp4,jump,\njump/jump_s_1.mp4,,1\nrun/run_p_1.mp4,,yes\n"
     found = corrected(tmp_path, text, given)
     assert len(found.given.train) == 7 and found.given.tested["val"].ids.tolist()[0] == "run/run_s_1.mp4"
@@ -184,13 +184,13 @@ def test_tested_clips_are_corrected_too_and_counted_by_themselves(tmp_path) -> N
     assert not gone.given.tested and gone.notes[-1] == "After the corrections no clip is left for val."
 
 
-def test_a_class_that_loses_all_clips_is_told_of(tmp_path) -> None:
+def test_a_class_that_loses_all_clips_is_noted(tmp_path) -> None:
     found = corrected(tmp_path, "path,label\n" + "".join(f"{name},jump\n" for name, label in ROWS if label == "run"))
     assert found.notes[-1] == "After the corrections no clip shows the class run."
 
 
 def test_clips_of_several_labels_get_others(tmp_path) -> None:
-    given = read_given(a_list(tmp_path, rows=[("a.mp4", "run|day"), ("b.mp4", "jump"), ("c.mp4", "jump|day")]))
+    given = read_train_val_test(a_list(tmp_path, rows=[("a.mp4", "run|day"), ("b.mp4", "jump"), ("c.mp4", "jump|day")]))
     found = corrected(tmp_path, "path,label\na.mp4,day | run\nb.mp4,run|jump|day\nc.mp4,run\n", given)
     train = found.given.train
     assert [clip.row for clip in found.changes] == [1, 2]
@@ -202,9 +202,9 @@ def test_clips_of_several_labels_get_others(tmp_path) -> None:
 
 
 def test_numbers_are_classes_as_they_are_in_lists(tmp_path) -> None:
-    plain = read_given(a_list(tmp_path, rows=[("a.mp4", "walk"), ("b.mp4", "run"), ("c.mp4", "run")]))
+    plain = read_train_val_test(a_list(tmp_path, rows=[("a.mp4", "walk"), ("b.mp4", "run"), ("c.mp4", "run")]))
     assert labels_by_name(corrected(tmp_path, "path,label\na.mp4,0\n", plain))["a.mp4"] == "run"
-    numbered = read_given(a_list(tmp_path, rows=[("a.mp4", "2"), ("b.mp4", "10")]), classes=["2", "10"])
+    numbered = read_train_val_test(a_list(tmp_path, rows=[("a.mp4", "2"), ("b.mp4", "10")]), classes=["2", "10"])
     assert labels_by_name(corrected(tmp_path, "path,label\na.mp4,10\n", numbered))["a.mp4"] == "10"
     with pytest.raises(DataError, match="'1' is none of the 2 classes"):
         corrected(tmp_path, "path,label\na.mp4,1\n", numbered)
@@ -213,30 +213,32 @@ def test_numbers_are_classes_as_they_are_in_lists(tmp_path) -> None:
 # -- groups
 
 
-def sources_of(found: Corrected) -> dict[str, str]:
-    return dict(zip(found.given.train.ids.tolist(), find_sources(found.given.train).of_row.tolist(), strict=True))
+def sources_of(found: CorrectedData) -> dict[str, str]:
+    return dict(
+        zip(found.given.train.ids.tolist(), find_recording_names(found.given.train).of_row.tolist(), strict=True)
+    )
 
 
-def test_groups_join_clips_with_each_other_and_with_sources_that_names_tell(tmp_path) -> None:
-    given = read_given(a_list(tmp_path))
-    before = dict(zip(given.train.ids.tolist(), find_sources(given.train).of_row.tolist(), strict=True))
+def test_groups_join_clips_with_each_other_and_with_recordings_by_names(tmp_path) -> None:
+    given = read_train_val_test(a_list(tmp_path))
+    before = dict(zip(given.train.ids.tolist(), find_recording_names(given.train).of_row.tolist(), strict=True))
     assert before["run/run_p_1.mp4"] == before["run/run_p_2.mp4"] == "p"
     found = corrected(
         tmp_path, "path,group\nrun/run_p_1.mp4,park\njump/jump_q_1.mp4,park\njump/jump_q_2.mp4,s\n", given
     )
     now = sources_of(found)
     assert now == {**before, "run/run_p_1.mp4": "park", "jump/jump_q_1.mp4": "park", "jump/jump_q_2.mp4": "s"}
-    units = make_folds(found.given.train).units
+    groups = make_folds(found.given.train).groups
     row = {name: number for number, name in enumerate(found.given.train.ids.tolist())}
-    assert units[row["run/run_p_1.mp4"]] == units[row["jump/jump_q_1.mp4"]] != units[row["run/run_p_2.mp4"]]
-    assert units[row["jump/jump_q_2.mp4"]] == units[row["run/run_s_1.mp4"]]
+    assert groups[row["run/run_p_1.mp4"]] == groups[row["jump/jump_q_1.mp4"]] != groups[row["run/run_p_2.mp4"]]
+    assert groups[row["jump/jump_q_2.mp4"]] == groups[row["run/run_s_1.mp4"]]
     assert "3 are given a group" in found.notes[0]
 
 
 def test_groups_of_a_list_that_has_them_are_replaced_in_its_column(tmp_path) -> None:
     text = "path,label,group\n" + "".join(f"{name},{label},g{i // 2}\n" for i, (name, label) in enumerate(ROWS))
     (tmp_path / "grouped.csv").write_text(text)
-    given = read_given(tmp_path / "grouped.csv")
+    given = read_train_val_test(tmp_path / "grouped.csv")
     found = corrected(tmp_path, "path,group\nrun/run_p_1.mp4,a longer name\nrun/run_q_1.mp4,g1\n", given)
     assert found.counts("train") == (0, 1, 0) and found.given.train.joined_groups is None
     assert found.given.train.groups.tolist()[:4] == ["a longer name", "g0", "g1", "g1"]
@@ -247,29 +249,29 @@ def test_groups_of_tested_clips_join_those_of_the_others(tmp_path, column) -> No
     header, end = ("path,label,group", ",own") if column else ("path,label", "")
     (tmp_path / "train.csv").write_text(header + "\n" + "".join(f"{name},{label}{end}\n" for name, label in ROWS[:9]))
     (tmp_path / "val.csv").write_text("path,label\n" + "".join(f"{name},{label}\n" for name, label in ROWS[9:]))
-    given = read_given(tmp_path / "train.csv", tmp_path / "val.csv")
+    given = read_train_val_test(tmp_path / "train.csv", tmp_path / "val.csv")
     found = corrected(tmp_path, f"path,group\n{ROWS[0][0]},park\n{ROWS[11][0]},park\n", given).given
-    sources = joined_sources([found.train, found.tested["val"]])
+    sources = joined_recording_names([found.train, found.tested["val"]])
     assert np.flatnonzero(sources.of_row == "park").tolist() == [0, 11]
     assert sources.evidence == ((Evidence.COLUMN,) if column else (Evidence.CORRECTIONS, Evidence.NAMES))
     assert sources.of_row[1] == ("own" if column else "p")
 
 
 def test_a_changed_label_moves_no_clip_to_another_recording(tmp_path) -> None:
-    given = read_given(a_list(tmp_path))
+    given = read_train_val_test(a_list(tmp_path))
     found = corrected(tmp_path, "path,label\nrun/run_p_1.mp4,jump\njump/jump_q_2.mp4,run\n", given)
-    assert find_sources(found.given.train).of_row.tolist() == find_sources(given.train).of_row.tolist()
-    # By the new label the name of the class would stay in that of the source.
+    assert find_recording_names(found.given.train).of_row.tolist() == find_recording_names(given.train).of_row.tolist()
+    # By the new label, the name of the old class would stay in the name of the recording.
     plain = replace(found.given.train, listed_labels=None)
-    assert find_sources(plain).of_row.tolist() != find_sources(given.train).of_row.tolist()
+    assert find_recording_names(plain).of_row.tolist() != find_recording_names(given.train).of_row.tolist()
 
 
 def test_a_given_group_is_kept_where_it_leaves_a_class_one_recording(tmp_path) -> None:
     rows = [(f"{label}{number}.mp4", label) for label in ("run", "jump", "sit") for number in range(4)]
-    given = read_given(a_list(tmp_path, rows=rows))
+    given = read_train_val_test(a_list(tmp_path, rows=rows))
     found = corrected(
         tmp_path, "path,group\n" + "".join(f"{name},gym\n" for name, label in rows if label == "sit"), given
     )
     folds = make_folds(found.given.train)
-    assert len(set(folds.units[8:].tolist())) == 1 and not folds.judged[found.given.train.class_names.index("sit")]
-    assert not any("guessed from file names" in note for note in folds.notes)
+    assert len(set(folds.groups[8:].tolist())) == 1 and not folds.judged[found.given.train.class_names.index("sit")]
+    assert not any("inferred from file names" in note for note in folds.notes)

@@ -1,4 +1,4 @@
-"""Long videos of class folders: cut into clips that lose nothing, and left alone elsewhere."""
+"""Long videos in folders of classes: divided into segments that cover them, and not divided elsewhere."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 
 from marey.data import cutting
 from marey.data.cutting import cut_long_videos, not_cut_note
-from marey.data.lists.folders import list_folder
-from marey.data.lists.formats import read_manifest
+from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import Manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.splits.folds import make_folds
-from marey.video.reading.length import stated_seconds
+from marey.video.reading.containers import stated_seconds
 from marey.video.writing.writer import write_video
 
 
@@ -20,16 +20,16 @@ def own_cache(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
 
 
-def filmed(folder: Path, seconds: dict[str, int]) -> Manifest:
-    """Videos of so many seconds, at 2 frames a second."""
-    for place, (name, length) in enumerate(seconds.items()):
+def made_videos(folder: Path, seconds: dict[str, int]) -> Manifest:
+    """Videos of the given seconds, at 2 frames a second."""
+    for number, (name, length) in enumerate(seconds.items()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_video(folder / name, np.full((2 * length, 32, 32, 3), 8 * place, np.uint8), fps=2)
+        write_video(folder / name, np.full((2 * length, 32, 32, 3), 8 * number, np.uint8), fps=2)
     return list_folder(folder)
 
 
-def test_long_videos_are_cut_into_equal_clips_and_short_ones_are_not(tmp_path) -> None:
-    made = filmed(tmp_path / "films", {"fall/a.mp4": 45, "fall/b.mp4": 5, "walk/a.mp4": 20, "walk/b.mp4": 21})
+def test_long_videos_are_cut_into_equal_segments_and_short_ones_are_not(tmp_path) -> None:
+    made = made_videos(tmp_path / "films", {"fall/a.mp4": 45, "fall/b.mp4": 5, "walk/a.mp4": 20, "walk/b.mp4": 21})
     cut, note = cut_long_videos(made)
     assert [entry.id for entry in cut] == [
         *("fall/a.mp4@0-11.25", "fall/a.mp4@11.25-22.5", "fall/a.mp4@22.5-33.75", "fall/a.mp4@33.75-"),
@@ -38,21 +38,22 @@ def test_long_videos_are_cut_into_equal_clips_and_short_ones_are_not(tmp_path) -
     assert cut.labels.tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
     assert cut.class_names == made.class_names
     assert (
-        "2 videos are longer than 20 s, 66 s in all, and are cut into 6 clips of about 10 s: fall/a.mp4, walk" in note
+        "2 videos are longer than 20 s, 66 s in all, and are cut into 6 segments of about 10 s: fall/a.mp4, walk"
+        in note
     )
 
 
-def test_clips_of_one_file_stay_together_in_folds(tmp_path) -> None:
-    made = filmed(tmp_path / "films", {f"{label}/{i}.mp4": 30 for label in ("fall", "walk") for i in range(3)})
+def test_segments_of_one_file_stay_together_in_folds(tmp_path) -> None:
+    made = made_videos(tmp_path / "films", {f"{label}/{i}.mp4": 30 for label in ("fall", "walk") for i in range(3)})
     cut, _ = cut_long_videos(made)
     folds = make_folds(cut)
     assert len(cut) == 18
     assert len({*zip(cut.ids.tolist(), folds.of_row.tolist(), strict=True)}) == 6
-    assert len(np.unique(folds.units)) == 6
+    assert len(np.unique(folds.groups)) == 6
 
 
 def test_short_videos_and_lists_are_left_as_they_are(tmp_path) -> None:
-    made = filmed(tmp_path / "films", {"fall/a.mp4": 3, "walk/a.mp4": 30})
+    made = made_videos(tmp_path / "films", {"fall/a.mp4": 3, "walk/a.mp4": 30})
     short = made[:1]
     assert cut_long_videos(short)[0] is short
     (tmp_path / "list.csv").write_text("path,label\nfilms/fall/a.mp4,fall\nfilms/walk/a.mp4,walk\n")
@@ -61,7 +62,7 @@ def test_short_videos_and_lists_are_left_as_they_are(tmp_path) -> None:
 
 
 def test_broken_files_and_folders_of_frames_are_left_as_they_are(tmp_path) -> None:
-    filmed(tmp_path / "films", {"fall/a.mp4": 30, "walk/a.mp4": 3})
+    made_videos(tmp_path / "films", {"fall/a.mp4": 30, "walk/a.mp4": 3})
     (tmp_path / "films/walk/broken.mp4").write_bytes(b"no video" * 1000)
     (tmp_path / "films/walk/frames").mkdir()
     for number in range(30):
@@ -73,8 +74,8 @@ def test_broken_files_and_folders_of_frames_are_left_as_they_are(tmp_path) -> No
     ]
 
 
-def test_of_many_files_the_largest_are_looked_at_until_none_is_long(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(cutting, "_LOOKED_AT", 2)
+def test_of_many_files_the_largest_are_checked_until_none_is_long(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(cutting, "_CHECKED", 2)
     folder = tmp_path / "films"
     for number in range(8):
         path = folder / ("fall" if number % 2 else "walk") / f"{number}.mp4"
@@ -90,22 +91,22 @@ def test_of_many_files_the_largest_are_looked_at_until_none_is_long(tmp_path, mo
     cut, note = cut_long_videos(made := list_folder(folder))
     assert cut is made
     assert sorted(asked) == ["0.mp4", "1.mp4"]
-    assert "no video is longer than 20 s (only the 2 largest of 8 files were looked at)" in note
+    assert "no video is longer than 20 s (only the 2 largest of 8 files were checked)" in note
 
 
-def test_long_videos_that_are_only_tested_on_are_counted_and_what_follows_is_said(tmp_path) -> None:
-    val = filmed(tmp_path / "val", {"fall/a.mp4": 45, "fall/b.mp4": 5, "walk/a.mp4": 30})
-    test = filmed(tmp_path / "test", {"fall/c.mp4": 25, "walk/c.mp4": 3})
-    short = filmed(tmp_path / "short", {"fall/d.mp4": 5, "walk/d.mp4": 3})
+def test_long_videos_that_are_only_tested_on_are_counted_with_a_warning(tmp_path) -> None:
+    val = made_videos(tmp_path / "val", {"fall/a.mp4": 45, "fall/b.mp4": 5, "walk/a.mp4": 30})
+    test = made_videos(tmp_path / "test", {"fall/c.mp4": 25, "walk/c.mp4": 3})
+    short = made_videos(tmp_path / "short", {"fall/d.mp4": 5, "walk/d.mp4": 3})
     assert not_cut_note({"val": val, "test": test}) == (
-        "val and test: 3 videos are longer than 20 s, and only videos that are trained on are cut: each is answered as a "
-        "whole, so that the number there may be too low (fall/a.mp4, walk/a.mp4, "
-        "fall/c.mp4). A list with start and end says what the clips are."
+        "val and test: 3 videos are longer than 20 s, and only videos that are trained on are cut: each gets a single "
+        "prediction, so that the accuracy there may be too low (fall/a.mp4, walk/a.mp4, "
+        "fall/c.mp4). A list with start and end names the segments."
     )
     assert not_cut_note({"val": short, "test": test}).startswith("test: 1 video is longer than 20 s, and only")
     assert not_cut_note({"val": short}) == not_cut_note({}) == ""
     (tmp_path / "list.csv").write_text("path,label\nval/fall/a.mp4,fall\n")
-    assert not_cut_note({"val": read_manifest(tmp_path / "list.csv")}) == "", "a list says itself what its clips are"
+    assert not_cut_note({"val": read_manifest(tmp_path / "list.csv")}) == "", "a list can name its segments"
 
 
 def test_the_length_that_a_header_states(tmp_path) -> None:

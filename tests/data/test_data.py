@@ -1,4 +1,4 @@
-"""Lists in every format, splits that keep groups together, loaders that know their place."""
+"""Lists in every format, splits that keep groups together, and loaders that resume at a batch."""
 
 import os
 from functools import partial
@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, RunError
 from marey.data.files.quarantine import Broken, Quarantine, replacements
 from marey.data.lists.class_files import read_classes
-from marey.data.lists.folders import list_folder
-from marey.data.lists.formats import hmdb51_split, read_manifest
+from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import make_manifest
-from marey.data.lists.sources import find_sources
-from marey.data.loading.clips import ClipDataset, ViewDataset
-from marey.data.loading.draw import EachOnce
-from marey.data.loading.loader import ClipLoader, _Plan
-from marey.data.splits.split import split_manifest
+from marey.data.lists.read_manifest import hmdb51_split, read_manifest
+from marey.data.loading.datasets import ClipDataset, ViewDataset
+from marey.data.loading.epoch_order import EachOnce
+from marey.data.loading.loader import ClipLoader, _BatchSampler
+from marey.data.recordings.names import find_recording_names
+from marey.data.splits.hold_out import split_manifest
 from marey.video.pixels import Pixels
 from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame, decoded_number
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def videos(tmp_path_factory):
         for i in range(5):
             file = folder / label / f"v_{i}.mp4"
             write_video(file, [coded_frame(n) for n in range(12)], fps=10, preset="ultrafast")
-            with file.open("ab") as end:  # no file has the content of another: each ends in an empty box of its own
+            with file.open("ab") as end:  # no file has the content of another: each ends in an empty box
                 end.write(b"\0\0\0\x0afree" + f"{label[0]}{i}".encode())
     return folder
 
@@ -78,8 +78,8 @@ def test_formats(name, text, first, tmp_path) -> None:
     assert len(manifest.class_names) == 2
 
 
-def test_numbers_are_places_in_a_list_of_classes(tmp_path) -> None:
-    """A list that skips a class must not move the ones behind it."""
+def test_numbers_are_indices_of_a_list_of_classes(tmp_path) -> None:
+    """A list that skips a class must not change the indices of later ones."""
     (tmp_path / "some.txt").write_text("a.mp4 07\nb.mp4 2\n")
     manifest = read_manifest(tmp_path / "some.txt")
     assert manifest.labels.tolist() == [7, 2]
@@ -87,7 +87,7 @@ def test_numbers_are_places_in_a_list_of_classes(tmp_path) -> None:
     named = read_manifest(tmp_path / "some.txt", classes=list("abcdefgh"))
     assert [named.class_names[label] for label in named.labels] == ["h", "c"]
     (tmp_path / "some.txt").write_text("a.mp4 20251123\nb.mp4 2\n")
-    with pytest.raises(DataError, match="the label 20251123 is no place in a list of classes"):
+    with pytest.raises(DataError, match="the label 20251123 is no class index"):
         read_manifest(tmp_path / "some.txt")
 
 
@@ -101,8 +101,8 @@ def test_times_keep_all_their_digits(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_of_a_million_rows_each_folder_is_looked_into_once(tmp_path, monkeypatch) -> None:
-    """How long it takes is measured by benchmarks/data.py: processor time depends on the machine and on what ran before."""
+def test_each_folder_of_a_million_rows_is_listed_once(tmp_path, monkeypatch) -> None:
+    """The time is measured by benchmarks/data.py, since it depends on the machine and on what ran before."""
     looked_into, listdir = [], os.listdir
     monkeypatch.setattr(os, "listdir", lambda folder: looked_into.append(folder) or listdir(folder))
     with (tmp_path / "many.csv").open("w") as file:
@@ -125,14 +125,14 @@ def test_kinetics_csv(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["high_jump/x_000000_000010.mp4", "high jump/x_000000_000010.mp4", "x_000000_000010.mp4", "x.mp4"]
+    "path", ["high_jump/x_000000_000010.mp4", "high jump/x_000000_000010.mp4", "x_000000_000010.mp4", "x.mp4"]
 )
-def test_kinetics_files_are_found_where_they_lie(tmp_path, place) -> None:
+def test_kinetics_files_are_found_under_each_path(tmp_path, path) -> None:
     (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nhigh jump,x,0,10\nyoga,none,0,10\n")
-    (tmp_path / place).parent.mkdir(exist_ok=True)
-    (tmp_path / place).touch()
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).touch()
     ids = [sample.id for sample in read_manifest(tmp_path / "k.csv")]
-    assert ids == [place, "yoga/none_000000_000010.mp4"]
+    assert ids == [path, "yoga/none_000000_000010.mp4"]
 
 
 def test_kinetics_csv_without_times(tmp_path) -> None:
@@ -145,8 +145,8 @@ def test_official_splits(shared, tmp_path) -> None:
     labels = shared / "labels"
     ucf = read_manifest(labels / "ucf101_splits" / "trainlist01.txt", classes=labels / "ucf101_splits" / "classInd.txt")
     assert (len(ucf), len(ucf.class_names)) == (9537, 101)
-    sources = find_sources(ucf)
-    assert sources.known.all() and not sources.given  # by names: the list has no column `group`
+    sources = find_recording_names(ucf)
+    assert sources.known.all() and not sources.given  # by file names, since the list has no column `group`
     hmdb = hmdb51_split(labels / "hmdb51_splits", 1, root=tmp_path)
     assert (len(hmdb.split("train")), len(hmdb.split("test"))) == (3570, 1530)
     assert len(read_classes(labels / "ucf101_splits" / "classInd.txt")) == 101
@@ -179,7 +179,7 @@ def test_bad_folders(tmp_path) -> None:
     with pytest.raises(DataError, match="folder of videos per class"):
         list_folder(tmp_path)
     (tmp_path / "loose.mp4").touch()
-    with pytest.raises(DataError, match="lie loose"):
+    with pytest.raises(DataError, match="in no folder of a class"):
         list_folder(tmp_path)
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a.mp4").touch()
@@ -229,10 +229,10 @@ def test_groups_stay_together(sizes, seed) -> None:
     manifest = make_manifest(rows, root=".", source="made", groups=groups)
     split = split_manifest(manifest, seed=seed)
     assert split.splits.tolist() == split_manifest(manifest, seed=seed).splits.tolist()
-    sides = {group: set() for group in groups}
-    for group, side in zip(groups, split.splits.tolist(), strict=True):
-        sides[group].add(side)
-    assert all(len(side) == 1 for side in sides.values())
+    splits_of = {group: set() for group in groups}
+    for group, name in zip(groups, split.splits.tolist(), strict=True):
+        splits_of[group].add(name)
+    assert all(len(names) == 1 for names in splits_of.values())
     for label in range(len(sizes)):
         assert set(split.splits[manifest.labels == label].tolist()) == {"train", "val"}
 
@@ -262,7 +262,7 @@ def test_views_hold_every_frame_once(videos) -> None:
     assert shown.tolist() == MMAction2Test(clips=3, frames=4, stride=2).sample(12).tolist()
 
 
-def test_parts_of_a_video(videos, tmp_path) -> None:
+def test_segments_of_a_video(videos, tmp_path) -> None:
     rows = f"path,label,start,end\n{videos}/jump/v_0.mp4,a,0.5,0.9\n{videos}/jump/v_1.mp4,b,50,60\n"
     (tmp_path / "parts.csv").write_text(rows)
     views = ViewDataset(read_manifest(tmp_path / "parts.csv"), MMAction2Test(frames=4), Pixels(short_side=48))
@@ -270,21 +270,21 @@ def test_parts_of_a_video(videos, tmp_path) -> None:
     assert "no frame lies between" in views[1].reason
 
 
-def test_a_broken_file_is_replaced_by_rule(videos, tmp_path) -> None:
+def test_a_broken_file_is_replaced_by_a_fixed_rule(videos, tmp_path) -> None:
     import shutil
 
     shutil.copytree(videos, tmp_path / "copy")
     (tmp_path / "copy" / "jump" / "v_2.mp4").write_bytes(b"broken")
-    whole, holed = dataset(videos), dataset(tmp_path / "copy")
+    complete, damaged = dataset(videos), dataset(tmp_path / "copy")
     for epoch in range(2):
         for i in range(10):
-            expected = whole[epoch, i]
+            expected = complete[epoch, i]
             if i == 2:
                 stand_in = next(j for j in replacements(0, epoch, 2, 10) if j != 2)
-                assert holed[epoch, i]["id"] == holed.manifest[stand_in].id
-                assert "v_2.mp4" in holed[epoch, i]["broken"][0].reason
+                assert damaged[epoch, i]["id"] == damaged.manifest[stand_in].id
+                assert "v_2.mp4" in damaged[epoch, i]["broken"][0].reason
             else:
-                np.testing.assert_array_equal(holed[epoch, i]["clip"], expected["clip"])
+                np.testing.assert_array_equal(damaged[epoch, i]["clip"], expected["clip"])
 
 
 def test_too_many_broken_files_stop_the_run(tmp_path) -> None:
@@ -306,8 +306,8 @@ KILLED = [
 
 
 @pytest.mark.parametrize("left", KILLED)
-def test_a_list_of_broken_files_outlives_a_kill_in_mid_line(left, tmp_path) -> None:
-    """However often it is resumed; the file in the cut line is met again. Names may hold anything that a path may."""
+def test_a_list_of_broken_files_survives_a_kill_within_a_line(left, tmp_path) -> None:
+    """However often the run resumes, the file in the damaged line is found again. Names may hold anything."""
     path, odd = tmp_path / "broken.jsonl", "odd\u2028\udcff"
     path.write_bytes(left)
     for number, name in enumerate(["b", odd], start=1):
@@ -330,7 +330,7 @@ def test_a_list_of_broken_files_outlives_a_kill_in_mid_line(left, tmp_path) -> N
 def test_processes_share_every_batch(count, batch, world, epoch) -> None:
     if count < world or batch < world:
         return
-    plan = partial(_Plan, np.zeros(count, np.int64), batch, 3, seed=7, draw=EachOnce())
+    plan = partial(_BatchSampler, np.zeros(count, np.int64), batch, 3, seed=7, draw=EachOnce())
     alone = list(plan(rank=0, world=1))
     shares = [list(plan(rank=rank, world=world)) for rank in range(world)]
     together = [sorted(sample for part in parts for sample in part) for parts in zip(*shares, strict=True)]
@@ -346,7 +346,7 @@ def stream(videos, workers, start=None, take=None):
         loader.load_state_dict(start)
     batches = []
     for batch in loader:
-        batches.append((batch["place"], batch["id"], batch["clip"].numpy().copy()))
+        batches.append((batch["index"], batch["id"], batch["clip"].numpy().copy()))
         if take and len(batches) == take:
             break
     return batches, loader.state_dict()
@@ -360,10 +360,10 @@ def test_workers_change_nothing(videos, workers) -> None:
         np.testing.assert_array_equal(clips, c)
 
 
-def test_goes_on_at_the_next_batch(videos) -> None:
-    whole, _ = stream(videos, 0)
-    assert len(whole) == 9
+def test_resumes_at_the_next_batch(videos) -> None:
+    uninterrupted, _ = stream(videos, 0)
+    assert len(uninterrupted) == 9
     for cut in (2, 3, 5):
         first, state = stream(videos, 2, take=cut)
         rest, _ = stream(videos, 0, start=state)
-        assert [b[:2] for b in first + rest] == [b[:2] for b in whole]
+        assert [b[:2] for b in first + rest] == [b[:2] for b in uninterrupted]

@@ -1,4 +1,4 @@
-"""Flow of a whole list: whole or absent, gone on with after a kill, broken files named."""
+"""Flow of all videos of a list: written atomically, resumed after a kill, broken files listed."""
 
 import json
 import os
@@ -9,19 +9,19 @@ import time
 
 import numpy as np
 import pytest
-from made_videos import coded_frame
 
 from marey.base.errors import DataError, RunError
-from marey.data.extract import extract_flow
-from marey.data.lists.formats import read_manifest
-from marey.data.loading.clips import ViewDataset, open_source
+from marey.data.extract_flow import extract_flow
+from marey.data.lists.read_manifest import read_manifest
+from marey.data.loading.datasets import ViewDataset, open_source
 from marey.video.flow import DIS, TVL1
 from marey.video.flow.rule import FlowRule
 from marey.video.pixels import Pixels
-from marey.video.reading.frames import FlowFolder
+from marey.video.reading.image_folders import FlowFolder
 from marey.video.sampling import MMActionTest
 from marey.video.writing.writer import write_video
-from platforms import posix
+from tests.support.made_videos import coded_frame
+from tests.support.platforms import posix
 
 RULE = FlowRule(method=DIS())
 FRAMES = 8
@@ -38,10 +38,10 @@ def videos(tmp_path):
     return folder
 
 
-def whole(out, storage: str = "png") -> dict[str, float]:
-    """The videos whose flow is there, each checked to be complete, and when it was written."""
+def complete_flow(out, storage: str = "png") -> dict[str, float]:
+    """The videos with flow, each checked to be complete, and when it was written."""
     found = {}
-    for note in out.glob("*/[!.]*/flow.json"):  # what begins with a point is being written
+    for note in out.glob("*/[!.]*/flow.json"):  # names of unfinished folders begin with a point
         with FlowFolder(note.parent) as flow:
             assert len(flow) == json.loads(note.read_text())["fields"] == FRAMES - 1
             flow.read(range(len(flow)))
@@ -54,7 +54,7 @@ def test_a_list_with_broken_files(videos, tmp_path) -> None:
     write_video(videos / "run" / "short.mp4", [coded_frame(0)])
     out = tmp_path / "flow"
     found = extract_flow(read_manifest(videos), out, RULE, storage="png", workers=0)
-    assert len(whole(out)) == len(found.manifest) == 8
+    assert len(complete_flow(out)) == len(found.manifest) == 8
     assert {(b.id, b.path) for b in found.broken} == {
         (f"run/{n}", str(videos / "run" / f"{n}.mp4")) for n in ("bad", "short")
     }
@@ -75,17 +75,17 @@ def test_stored_and_live_flow_are_one(videos, tmp_path) -> None:
     assert (another.frames != live.frames).any()
 
 
-def test_a_second_call_does_the_rest(videos, tmp_path, capsys) -> None:
+def test_a_second_call_computes_what_is_missing(videos, tmp_path, capsys) -> None:
     out, manifest = tmp_path / "flow", read_manifest(videos)
     extract_flow(manifest[np.arange(3)], out, RULE, storage="png", workers=0)
-    first = whole(out)
+    first = complete_flow(out)
     (out / "run").mkdir()
     (out / "run" / ".v0-abc.unfinished").mkdir()
     (out / "run" / ".v0.flow-abc.mkv").write_text("half")
     extract_flow(manifest, out, RULE, storage="png", workers=0)
     assert "3 of 8 videos have their flow already" in capsys.readouterr().err
-    assert len(whole(out)) == 8
-    assert first.items() <= whole(out).items()
+    assert len(complete_flow(out)) == 8
+    assert first.items() <= complete_flow(out).items()
     assert not list(out.glob("*/.*"))
 
 
@@ -96,17 +96,17 @@ def test_other_settings_need_another_folder(videos, tmp_path) -> None:
         extract_flow(manifest, tmp_path / "flow", FlowRule(method=DIS(preset="fast")), storage="png", workers=0)
 
 
-def test_parts_share_their_video_and_places_are_distinct(videos, tmp_path) -> None:
+def test_segments_share_the_flow_of_their_video_and_paths_are_distinct(videos, tmp_path) -> None:
     rows = "path,label,split,start,end\nrun/v0.mp4,run,train,0,0.3\nrun/v0.mp4,run,val,0.3,0.7\njump/v1.mp4,jump,val,0,0.5\n"
-    (videos / "parts.csv").write_text(rows)
+    (videos / "segments.csv").write_text(rows)
     out = tmp_path / "flow"
-    found = extract_flow(read_manifest(videos / "parts.csv"), out, RULE, storage="lossless", workers=0).manifest
+    found = extract_flow(read_manifest(videos / "segments.csv"), out, RULE, storage="lossless", workers=0).manifest
     assert found.ids.tolist() == ["run/v0.flow.mkv", "run/v0.flow.mkv", "jump/v1.flow.mkv"]
     assert read_manifest(out / "flow.csv")[1].split == "val"
     with open_source(out / "run" / "v0.flow.mkv", flow=RULE) as flow:
         assert len(flow) == FRAMES - 1
     (videos / "twins.csv").write_text("path,label\nrun/v0.mp4,run\nrun/v0.avi,jump\n")
-    with pytest.raises(DataError, match=r"run/v0.mp4 and of run/v0.avi would have the same place"):
+    with pytest.raises(DataError, match=r"run/v0.mp4 and of run/v0.avi would have the same path"):
         extract_flow(read_manifest(videos / "twins.csv"), tmp_path / "twins", RULE, workers=0)
     (videos / "bad.csv").write_text("path,label\nrun/none.mp4,run\n")
     with pytest.raises(DataError, match="not one video could be read"):
@@ -121,7 +121,7 @@ def test_frames_are_not_read_from_flow(videos, tmp_path) -> None:
 
 @posix
 def test_killed_in_the_middle(videos, tmp_path, capsys) -> None:
-    """SIGKILL while a video is being written: nothing half is there, and nothing that was done is done again."""
+    """After SIGKILL no incomplete flow is left, and no complete flow is computed again."""
     out = tmp_path / "flow"
     rule = FlowRule(method=TVL1(scales=1, warps=2, outer_iterations=4))
     words = [
@@ -142,16 +142,16 @@ def test_killed_in_the_middle(videos, tmp_path, capsys) -> None:
         stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     until = time.monotonic() + 120
-    while not (len(whole(out)) >= 2 and list(out.glob("*/.*.unfinished"))):
+    while not (len(complete_flow(out)) >= 2 and list(out.glob("*/.*.unfinished"))):
         assert killed.poll() is None and time.monotonic() < until
         time.sleep(0.01)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    first = whole(out)
+    first = complete_flow(out)
     assert 2 <= len(first) < 8
     time.sleep(1)  # until the worker has noticed
     extract_flow(read_manifest(videos), out, rule, storage="png", workers=0)
     assert f"{len(first)} of 8 videos have their flow already" in capsys.readouterr().err
-    assert len(whole(out)) == 8
-    assert first.items() <= whole(out).items()
+    assert len(complete_flow(out)) == 8
+    assert first.items() <= complete_flow(out).items()
     assert not list(out.glob("*/.*"))

@@ -1,4 +1,4 @@
-"""Folders as people have them: divided or not, classes that are numbers, files of every kind; nothing is lost unsaid."""
+"""Folders as people have them: with or without splits, classes that are numbers, files of every kind."""
 
 import csv
 import os
@@ -8,27 +8,27 @@ import av
 import cv2
 import numpy as np
 import pytest
-from made_videos import coded_frame
 
 from marey.base.errors import DataError
 from marey.data.audit import read_together
-from marey.data.lists.folders import list_folder
-from marey.data.lists.formats import read_manifest
-from marey.data.lists.listing import read_videos
-from marey.data.lists.scan import find_videos, scan_folder
-from marey.video.reading.content import is_film
-from marey.video.reading.frames import FrameFolder
+from marey.data.lists.class_folders import list_folder
+from marey.data.lists.folder_scan import find_videos, scan_folder
+from marey.data.lists.read_manifest import read_manifest
+from marey.data.lists.read_videos import read_videos
+from marey.video.reading.containers import is_video_file
+from marey.video.reading.image_folders import FrameFolder
 from marey.video.reading.suffixes import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame
 
 
 def tree(folder, *paths):
     """Empty files, and folders where a path ends in "/"."""
     for path in paths:
-        place = folder / path
-        (place if path.endswith("/") else place.parent).mkdir(parents=True, exist_ok=True)
+        target = folder / path
+        (target if path.endswith("/") else target.parent).mkdir(parents=True, exist_ok=True)
         if not path.endswith("/"):
-            place.touch()
+            target.touch()
     return folder
 
 
@@ -45,7 +45,7 @@ def film(tmp_path_factory):
     return path
 
 
-# -- folders that are divided already
+# -- folders with splits
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def film(tmp_path_factory):
     [("train", "val", "val"), ("Training", "VALID", "val"), ("trn", "dev", "val"), ("train", "Testing", "test"),
      ("TRAIN", "Validation", "val")],
 )  # fmt: skip
-def test_folders_called_as_splits_are_splits(tmp_path, train, held, name) -> None:
+def test_folders_named_as_splits_are_splits(tmp_path, train, held, name) -> None:
     expected = [("a/1.mp4", "a", 0), ("b/sub/2.avi", "b", 0), ("a/3.mp4", "a", 1), ("b/4.MKV", "b", 1)]
     outer = tree(tmp_path / "outer", *(f"{(train, held)[side]}/{path}" for path, _, side in expected))
     found = described(list_folder(outer))
@@ -79,7 +79,7 @@ def test_every_reader_sees_the_same_splits(tmp_path) -> None:
         ]
     (audited,) = read_together([folder])
     assert described(audited) == described(manifest)
-    # Labels are of no account to prediction: the unlabelled test video is among these.
+    # Prediction needs no labels: the unlabelled test video is among these.
     assert len(read_videos(folder)) == 5
 
 
@@ -88,7 +88,7 @@ def test_every_reader_sees_the_same_splits(tmp_path) -> None:
     [
         (
             ["train/a/1.mp4", "train/b/1.mp4", "a/2.mp4"],
-            r"beside it lies a. Where they are splits, name one of them in place of \S+ \(marey train \S+/train\);",
+            r"beside it is a. If they are splits, give one of them instead of \S+ \(marey train \S+/train\);",
         ),
         (["train/1.mp4", "walk/2.mp4"], "name every class in a file: --classes FILE"),
         (
@@ -97,11 +97,11 @@ def test_every_reader_sees_the_same_splits(tmp_path) -> None:
         ),
         (
             ["train/a/1.mp4", "test/a/2.mp4", "extra/a/3.mp4"],
-            r"lies extra. .*\(marey train \S+/train --val \S+/test\);",
+            r"is extra. .*\(marey train \S+/train --val \S+/test\);",
         ),
         (["train/a/1.mp4", "val/a/2.mp4", "valid/a/3.mp4"], "the folders val and valid both mean the split 'val'"),
         (["train_256/a/1.mp4", "val_256/a/2.mp4"], r"marey train \S+/train_256 --val \S+/val_256"),
-        (["train/train/a/1.mp4", "val/val/a/1.mp4"], "in them lies train/train, val/val"),
+        (["train/train/a/1.mp4", "val/val/a/1.mp4"], "in them is train/train, val/val"),
         (["a/train/1.mp4", "a/test/2.mp4", "b/3.mp4"], r"1 video in none \(b/3.mp4\)"),
         (["a/train/1.mp4", "a/val/2.mp4", "a/dev/2.mp4", "b/train/1.mp4"], "/a: the folders dev and val both mean"),
         (["train/walk/1.mp4", "val/Walk/2.mp4"], r"Walk \(val: 1 video\), walk \(train: 1 video\)"),
@@ -109,12 +109,12 @@ def test_every_reader_sees_the_same_splits(tmp_path) -> None:
         (["set/a/1.mp4", "set/b/1.mp4"], r"only one class, set; .* Did you mean \S+/set\?"),
     ],
 )
-def test_what_cannot_be_known_is_refused_with_what_works(tmp_path, paths, message) -> None:
+def test_ambiguous_folders_are_refused_with_advice(tmp_path, paths, message) -> None:
     with pytest.raises(DataError, match=message):
         list_folder(tree(tmp_path / "d", *paths))
 
 
-def test_classes_called_as_splits_are_insisted_on(tmp_path) -> None:
+def test_classes_named_as_splits_need_a_list_of_classes(tmp_path) -> None:
     folder = tree(tmp_path / "d", "train/1.mp4", "walk/2.mp4", "test/3.mp4")
     (tmp_path / "names.txt").write_text("walk\ntrain\ntest\n")
     for classes in (tmp_path / "names.txt", ["walk", "train", "test"]):
@@ -124,7 +124,7 @@ def test_classes_called_as_splits_are_insisted_on(tmp_path) -> None:
         assert [row[1] for row in described(manifest)] == ["test", "train", "walk"]
 
 
-def test_one_word_below_the_classes_is_a_folder_like_others(tmp_path) -> None:
+def test_a_single_split_below_the_classes_is_an_ordinary_folder(tmp_path) -> None:
     manifest = list_folder(tree(tmp_path / "d", "weights/training/1.mp4", "weights/2.mp4", "swim/3.mp4"))
     assert manifest.splits is None
     assert manifest.class_names == ("swim", "weights")
@@ -154,7 +154,7 @@ def test_folder_names_are_class_names_and_stay_so_in_lists(tmp_path, names) -> N
         assert [turned[label] for label in other.labels] == [names[label] for label in manifest.labels]
 
 
-def test_a_folder_is_never_a_place_in_a_list_of_classes(tmp_path) -> None:
+def test_a_folder_is_never_an_index_of_a_class(tmp_path) -> None:
     folder = tree(tmp_path / "d", "1/a.mp4", "2/a.mp4", "10/a.mp4")
     with pytest.raises(
         DataError, match=r"3 class folders, 1 \(1 video\), 10 \(1 video\), 2 \(1 video\) are none of the 3"
@@ -165,7 +165,7 @@ def test_a_folder_is_never_a_place_in_a_list_of_classes(tmp_path) -> None:
         read_manifest(tmp_path / "l.csv", classes=[f"class {i}" for i in range(11)])
 
 
-def test_names_that_are_numbers_and_places_do_not_mix(tmp_path) -> None:
+def test_names_that_are_numbers_and_indices_do_not_mix(tmp_path) -> None:
     (tmp_path / "l.txt").write_text("a.mp4 1\nb.mp4 0\n")
     with pytest.raises(DataError, match=r"l\.txt:2: the label '0' is none of the 3 classes .*'1' is a name"):
         read_manifest(tmp_path / "l.txt", classes=["1", "2", "10"])
@@ -173,7 +173,7 @@ def test_names_that_are_numbers_and_places_do_not_mix(tmp_path) -> None:
     assert read_manifest(tmp_path / "l.txt", classes=["0", "1", "2"]).labels.tolist() == [0, 1]
 
 
-def test_the_names_beside_a_list_follow_it(tmp_path) -> None:
+def test_the_file_of_names_beside_a_list_changes_with_it(tmp_path) -> None:
     numbers, words = tree(tmp_path / "n", "1/a.mp4", "3/a.mp4"), tree(tmp_path / "w", "x/a.mp4", "y/a.mp4")
     list_folder(numbers).write_csv(tmp_path / "l.csv")
     assert (tmp_path / "l.csv.classes.json").exists()
@@ -191,22 +191,22 @@ def test_a_root_that_no_list_uses_is_refused(tmp_path) -> None:
         read_manifest(tree(tmp_path / "d", "a/1.mp4", "b/1.mp4"), root="/x")
 
 
-# -- what lies in a folder
+# -- the files in a folder
 
 
-def test_nothing_is_lost_unsaid(tmp_path, capsys) -> None:
+def test_files_that_are_left_out_are_counted(tmp_path, capsys) -> None:
     tree(
         tmp_path / "d", "a/1.mp4", "a/notes.txt", "a/2.TXT", "b/1.mp4", "b/paper.pdf", "b/no_suffix", "loose.mp4",
         ".hidden.mp4", "empty/", "texts/x.csv", "@eaDir/a/thumb.jpg", "a/.DS_Store", "b/frame.jpg",
     )  # fmt: skip
     assert described(list_folder(tmp_path / "d")) == [("a/1.mp4", "a", ""), ("b/1.mp4", "b", "")]
     said = capsys.readouterr().err
-    assert "6 files were not taken for videos (.txt: 2, .csv: 1, .jpg: 1, .pdf: 1, no suffix: 1)" in said
+    assert "6 files are no videos, left out (.txt: 2, .csv: 1, .jpg: 1, .pdf: 1, no suffix: 1)" in said
     assert "1 video in no class's folder, left out: loose.mp4" in said
     assert "2 folders have no video and are no classes: empty, texts" in said
 
 
-def test_losses_of_a_divided_folder_are_counted(tmp_path, capsys) -> None:
+def test_files_that_are_left_out_of_a_divided_folder_are_counted(tmp_path, capsys) -> None:
     tree(
         tmp_path / "d", "train/a/1.mp4", "train/b/1.mp4", "val/a/1.mp4", "val/c/1.mp4", "val/c/2.mp4", "train/empty/",
         "train/x.mp4", "test/1.mp4", "test/2.mp4", "notes/n.txt",
@@ -218,7 +218,7 @@ def test_losses_of_a_divided_folder_are_counted(tmp_path, capsys) -> None:
     assert "not every split has every class: b (train: 1), c (val: 2)" in said
 
 
-def test_a_whole_class_of_other_suffixes_is_found_by_content(tmp_path, film, capsys) -> None:
+def test_a_class_of_unknown_suffixes_is_found_by_content(tmp_path, film, capsys) -> None:
     folder = tree(tmp_path / "d", "a/1.mp4", "c/text", "c/sound.dat")
     for name in ("b/VID0001", "b/2.weird", "b/3.bin"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -228,12 +228,12 @@ def test_a_whole_class_of_other_suffixes_is_found_by_content(tmp_path, film, cap
     assert find_videos(folder) == ["a/1.mp4", "b/2.weird", "b/3.bin", "b/VID0001"]
     assert list_folder(folder).class_names == ("a", "b")
     said = capsys.readouterr().err
-    assert "2 files were not taken for videos (.dat: 1, no suffix: 1)" in said
+    assert "2 files are no videos, left out (.dat: 1, no suffix: 1)" in said
     assert "1 folder has no video and is no class: c" in said
 
 
 @pytest.mark.parametrize("container", ["mpegts", "avi", "matroska", "mov", "flv", "asf", "vob", "mxf", "nut", "gif"])
-def test_films_are_known_by_their_content(tmp_path, container) -> None:
+def test_videos_are_recognised_by_their_content(tmp_path, container) -> None:
     codecs = {
         "vob": "mpeg2video",
         "ogg": "libtheora",
@@ -251,10 +251,10 @@ def test_films_are_known_by_their_content(tmp_path, container) -> None:
             picture = av.VideoFrame.from_ndarray(coded_frame(n, 48, 64), format="rgb24")
             out.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
         out.mux(stream.encode(None))
-    assert is_film(str(tmp_path / "film"))
+    assert is_video_file(str(tmp_path / "film"))
 
 
-def test_what_is_no_film_is_not_taken_for_one(tmp_path) -> None:
+def test_other_files_are_not_recognised_as_videos(tmp_path) -> None:
     with av.open(str(tmp_path / "song"), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=44100)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
@@ -264,7 +264,7 @@ def test_what_is_no_film_is_not_taken_for_one(tmp_path) -> None:
     (tmp_path / "photo").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     (tmp_path / "web").write_text("<!DOCTYPE html><html></html>")
     (tmp_path / "empty").touch()
-    assert [is_film(str(tmp_path / name)) for name in ("song", "photo", "web", "empty", "none")] == [False] * 5
+    assert [is_video_file(str(tmp_path / name)) for name in ("song", "photo", "web", "empty", "none")] == [False] * 5
 
 
 @pytest.mark.parametrize("note", ["motions.json", "conversion.json", "extraction.json"])
@@ -297,7 +297,7 @@ def test_folders_of_frames_of_every_kind_are_videos(tmp_path, suffix) -> None:
         assert [round(float(frame.mean()) / 40) for frame in frames.read(range(3))] == [0, 1, 2]
 
 
-def test_pictures_beside_and_above_videos_are_no_frames(tmp_path, capsys) -> None:
+def test_images_beside_and_above_videos_are_no_frames(tmp_path, capsys) -> None:
     tree(
         tmp_path,
         "a/1.mp4",
@@ -310,8 +310,8 @@ def test_pictures_beside_and_above_videos_are_no_frames(tmp_path, capsys) -> Non
         "c/3.mp4/2.jpg",
     )
     assert find_videos(tmp_path) == ["a/1.mp4", "b/v1", "c/3.mp4"]
-    scan_folder(tmp_path).tell_of_others()
-    assert "3 files were not taken for videos (.jpg: 2, .png: 1)" in capsys.readouterr().err
+    scan_folder(tmp_path).report_others()
+    assert "3 files are no videos, left out (.jpg: 2, .png: 1)" in capsys.readouterr().err
 
 
 def test_only_a_numbered_series_above_videos_is_a_video(tmp_path, capsys) -> None:
@@ -320,8 +320,8 @@ def test_only_a_numbered_series_above_videos_is_a_video(tmp_path, capsys) -> Non
     tree(tmp_path, "c/x_1.jpg", "c/y_1.jpg", "c/more/1.jpg", "c/more/2.jpg")
     tree(tmp_path, "d/extras/cover.jpg", "d/short/img_1.jpg")
     assert find_videos(tmp_path) == ["a/v1", "b", "b/more", "c", "c/more", "d/short"]
-    scan_folder(tmp_path).tell_of_others()
-    assert "4 files were not taken for videos (.jpg: 3, .png: 1)" in capsys.readouterr().err
+    scan_folder(tmp_path).report_others()
+    assert "4 files are no videos, left out (.jpg: 3, .png: 1)" in capsys.readouterr().err
     assert find_videos(tmp_path / "d" / "extras") == []
     tree(tmp_path / "e", "v1/a.jpg", "v2/b.jpg")
     assert find_videos(tmp_path / "e") == ["v1", "v2"]
@@ -343,16 +343,16 @@ def test_all_commands_see_the_same_videos(tmp_path, film) -> None:
     assert len(listed) == 5
 
 
-def test_links_to_folders_met_before_are_counted(tmp_path, capsys) -> None:
+def test_links_to_folders_that_were_scanned_are_counted(tmp_path, capsys) -> None:
     tree(tmp_path, "real/1.mp4", "d/c/2.mp4")
     for name in ("a", "b", "c/back"):
         (tmp_path / "d" / name).symlink_to(tmp_path / "real" if name != "c/back" else tmp_path / "d")
     assert find_videos(tmp_path / "d") == ["a/1.mp4", "c/2.mp4"]
-    scan_folder(tmp_path / "d").tell_of_others()
+    scan_folder(tmp_path / "d").report_others()
     assert "2 links lead to folders met before, left out: b/, c/back/." in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch) -> None:
     tree(tmp_path, "a/1.mp4", "locked/")
     scandir = os.scandir
 

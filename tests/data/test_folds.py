@@ -1,4 +1,4 @@
-"""Folds: what stays together in them, what moves nobody, what every training part has, and what is said of the rest."""
+"""Folds: what stays in one fold, when clips change folds, what every training share has, and the notes on the rest."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import Manifest, make_manifest
-from marey.data.lists.sources import Evidence, Sources
-from marey.data.recordings.units import Together
+from marey.data.recordings.groups import RecordingsAndCopies
+from marey.data.recordings.names import Evidence, RecordingNames
 from marey.data.splits.folds import NEVER, Folds, check_trainable, make_folds
 
 
@@ -18,7 +18,7 @@ def listed(rows: list[tuple[str, str]], *, groups: list[str] | None = None, root
 
 
 def grouped(classes: dict[str, int], *, clips: int = 2) -> Manifest:
-    """So many recordings of each class, each of some clips."""
+    """A list with so many recordings of each class, each of `clips` clips."""
     rows = [
         (f"{name}/{r}_{i}.mp4", name) for name, several in classes.items() for r in range(several) for i in range(clips)
     ]
@@ -26,7 +26,7 @@ def grouped(classes: dict[str, int], *, clips: int = 2) -> Manifest:
 
 
 def written(folder: Path, contents: dict[str, str]) -> Manifest:
-    """A folder of files that nothing here decodes."""
+    """The list of a folder of files that no test here decodes."""
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
@@ -43,18 +43,18 @@ def test_clips_of_one_recording_are_in_one_fold() -> None:
     assert folds.count == 10
     assert sorted(set(folds.of_row.tolist())) == list(range(10))
     assert len({*zip(made.groups.tolist(), folds.of_row.tolist(), strict=True)}) == 50
-    assert len({*zip(made.groups.tolist(), folds.units.tolist(), strict=True)}) == 50
+    assert len({*zip(made.groups.tolist(), folds.groups.tolist(), strict=True)}) == 50
     assert folds.judged.all()
 
 
-@pytest.mark.parametrize("units", [2, 3, 5, 12])
+@pytest.mark.parametrize("recordings", [2, 3, 5, 12])
 @pytest.mark.parametrize("count", [2, 5, 10])
-def test_each_training_part_has_half_of_the_recordings_of_each_class(units, count) -> None:
-    made = grouped({f"class {k}": units for k in range(100)}, clips=1)
+def test_each_training_share_has_half_of_the_recordings_of_each_class(recordings, count) -> None:
+    made = grouped({f"class {k}": recordings for k in range(100)}, clips=1)
     folds = make_folds(made, count)
     for fold in range(folds.count):
         left = np.bincount(made.labels[folds.of_row != fold], minlength=100)
-        assert left.min() >= units // 2
+        assert left.min() >= recordings // 2
 
 
 def test_no_clip_changes_folds_when_clips_a_class_and_recordings_are_added() -> None:
@@ -63,7 +63,7 @@ def test_no_clip_changes_folds_when_clips_a_class_and_recordings_are_added() -> 
     assert all(after[name] == fold for name, fold in before.items())
 
 
-def test_of_few_recordings_only_moved_ones_change_folds() -> None:
+def test_with_few_recordings_only_moved_ones_change_folds() -> None:
     few = grouped({f"class {k:03}": 5 for k in range(200)}, clips=1)
     more = grouped({f"class {k:03}": 6 if k % 2 else 5 for k in range(200)}, clips=1)
     before, after = by_name(few, make_folds(few, 10)), by_name(more, make_folds(more, 10))
@@ -77,32 +77,32 @@ def test_folds_do_not_depend_on_the_order_of_rows_or_classes() -> None:
     assert by_name(made, make_folds(made)) == by_name(made[order], make_folds(made[order].with_classes(names)))
 
 
-def test_five_folds_are_the_ten_two_by_two() -> None:
+def test_five_folds_are_pairs_of_the_ten_folds() -> None:
     made = grouped({"fall": 200, "walk": 200}, clips=1)
     np.testing.assert_array_equal(make_folds(made, 5).of_row, make_folds(made, 10).of_row // 2)
 
 
-def test_of_many_clips_there_are_five_folds() -> None:
+def test_many_clips_have_five_folds() -> None:
     assert make_folds(grouped({"fall": 501, "walk": 500}, clips=1)).count == 5
 
 
-def test_folds_follow_the_content_where_names_tell_no_source(tmp_path) -> None:
+def test_folds_depend_on_the_content_where_names_show_no_recording(tmp_path) -> None:
     contents = {f"{label}/{i}.mp4": f"{label} {i}" for label in ("fall", "walk") for i in range(30)}
     first = written(tmp_path / "a", contents)
     renamed = {f"{name.split('/')[0]}/new{99 - i}.mp4": content for i, (name, content) in enumerate(contents.items())}
     second = written(tmp_path / "b", renamed)
     folds = by_name(first, make_folds(first)), by_name(second, make_folds(second))
     assert [folds[0][name] for name in contents] == [folds[1][name] for name in renamed]
-    assert "File names do not tell which recording" in make_folds(first).notes[0]
+    assert "File names do not show which recording" in make_folds(first).notes[0]
 
 
-def test_equal_files_and_parts_of_one_file_are_in_one_fold(tmp_path) -> None:
+def test_equal_files_and_segments_of_one_file_are_in_one_fold(tmp_path) -> None:
     contents = {f"{label}/{i}.mp4": f"{label} {i % 10}" for label in ("fall", "walk") for i in range(20)}
     folds = by_name(made := written(tmp_path, contents), make_folds(made))
     assert all(folds[name] == folds[f"{name.split('/')[0]}/{int(name[5:-4]) % 10}.mp4"] for name in contents)
-    parts = [(f"{label}{i}.mp4", label) for label in ("fall", "walk") for i in range(5) for _ in range(3)]
-    times = [(10.0 * (row % 3), 10.0 * (row % 3) + 10) for row in range(len(parts))]
-    cut = make_manifest(parts, root=tmp_path, source="made", times=times)
+    segments = [(f"{label}{i}.mp4", label) for label in ("fall", "walk") for i in range(5) for _ in range(3)]
+    times = [(10.0 * (row % 3), 10.0 * (row % 3) + 10) for row in range(len(segments))]
+    cut = make_manifest(segments, root=tmp_path, source="made", times=times)
     assert len({*zip(cut.ids.tolist(), make_folds(cut).of_row.tolist(), strict=True)}) == 10
 
 
@@ -115,7 +115,7 @@ def test_a_class_of_one_recording_is_trained_on_and_never_held_out() -> None:
     assert "Class fall has clips of only 1 recording" in " ".join(folds.notes)
 
 
-def test_few_recordings_are_said() -> None:
+def test_few_recordings_are_noted() -> None:
     assert "Class fall has fewer than 5 recordings (fall 3)" in " ".join(
         make_folds(grouped({"fall": 3, "walk": 9})).notes
     )
@@ -128,14 +128,14 @@ def test_too_few_classes_of_two_recordings_are_refused() -> None:
         make_folds(grouped({"fall": 1, "walk": 6}))
 
 
-def test_names_that_put_a_class_into_one_recording_are_passed_over_there() -> None:
+def test_names_that_put_a_class_into_one_recording_are_ignored_for_it() -> None:
     rows = [(f"fall/sessionA_{i}.mp4", "fall") for i in range(6)]
     rows += [(f"walk/session{s}_{i}.mp4", "walk") for s in "ABCDEF" for i in range(3)]
     folds = make_folds(listed(rows))
-    assert len(set(folds.units[:6].tolist())) == 6
-    assert len(set(folds.units[6:].tolist())) == 6
+    assert len(set(folds.groups[:6].tolist())) == 6
+    assert len(set(folds.groups[6:].tolist())) == 6
     assert folds.judged.all()
-    assert any("there that is passed over" in note for note in folds.notes)
+    assert any("this is ignored there" in note for note in folds.notes)
 
 
 def test_clips_of_several_labels() -> None:
@@ -151,7 +151,7 @@ def test_clips_of_several_labels() -> None:
 
 
 def several(labels: list[str], *, recordings: int = 12) -> Manifest:
-    """So many recordings of one clip each, whose labels come in turn."""
+    """A list with so many recordings of one clip each, whose labels are taken in turn."""
     return listed(
         [(f"{r}.mp4", labels[r % len(labels)]) for r in range(recordings)], groups=[f"r{r}" for r in range(recordings)]
     )
@@ -160,10 +160,10 @@ def several(labels: list[str], *, recordings: int = 12) -> Manifest:
 def test_a_label_of_every_clip_is_held_out_and_not_judged() -> None:
     folds = make_folds(made := several(["person|run", "person", "person|sit"]))
     assert [name for name, one in zip(made.class_names, folds.judged.tolist(), strict=True) if one] == ["run", "sit"]
-    assert (folds.of_row >= 0).all(), "clips without other labels are what these are told apart from"
+    assert (folds.of_row >= 0).all(), "clips without other labels are the negatives of the other classes"
     assert (
-        "Class person is a label of every clip, or of all but those of one recording: nothing can be said of how well it is "
-        "recognised; add clips without it." in folds.notes
+        "Class person is a label of every clip, or of all but those of one recording: how well it is recognised "
+        "cannot be measured; add clips without it." in folds.notes
     )
 
 
@@ -175,13 +175,13 @@ def test_a_label_that_one_recording_lacks_is_not_judged() -> None:
 
 def test_clips_that_all_have_the_same_labels_are_refused() -> None:
     with pytest.raises(
-        DataError, match=r"made: every clip has the same labels \(person, run\), so that nothing can be told"
+        DataError, match=r"made: every clip has the same labels \(person, run\), so that there is nothing"
     ):
         check_trainable(several(["person|run"]))
     check_trainable(several(["person|run", "person"]))
 
 
-def test_several_labels_of_which_none_can_be_judged_are_refused() -> None:
+def test_several_labels_none_of_which_can_be_judged_are_refused() -> None:
     rows = [("0.mp4", "person|run"), ("0_2.mp4", "person|run"), *((f"{r}.mp4", "person") for r in range(1, 6))]
     with pytest.raises(
         DataError, match="made: no class has clips of two recordings with it and of two without it by the"
@@ -206,7 +206,7 @@ def test_two_clips_of_two_classes_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([("a.mp4", "fall"), ("b.mp4", "fall")], "made: only one class, fall"),
         (
@@ -216,8 +216,8 @@ def test_two_clips_of_two_classes_each() -> None:
         ([("a.mp4", "fall"), ("b.mp4", "walk"), ("c.mp4", "walk")], "class fall has only one video: "),
     ],
 )
-def test_lists_that_cannot_be_judged_are_refused_before_work(rows, said) -> None:
-    with pytest.raises(DataError, match=said):
+def test_lists_that_cannot_be_judged_are_refused_before_work(rows, message) -> None:
+    with pytest.raises(DataError, match=message):
         check_trainable(listed(rows))
 
 
@@ -225,7 +225,7 @@ def test_blank_classes_and_empty_lists_are_refused() -> None:
     made = listed([("a.mp4", "fall"), ("b.mp4", "walk"), ("c.mp4", "walk")])
     with pytest.raises(DataError, match="names no videos"):
         check_trainable(made[:0])
-    with pytest.raises(DataError, match="the class at place 2 of 3 has no name"):
+    with pytest.raises(DataError, match=r"class 2 of 3 \(counted from 0\) has no name"):
         check_trainable(made.with_classes(["fall", "walk", " "]))
 
 
@@ -248,32 +248,32 @@ def test_a_hundred_thousand_clips_take_seconds() -> None:
         groups=np.array([f"{row % 7000}" for row in range(rows)]),
     )
     folds = make_folds(made)
-    assert len(np.unique(folds.units)) == 7000
+    assert len(np.unique(folds.groups)) == 7000
     assert np.bincount(folds.of_row).min() > 15_000
 
 
-def test_few_recordings_make_few_folds_and_that_is_said_with_what_to_record() -> None:
+def test_few_recordings_make_few_folds_and_a_note_says_what_to_record() -> None:
     rows = [(f"{label}/{place}_{i}.mp4", label) for label in ("fall", "walk") for place in "abc" for i in range(4)]
     manifest = listed(rows)
     known = np.char.add("place ", np.array([name.split("/")[1][0] for name, _ in rows]))
     everywhere = np.ones(len(rows), np.bool_)
-    sources = Sources(known, everywhere, ~everywhere, (Evidence.PICTURES,))
-    folds = make_folds(manifest, together=Together(sources, np.arange(len(rows))))
+    sources = RecordingNames(known, everywhere, ~everywhere, (Evidence.PICTURES,))
+    folds = make_folds(manifest, together=RecordingsAndCopies(sources, np.arange(len(rows))))
     assert 2 <= folds.count <= 3
-    assert len(np.unique(folds.units)) == 3
+    assert len(np.unique(folds.groups)) == 3
     (note,) = [note for note in folds.notes if "folds instead of" in note]
     assert note.startswith(f"There are {folds.count} folds instead of 10")
-    assert "3 recordings alone" in note
+    assert "of only 3 recordings:" in note
     assert "record each class at other places too" in note
-    assert any("guessed from pictures: 3 recordings" in note for note in folds.notes)
+    assert any("inferred from pictures: 3 recordings" in note for note in folds.notes)
 
 
-def test_where_each_class_is_of_one_place_the_note_says_what_to_record() -> None:
+def test_where_each_class_is_of_one_recording_the_note_says_what_to_record() -> None:
     rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(5)]
     everywhere = np.ones(len(rows), np.bool_)
-    sources = Sources(np.repeat(["one", "other"], 5), everywhere, ~everywhere, (Evidence.PICTURES,))
-    folds = make_folds(listed(rows), together=Together(sources, np.arange(len(rows))))
-    assert len(np.unique(folds.units)) == 10
+    sources = RecordingNames(np.repeat(["one", "other"], 5), everywhere, ~everywhere, (Evidence.PICTURES,))
+    folds = make_folds(listed(rows), together=RecordingsAndCopies(sources, np.arange(len(rows))))
+    assert len(np.unique(folds.groups)) == 10
     (note,) = [
         note for note in folds.notes if note.startswith("By pictures all clips are of one recording in 2 classes")
     ]
@@ -284,15 +284,17 @@ def test_five_recordings_or_more_in_few_folds_are_not_asked_for() -> None:
     rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(3)]
     everywhere = np.ones(len(rows), np.bool_)
     names = np.array([f"room {row}" for row in range(len(rows))])
-    together = Together(Sources(names, everywhere, everywhere, (Evidence.PICTURES,)), np.arange(len(rows)))
+    together = RecordingsAndCopies(
+        RecordingNames(names, everywhere, everywhere, (Evidence.PICTURES,)), np.arange(len(rows))
+    )
     (note,) = [note for note in make_folds(listed(rows), together=together).notes if "folds instead of" in note]
-    assert "6 recordings alone" in note
+    assert "of only 6 recordings:" in note
     assert note.endswith("record each class at other places too.")
 
 
-def test_where_pictures_tell_nothing_either_that_is_said() -> None:
+def test_where_pictures_show_no_recordings_either_a_note_says_so() -> None:
     rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(8)]
     nothing = np.zeros(len(rows), np.bool_)
-    sources = Sources(np.full(len(rows), ""), nothing, nothing, (Evidence.NAMES, Evidence.PICTURES))
-    folds = make_folds(listed(rows), together=Together(sources, np.full(len(rows), -1)))
-    assert folds.notes[0].startswith("Neither file names nor pictures tell which recording a clip is from")
+    sources = RecordingNames(np.full(len(rows), ""), nothing, nothing, (Evidence.NAMES, Evidence.PICTURES))
+    folds = make_folds(listed(rows), together=RecordingsAndCopies(sources, np.full(len(rows), -1)))
+    assert folds.notes[0].startswith("Neither file names nor pictures show which recording a clip is from")

@@ -1,4 +1,4 @@
-"""Lists as people and public sets have them: every dialect and form, and a line for what is not understood."""
+"""Lists in the formats of people and public data sets: each dialect and form, and errors with file and line."""
 
 import csv
 import json
@@ -8,37 +8,37 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError
-from marey.base.reporter import KeepingReporter, reporting
+from marey.base.reporter import CollectingReporter, reporting
 from marey.data.audit import audit, read_together
 from marey.data.convert import Extract, convert
 from marey.data.files.missing import require_files
-from marey.data.files.probe import ProbeCache
-from marey.data.lists.formats import check_root, read_manifest
-from marey.data.lists.listing import read_videos
+from marey.data.files.video_info import VideoInfoCache
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.pieces import read_in_pieces
-from marey.data.loading.clips import ViewDataset
-from marey.data.splits.overlap import only
-from marey.data.splits.sides import read_sides
+from marey.data.lists.read_manifest import check_root, read_manifest
+from marey.data.lists.read_videos import read_videos
+from marey.data.loading.datasets import ViewDataset
+from marey.data.splits.common_videos import keep_common
+from marey.data.splits.read_splits import read_train_val
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame, decoded_number
 
 
-class Heard(KeepingReporter):
-    """What was said, as one text."""
+class Messages(CollectingReporter):
+    """The messages of a test, as one text."""
 
     @property
     def text(self) -> str:
-        return "\n".join(message for _, message in self._kept)
+        return "\n".join(message for _, message in self._collected)
 
 
 @pytest.fixture
-def heard():
-    reporter = Heard()
+def messages():
+    reporter = Messages()
     with reporting(reporter):
         yield reporter
 
@@ -55,8 +55,8 @@ def frames(folder: Path, count: int, template: str = "img_{:05d}.jpg") -> None:
         cv2.imwrite(str(folder / template.format(number)), coded_frame(number - 1)[:, :, ::-1])
 
 
-def said(manifest: Manifest) -> list[tuple[str, str]]:
-    """Each row's path and its labels by name."""
+def paths_and_labels(manifest: Manifest) -> list[tuple[str, str]]:
+    """The path of each row and the names of its labels."""
     return [
         (name, "|".join(manifest.class_names[i] for i in np.flatnonzero(hot)))
         for name, hot in zip(manifest.ids.tolist(), manifest.multi_hot(), strict=True)
@@ -98,22 +98,22 @@ TWO = [("a.mp4", "run"), ("b c.mp4", "tai chi")]
 )
 @pytest.mark.parametrize("name", ["l.csv", "l.txt", "l.tsv", "l.list"])
 def test_dialects_of_tables(text, name, tmp_path) -> None:
-    assert said(read(tmp_path, text, name)) == TWO
+    assert paths_and_labels(read(tmp_path, text, name)) == TWO
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_encodings_with_their_marks(encoding, tmp_path) -> None:
-    assert said(read(tmp_path, "path,label\né.mp4,größe\n".encode(encoding))) == [("é.mp4", "größe")]
+    assert paths_and_labels(read(tmp_path, "path,label\né.mp4,größe\n".encode(encoding))) == [("é.mp4", "größe")]
 
 
 @pytest.mark.parametrize(
     ("encoding", "command"),
     [("cp1252", "CP1252"), ("latin-1", "CP1252"), ("shift_jis", "CP932"), ("gbk", "GB18030"), ("cp1251", "CP1251")],
 )
-def test_other_encodings_are_named_and_refused(encoding, command, tmp_path) -> None:
+def test_other_encodings_are_refused_with_their_name(encoding, command, tmp_path) -> None:
     words = {"shift_jis": "ジャンプする", "gbk": "跳远运动", "cp1251": "прыжок"}
     text = f"path,label\na.mp4,{words.get(encoding, 'größe')}\n".encode(encoding)
-    with pytest.raises(DataError, match=rf"l\.csv: .*no text in UTF-8.*iconv -f {command} -t UTF-8 .*l\.csv"):
+    with pytest.raises(DataError, match=rf"l\.csv: .*not UTF-8 text.*iconv -f {command} -t UTF-8 .*l\.csv"):
         read(tmp_path, text)
 
 
@@ -122,11 +122,11 @@ def test_other_encodings_are_named_and_refused(encoding, command, tmp_path) -> N
     [
         (b"\x80\x04\x95", "a Python pickle, such as MMAction2's skeleton"),
         (b"PK\x03\x04", "an Excel sheet.*save the sheet as CSV"),
-        (b"PAR1", r"a Parquet table; a list of videos that is one is named FILE\.parquet"),
+        (b"PAR1", r"a Parquet table; name it FILE\.parquet if it is a list"),
         (b"a\0,\0b\0\n\0", "looks like UTF-16LE without its mark.*iconv -f UTF-16LE"),
     ],
 )
-def test_other_kinds_of_files_are_refused_by_name(head, message, tmp_path) -> None:
+def test_other_kinds_of_files_are_refused_with_their_name(head, message, tmp_path) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, head)
     (tmp_path / "l.pkl").write_bytes(head)
@@ -142,36 +142,36 @@ def test_other_kinds_of_files_are_refused_by_name(head, message, tmp_path) -> No
         ("path,label,class\na,b,c\n", r"l\.csv:1: the columns 'label' and 'class' both name the label"),
         ("path,label,split,subset\na,b,c,d\n", r"'split' and 'subset' both name the split: leave one out, or rename it"),
         ("path,path\na,b\n", r"l\.csv:1: the column 'path' is there twice"),
-        ("path,label\na.mp4,0 3\n", r"l\.csv:2: the label '0 3': several labels of a video have \| between"),
-        ('path,label\na.mp4,"[0, 3]"\n', r"l\.csv:2: the label '\[0, 3\]': several labels"),
-        ("path,label\na.mp4,1.0\nb.mp4,0.0\n", r"l\.csv:2: the label 1.0 is no place in a list of classes"),
-        ("path,label\na.mp4,-1\nb.mp4,0\n", r"l\.csv:2: the label -1 is no place in a list of classes"),
-        ('path,label\n"a.mp4,run\nb.mp4,run\n', r"l\.csv:2: the quotes of this row do not end"),
+        ("path,label\na.mp4,0 3\n", r"l\.csv:2: the label '0 3': write several labels of a video with \| between"),
+        ('path,label\na.mp4,"[0, 3]"\n', r"l\.csv:2: the label '\[0, 3\]': write several labels"),
+        ("path,label\na.mp4,1.0\nb.mp4,0.0\n", r"l\.csv:2: the label 1.0 is no class index"),
+        ("path,label\na.mp4,-1\nb.mp4,0\n", r"l\.csv:2: the label -1 is no class index"),
+        ('path,label\n"a.mp4,run\nb.mp4,run\n', r"l\.csv:2: the quotes of this row are not closed"),
         ("a.mp4,1.5,2.5\nb.mp4,1,2\n", r"l\.csv:1: 3 values with commas between, and no header.*path,label"),
         ("label,split\nrun,train\n", r"l\.csv:1: the column 'path' is missing"),
-        ("path\na.mp4\n", r"l\.csv:1: the column 'label' is missing: the list names no labels, which `marey predict`"),
+        ("path\na.mp4\n", r"l\.csv:1: the column 'label' is missing: the list names no labels. `marey predict`"),
         ("path,label,start,end\na.mp4,x,1:61,2\n", r"l\.csv:2: '1:61' is no time"),
         ("path,label,start_frame,end_frame\na.mp4,x,9,3\n", r"l\.csv:2: start_frame must lie before end_frame"),
-        ("path,label,start_frame\na.mp4,x,-1\n", r"l\.csv:2: '-1' is no number of a frame"),
+        ("path,label,start_frame\na.mp4,x,-1\n", r"l\.csv:2: '-1' is no frame index"),
         ("path,label,start,start_frame\na.mp4,x,1,2\n", "by time .* and by frame .*: leave out one pair"),
         ("-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,80,1\n", "a list of AVA's kind"),
     ],
 )  # fmt: skip
-def test_what_is_not_understood_names_file_and_line(text, message, tmp_path) -> None:
+def test_errors_name_file_and_line(text, message, tmp_path) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_of_no_account_is_said_with_a_count(tmp_path, heard) -> None:
+def test_what_is_ignored_is_reported_with_a_count(tmp_path, messages) -> None:
     read(tmp_path, "# x\n,path,label,fps,split\n0,a.mp4,2,25,valid\n1,b.mp4,5,30,Train\n2,c.mp4,5,30,train\n")
-    assert "l.csv: 1 line with # in front passed over" in heard.text
-    assert "2 columns of no account: one without a name, fps" in heard.text
-    assert "splits read by their common names in 2 rows: valid as val, Train as train" in heard.text
-    assert "labels are numbers up to 5; classes 0-1, 3-4 have no video" in heard.text
+    assert "l.csv: 1 line with # in front skipped" in messages.text
+    assert "2 columns ignored: one without a name, fps" in messages.text
+    assert "splits read by their common names in 2 rows: valid as val, Train as train" in messages.text
+    assert "labels are numbers up to 5; classes 0-1, 3-4 have no video" in messages.text
 
 
-def test_splits_answer_to_every_word_for_them(tmp_path) -> None:
+def test_a_split_is_found_by_each_of_its_names(tmp_path) -> None:
     manifest = read(tmp_path, "path,label,split\na.mp4,x,Training\nb.mp4,y,validation\nc.mp4,y,extra\n")
     assert manifest.split_names == ("extra", "train", "val")
     for word in ("val", "valid", "validation", "dev"):
@@ -180,14 +180,14 @@ def test_splits_answer_to_every_word_for_them(tmp_path) -> None:
     assert manifest.split("extra").ids.tolist() == ["c.mp4"]
 
 
-def test_times_by_the_clock(tmp_path) -> None:
+def test_times_in_minutes_and_hours(tmp_path) -> None:
     rows = ["00:00:01.5,00:00:03", "1:02,62.5", "0:01:01.25,1:00:00", ",12.5s"]
     text = "path,label,start,end\n" + "".join(f"v{i}.mp4,x,{row}\n" for i, row in enumerate(rows))
     assert read(tmp_path, text).times.tolist()[:3] == [[1.5, 3], [62, 62.5], [61.25, 3600]]
     assert [video.end for video in read_manifest(tmp_path / "l.csv")][3] == 12.5
 
 
-def test_a_name_may_hold_whatever_csv_can_quote(tmp_path) -> None:
+def test_a_name_may_hold_anything_that_csv_can_quote(tmp_path) -> None:
     names = ['say "hi".mp4', "a,b.mp4", "#1.mp4", "x\u2028y.mp4", "semi;colon.mp4", "l\nm.mp4"]
     with (tmp_path / "l.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label"), *((name, "x, y") for name in names)])
@@ -219,14 +219,14 @@ def test_a_name_may_hold_whatever_csv_can_quote(tmp_path) -> None:
     ],
 )
 def test_lines_of_labels(text, expected, tmp_path) -> None:
-    assert said(read(tmp_path, text, "l.txt")) == expected
+    assert paths_and_labels(read(tmp_path, text, "l.txt")) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("v1 3 6 0\nv2 3 6 1\n", r"l\.txt:1: 'v1 3 6 0' may be `folder offset frames label`.*not there"),
-        ("a.mp4 run fast\n", r"l\.txt:1: 'run fast' behind a video: one class name with blanks, or several\?"),
+        ("v1 3 6 0\nv2 3 6 1\n", r"l\.txt:1: 'v1 3 6 0' may be `folder offset frames label`.*do not exist"),
+        ("a.mp4 run fast\n", r"l\.txt:1: 'run fast' after a video: one class name with blanks, or several\?"),
         ("a.mp4\nb.mp4 1\n", r"l\.txt:1: expected `path label` as on line 2, got a path alone"),
         ("a.mp4 run,fast\n", r"l\.txt:1: expected `path label`"),
         ("v1 0 3\n", r"l\.txt:1: v1 with 0 frames"),
@@ -239,49 +239,49 @@ def test_lines_that_may_be_read_in_several_ways_are_refused(text, message, tmp_p
         read(tmp_path, text, "l.txt")
 
 
-def test_folders_of_frames_by_what_lies_there(tmp_path, heard) -> None:
+def test_numbers_after_folders_are_read_by_the_number_of_images(tmp_path, messages) -> None:
     for name, count in (("v1", 12), ("v2", 12), ("run 1", 8)):
         frames(tmp_path / name, count)
     offset = read(tmp_path, "v1 3 6 0\nv2 0 12 1\n", "l.txt")
-    assert (said(offset), offset.frame_ranges.tolist()) == ([("v1", "0"), ("v2", "1")], [[3, 9], [0, 12]])
-    assert "read as `folder offset frames label`" in heard.text
+    assert (paths_and_labels(offset), offset.frame_ranges.tolist()) == ([("v1", "0"), ("v2", "1")], [[3, 9], [0, 12]])
+    assert "read as `folder offset frames label`" in messages.text
     assert [sample.id for sample in offset] == ["v1@f3-9", "v2@f0-12"]
     fewer = read(tmp_path, "v1 6 0\nv2 12 1\n", "l.txt")
     assert fewer.frame_ranges.tolist() == [[0, 6], [0, -1]]
-    assert "of 1 folder with more images than the list says, the first ones are used" in heard.text
+    assert "of 1 folder with more images than the list states, the first ones are used" in messages.text
     several = read(tmp_path, "v1 12 0 3\nv2 12 1 2\n", "l.txt")
-    assert (said(several), several.frame_ranges) == ([("v1", "0|3"), ("v2", "1|2")], None)
-    assert said(read(tmp_path, "run 1 8 1\nv2 12 0\n", "l.txt")) == [("run 1", "1"), ("v2", "0")]
+    assert (paths_and_labels(several), several.frame_ranges) == ([("v1", "0|3"), ("v2", "1|2")], None)
+    assert paths_and_labels(read(tmp_path, "run 1 8 1\nv2 12 0\n", "l.txt")) == [("run 1", "1"), ("v2", "0")]
     assert read(tmp_path, "v1 12 0\nv2 12 1\n", "l.txt").frame_ranges is None
-    assert said(read(tmp_path, "v1 12 jump\nv2 12 run\n", "l.txt")) == [("v1", "jump"), ("v2", "run")]
+    assert paths_and_labels(read(tmp_path, "v1 12 jump\nv2 12 run\n", "l.txt")) == [("v1", "jump"), ("v2", "run")]
     touch(tmp_path, "78687.webm")
-    assert said(read(tmp_path, "78687 0 3\n", "l.txt")) == [("78687.webm", "0|3")]
-    with pytest.raises(DataError, match="the images that lie there fit neither"):
+    assert paths_and_labels(read(tmp_path, "78687 0 3\n", "l.txt")) == [("78687.webm", "0|3")]
+    with pytest.raises(DataError, match="the images in its folders fit neither"):
         read(tmp_path, "v1 9 6 0\nv2 3 6 1\n", "l.txt")
     read(tmp_path, "v1 20 0\nv2 12 1\n", "l.txt")
-    assert "1 folder with fewer images than the list says; the first, v1 (line 1), has 12 of 20" in heard.text
+    assert "1 folder with fewer images than the list states; the first, v1 (line 1), has 12 of 20" in messages.text
 
 
-def test_paths_as_files_lie(tmp_path, heard) -> None:
+def test_paths_are_resolved_to_files(tmp_path, messages) -> None:
     touch(tmp_path, "a/b.mp4", "a/c.webm", "d\\e.mp4", "two/x.mp4", "two/x.avi")
     text = "path,label\na\\b.mp4,0\na/c,1\na\\c2.mp4,0\nd\\e.mp4,1\n"
     assert read(tmp_path, text).ids.tolist() == ["a/b.mp4", "a/c.webm", "a\\c2.mp4", "d\\e.mp4"]
-    assert "1 path with backslashes read with slashes" in heard.text
-    assert "1 name without a suffix completed" in heard.text
+    assert "1 path with backslashes read with slashes" in messages.text
+    assert "1 name without a suffix completed" in messages.text
     with pytest.raises(DataError, match=r"l\.csv:2: two/x may be two/x\.avi or two/x\.mp4: write the suffix"):
         read(tmp_path, "path,label\ntwo/x,0\n")
 
 
-def test_a_list_of_which_nothing_is_there_is_refused_before_work(tmp_path) -> None:
+def test_a_list_without_any_file_is_refused_before_work(tmp_path) -> None:
     (tmp_path / "l.csv").write_text("path,label\n/of/another/machine/a.mp4,x\n/of/another/machine/b.mp4,y\n")
     for videos in (read_manifest(tmp_path / "l.csv").videos, read_videos(tmp_path / "l.csv")):
-        with pytest.raises(DataError, match=r"l\.csv: .*first looked for is /of/another/machine/a\.mp4.*--root FOLDER"):
+        with pytest.raises(DataError, match=r"l\.csv: .*first one should be /of/another/machine/a\.mp4.*--root FOLDER"):
             require_files(videos)
     touch(tmp_path, "b.mp4")
     require_files(read(tmp_path, "path,label\na.mp4,x\nb.mp4,y\n").videos)
 
 
-# -- parts by frames
+# -- segments by frames
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ def coded(tmp_path_factory):
     return folder
 
 
-def test_parts_by_frames_are_those_that_a_sequential_decode_shows(coded, tmp_path) -> None:
+def test_segments_by_frames_have_the_frames_of_a_sequential_decode(coded, tmp_path) -> None:
     manifest = read_manifest(coded / "parts.csv")
     assert [sample.id for sample in manifest] == [
         "a.mp4@f2-6",
@@ -317,9 +317,9 @@ def test_parts_by_frames_are_those_that_a_sequential_decode_shows(coded, tmp_pat
     assert manifest.fingerprint != manifest[:].__class__(**{**manifest.__dict__, "frame_ranges": None}).fingerprint
 
 
-def test_an_audit_and_stored_frames_know_parts_by_frames(coded, tmp_path) -> None:
+def test_an_audit_and_stored_frames_use_segments_by_frames(coded, tmp_path) -> None:
     manifest = read_manifest(coded / "parts.csv")
-    found = audit([manifest], cache=ProbeCache(None))
+    found = audit([manifest], cache=VideoInfoCache(None))
     assert (found.outside, found.longer) == (["a.mp4"], {"a.mp4": "to frame 60 of 12"})
     stored = convert(manifest[:2], tmp_path / "f", Extract(), workers=0).manifest
     assert stored.ids.tolist() == ["a_f2_6", "a_f6_10"]
@@ -361,18 +361,18 @@ BY_SPLIT = {"train": [{"path": "a.mp4", "label": "x"}], "val": [{"path": "b.mp4"
 )
 def test_json_lists(value, expected, tmp_path) -> None:
     for name in ("l.json", "l.txt"):
-        assert said(read(tmp_path, json.dumps(value), name)) == expected
-        assert said(read(tmp_path, json.dumps(value, indent=2), name)) == expected
+        assert paths_and_labels(read(tmp_path, json.dumps(value), name)) == expected
+        assert paths_and_labels(read(tmp_path, json.dumps(value, indent=2), name)) == expected
 
 
-def test_json_by_lines_and_its_faults(tmp_path) -> None:
+def test_lines_of_json_and_their_errors(tmp_path) -> None:
     records = [{"path": "a.mp4", "label": "run"}, {"path": "b.mp4", "label": "jump"}]
     text = "".join(json.dumps(record) + "\n" for record in records)
-    assert said(read(tmp_path, text, "l.jsonl")) == [("a.mp4", "run"), ("b.mp4", "jump")]
+    assert paths_and_labels(read(tmp_path, text, "l.jsonl")) == [("a.mp4", "run"), ("b.mp4", "jump")]
     for bad, message in (
         ('{"path": "a.mp4"}\n{"path": }\n', r"l\.jsonl:2"),
         (json.dumps([*records, {"path": "c.mp4"}], indent=1), r"l\.jsonl:11: this row has no label"),
-        ('{"across": 0, "down": 1}', "names no videos; if it names classes, it is for --classes"),
+        ('{"across": 0, "down": 1}', "names no videos; give a file of class names with --classes"),
         ('{"a.mp4": 0, "a.mp4": 1}', "'a.mp4' is there twice in one object"),
         ("[1, 2]", r"l\.jsonl:1: expected an object"),
         ('[{"path": "a.mp4", "label": {"x": 1}}]', r"l\.jsonl:1: expected a text or a number for 'label'"),
@@ -383,7 +383,10 @@ def test_json_by_lines_and_its_faults(tmp_path) -> None:
 
 
 def test_a_path_may_begin_with_a_bracket(tmp_path) -> None:
-    assert said(read(tmp_path, "[draft] a.mp4 0\n{b}.mp4 1\n", "l.txt")) == [("[draft] a.mp4", "0"), ("{b}.mp4", "1")]
+    assert paths_and_labels(read(tmp_path, "[draft] a.mp4 0\n{b}.mp4 1\n", "l.txt")) == [
+        ("[draft] a.mp4", "0"),
+        ("{b}.mp4", "1"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -398,34 +401,34 @@ def test_a_path_may_begin_with_a_bracket(tmp_path) -> None:
 )  # fmt: skip
 def test_json_objects_of_lists(value, splits, tmp_path) -> None:
     manifest = read(tmp_path, json.dumps(value), "l.json")
-    assert said(manifest) == [("a.mp4", "run"), ("b.mp4", "walk")]
+    assert paths_and_labels(manifest) == [("a.mp4", "run"), ("b.mp4", "walk")]
     assert manifest.split_names == splits
 
 
 def test_one_line_of_json_is_a_list_of_one_video(tmp_path) -> None:
-    assert said(read(tmp_path, '{"path": "a.mp4", "label": "run"}\n', "l.jsonl")) == [("a.mp4", "run")]
+    assert paths_and_labels(read(tmp_path, '{"path": "a.mp4", "label": "run"}\n', "l.jsonl")) == [("a.mp4", "run")]
     with pytest.raises(DataError, match=r"l\.json:1: expected records such as .* got one with 'image_id'"):
         read(tmp_path, '[{"image_id": 1}]', "l.json")
 
 
-def test_a_label_in_front_of_its_path_is_named(tmp_path) -> None:
+def test_a_label_before_its_path_is_refused(tmp_path) -> None:
     touch(tmp_path, "v/a.mp4", "v/b.mp4")
     for text in ("run v/a.mp4\nwalk v/b.mp4\n", "0 v/a.mp4\n1 v/b.mp4\n", "run,v/a.mp4\nwalk,v/b.mp4\n"):
         for reader in (read_manifest, read_videos):
             (tmp_path / "l.txt").write_text(text)
-            with pytest.raises(DataError, match=r"l\.txt:1: '\w+' in front of a path.*header label,path"):
+            with pytest.raises(DataError, match=r"l\.txt:1: '\w+' before a path.*header label,path"):
                 reader(tmp_path / "l.txt")
 
 
-def test_diving48(tmp_path, heard) -> None:
+def test_diving48(tmp_path, messages) -> None:
     touch(tmp_path, "abc_00001.mp4")
     value = [{"vid_name": "abc_00001", "label": 2, "start_frame": 0, "end_frame": 158}]
     manifest = read(tmp_path, json.dumps(value), "Diving48_V2_train.json")
     assert (manifest[0].id, manifest[0].label) == ("abc_00001.mp4@f0-158", 2)
-    assert "frames are counted from 0" in heard.text
+    assert "frames are counted from 0" in messages.text
 
 
-def test_something_something_for_testing_names_no_labels(tmp_path) -> None:
+def test_something_something_for_testing_has_no_labels(tmp_path) -> None:
     touch(tmp_path, "v/1420.webm")
     (tmp_path / "test.json").write_text('[{"id": "1420"}]')
     assert [video.path.name for video in read_videos(tmp_path / "test.json", root=tmp_path / "v")] == ["1420.webm"]
@@ -437,33 +440,35 @@ def test_activitynet_and_kinetics_in_json(tmp_path) -> None:
     touch(tmp_path, "high_jump/x_000003_000013.mp4", "v_y.mkv")
     kinetics = {"x": {"annotations": {"label": "high jump", "segment": [3.0, 13.0]}, "subset": "validate"}}
     manifest = read(tmp_path, json.dumps(kinetics), "k.json")
-    assert (said(manifest), manifest.times) == ([("high_jump/x_000003_000013.mp4", "high jump")], None)
+    assert (paths_and_labels(manifest), manifest.times) == ([("high_jump/x_000003_000013.mp4", "high jump")], None)
     assert manifest.split_names == ("val",)
     annotations = [{"label": "run", "segment": [1.5, 2]}, {"label": "jump", "segment": [3, 4]}]
     database = {"database": {"y": {"annotations": annotations, "subset": "training"}, "z": {"annotations": []}}}
     manifest = read(tmp_path, json.dumps(database), "a.json")
-    assert said(manifest) == [("v_y.mkv", "run"), ("v_y.mkv", "jump")]
+    assert paths_and_labels(manifest) == [("v_y.mkv", "run"), ("v_y.mkv", "jump")]
     assert manifest.times.tolist() == [[1.5, 2], [3, 4]]
 
 
-# -- public sets
+# -- public data sets
 
 
-def test_charades(tmp_path, heard) -> None:
+def test_charades(tmp_path, messages) -> None:
     text = (
         'id,subject,actions,length\nABCDE,X,"c092 11.90 21.20;c147 0.00 12.60;c092 1.0 2.0",24.83\nFGHIJ,X,c001 0.0 1.0,3\n'
         "KLMNO,X,,3\n"
     )
     touch(tmp_path, "ABCDE.mp4")
-    assert said(read(tmp_path, text)) == [("ABCDE.mp4", "c092|c147"), ("FGHIJ", "c001")]
-    assert "all actions of a video are its labels, without their times; 1 video without actions left out" in heard.text
+    assert paths_and_labels(read(tmp_path, text)) == [("ABCDE.mp4", "c092|c147"), ("FGHIJ", "c001")]
+    assert (
+        "all actions of a video are its labels, without their times; 1 video without actions left out" in messages.text
+    )
     names = [f"c{i:03d} name {i}" for i in range(157)]
-    assert said(read_manifest(tmp_path / "l.csv", classes=names))[1] == ("FGHIJ", "c001 name 1")
+    assert paths_and_labels(read_manifest(tmp_path / "l.csv", classes=names))[1] == ("FGHIJ", "c001 name 1")
 
 
 def test_quoted_kinetics_and_its_list_without_labels(tmp_path) -> None:
     text = '"label","youtube_id","time_start","time_end","split"\n"tai chi","abcdefghijk",0,10,"train"\n'
-    assert said(read(tmp_path, text)) == [("tai chi/abcdefghijk_000000_000010.mp4", "tai chi")]
+    assert paths_and_labels(read(tmp_path, text)) == [("tai chi/abcdefghijk_000000_000010.mp4", "tai chi")]
     touch(tmp_path, "abcdefghijk_000000_000010.mp4")
     (tmp_path / "test.csv").write_text("youtube_id,time_start,time_end,split\nabcdefghijk,0,10,test\n")
     assert [video.path.name for video in read_videos(tmp_path / "test.csv")] == ["abcdefghijk_000000_000010.mp4"]
@@ -482,16 +487,16 @@ def hmdb51(tmp_path):
     return tmp_path
 
 
-def test_the_split_files_of_hmdb51(hmdb51, heard) -> None:
+def test_the_split_files_of_hmdb51(hmdb51, messages) -> None:
     with pytest.raises(
-        DataError, match=r"files of 2 official splits: name those of one split as '.*/\*_test_split1\.txt'"
+        DataError, match=r"files of 2 official splits: give those of one split as '.*/\*_test_split1\.txt'"
     ):
         read_manifest(hmdb51 / "splits", root=hmdb51 / "v")
     manifest = read_manifest(hmdb51 / "splits" / "*_test_split2.txt", root=hmdb51 / "v")
     assert (len(manifest.split("train")), len(manifest.split("test"))) == (4, 2)
-    assert said(manifest)[0] == ("brush_hair/brush_hair_1.avi", "brush_hair")
-    assert "2 clips that this split of HMDB51 does not use" in heard.text
-    assert "2 files of HMDB51's 51" in heard.text
+    assert paths_and_labels(manifest)[0] == ("brush_hair/brush_hair_1.avi", "brush_hair")
+    assert "2 clips that this split of HMDB51 does not use" in messages.text
+    assert "2 files of HMDB51's 51" in messages.text
     require_files(manifest.videos)
     for file in (hmdb51 / "splits").glob("*2.txt"):
         file.unlink()
@@ -504,7 +509,7 @@ def test_a_folder_of_split_files_is_a_list_with_a_root_in_every_command(hmdb51) 
     for file in (hmdb51 / "splits").glob("*2.txt"):
         file.unlink()
     there, splits = hmdb51 / "v", hmdb51 / "splits"
-    assert read_sides(splits, root=there).train.root == there
+    assert read_train_val(splits, root=there).train.root == there
     assert read_together([splits], root=there)[0].root == there
     wanted = [str(there / name) for name in read_manifest(splits, root=there).ids.tolist()]
     assert read_videos(splits, root=there).ids.tolist() == wanted
@@ -514,12 +519,12 @@ def test_a_folder_of_split_files_is_a_list_with_a_root_in_every_command(hmdb51) 
         check_root("/x", there)
     check_root("/x", there, splits)
     with pytest.raises(
-        DataError, match=r"--root /x: is for the relative paths of a list, and a.mp4 and b.mp4 are none"
+        DataError, match=r"--root /x: is for the relative paths of a list, and a.mp4 and b.mp4 are no lists"
     ):
         check_root("/x", "a.mp4", "b.mp4")
 
 
-def test_the_split_files_of_ucf101(tmp_path, heard) -> None:
+def test_the_split_files_of_ucf101(tmp_path, messages) -> None:
     lists = tmp_path / "ucfTrainTestlist"
     lists.mkdir()
     (lists / "classInd.txt").write_text("1 Bowling\r\n2 Archery\r\n")
@@ -530,14 +535,14 @@ def test_the_split_files_of_ucf101(tmp_path, heard) -> None:
         (lists / f"testlist{split}.txt").write_text("Archery/v_Archery_g01_c01.avi\n")
     one = read_manifest(lists / "trainlist01.txt")
     assert (one.class_names, one.labels.tolist()) == (("Bowling", "Archery"), [1, 0])
-    assert "classInd.txt: the order of classes" in heard.text
+    assert "classInd.txt: gives the order of classes" in messages.text
     with pytest.raises(DataError, match=r"'.*ucfTrainTestlist/\*list01\.txt'"):
         read_manifest(lists)
     both = read_manifest(lists / "*list01.txt", root=tmp_path)
     assert (len(both.split("train")), len(both.split("test")), both.class_names) == (2, 1, ("Bowling", "Archery"))
 
 
-# -- lists without labels, and lists of other people
+# -- lists without labels, and lists of other tools
 
 
 @pytest.mark.parametrize(
@@ -562,26 +567,26 @@ def test_lists_without_labels(name, text, tmp_path) -> None:
     assert [video.path.stem for video in read_videos(tmp_path / name)] == ["a", "b c"]
 
 
-def test_windows_of_a_long_video_are_other_rows(tmp_path) -> None:
+def test_segments_of_a_long_video_are_separate_rows(tmp_path) -> None:
     (tmp_path / "w.csv").write_text("path,start,end\na.mp4,0,10\na.mp4,10,20\na.mp4,0,10\n")
     (tmp_path / "f.csv").write_text("path,start_frame,end_frame\na.mp4,0,10\na.mp4,10,20\na.mp4,0,10\n")
-    for name, part in (("w.csv", "@0-10"), ("f.csv", "@f0-10")):
+    for name, segment in (("w.csv", "@0-10"), ("f.csv", "@f0-10")):
         ids = [video.id for video in read_videos(tmp_path / name)]
-        assert (len(ids), ids[0].endswith(part)) == (2, True)
+        assert (len(ids), ids[0].endswith(segment)) == (2, True)
 
 
 @pytest.mark.parametrize(
     "text", ['"Path";"fps"\nx/a.mp4;3\n', '[{"frame_dir": "a"}]', "id\na\n", "x/a.mp4 0 3\n", "a\n"]
 )
-def test_only_reads_what_lists_are_read(text, tmp_path) -> None:
+def test_only_reads_all_lists(text, tmp_path) -> None:
     ours = read(tmp_path, "path,label\na.mp4,x\nb.mp4,y\n")
     (tmp_path / "theirs.txt").write_text(text)
-    assert only(ours, tmp_path / "theirs.txt").manifest.ids.tolist() == ["a.mp4"]
+    assert keep_common(ours, tmp_path / "theirs.txt").manifest.ids.tolist() == ["a.mp4"]
 
 
-def test_what_is_passed_over_is_said_once(tmp_path, heard) -> None:
+def test_what_is_skipped_is_reported_once(tmp_path, messages) -> None:
     read(tmp_path, "# mine\na.mp4 0\nb.mp4 1\n", "l.txt")
-    assert heard.text.count("in front passed over") == 1
+    assert messages.text.count("in front skipped") == 1
 
 
 SIGNED = "https://me:SECRET@h/a.mp4?x=1&token=SECRET"
@@ -589,7 +594,7 @@ COLUMN = "https://h/x?token=SECRET"
 
 
 def entries(folder: Path, text: str) -> list[str]:
-    """The paths of a list without labels, as it is read at once and in pieces."""
+    """The paths of a list without labels, read at once and in pieces."""
     (folder / "l.txt").write_text(text)
     found = [str(path).removeprefix(f"{folder}/") for path in read_videos(folder / "l.txt").ids.tolist()]
     pieces = read_in_pieces(folder / "l.txt", size=1).pieces()
@@ -597,7 +602,7 @@ def entries(folder: Path, text: str) -> list[str]:
     return found
 
 
-def test_lines_of_signed_addresses_are_videos_by_their_names(tmp_path) -> None:
+def test_lines_of_signed_addresses_are_videos(tmp_path) -> None:
     other = "https://h/a b.mp4?token=SECRET"
     assert entries(tmp_path, f"{SIGNED}\n{other}\nhttps://h/videos/1\n") == [SIGNED, other, "https://h/videos/1"]
     for text, labels in (
@@ -619,8 +624,8 @@ def test_lines_of_signed_addresses_are_videos_by_their_names(tmp_path) -> None:
     [
         (f"{SIGNED} run\nb: {SIGNED} a,b\n", "expected `path label`"),
         (f"{SIGNED}\nb.mp4 1\n", "got a path alone"),
-        (f"{SIGNED} tai chi\n", "'tai chi' behind a video: one class name with blanks, or several"),
-        (f"run {SIGNED}\n", "'run' in front of a path"),
+        (f"{SIGNED} tai chi\n", "'tai chi' after a video: one class name with blanks, or several"),
+        (f"run {SIGNED}\n", "'run' before a path"),
         (f"path,label\n{SIGNED},run\n{SIGNED},run\n", r"a.mp4\?x=1&token=\.\.\. is in the list twice"),
         (f"path,label\na.mp4,\"[{SIGNED}]\"\n", "several labels of a video"),
         (f"path,start,label\na.mp4,{SIGNED},run\n", "is no time in seconds"),
@@ -645,7 +650,7 @@ def test_no_message_of_a_list_shows_a_signature(text, message, tmp_path) -> None
         assert "SECRET" not in str(caught.value)
 
 
-def test_no_other_message_shows_a_signature(tmp_path, heard) -> None:
+def test_no_other_message_shows_a_signature(tmp_path, messages) -> None:
     (tmp_path / "l.csv").write_text(f"path,label,{COLUMN}\na.mp4,{SIGNED},1\n")
     read_videos(tmp_path / "l.csv")
     with pytest.raises(
@@ -656,20 +661,20 @@ def test_no_other_message_shows_a_signature(tmp_path, heard) -> None:
         read_manifest(tmp_path, root=SIGNED)
     with pytest.raises(DataError, match="lists are read from this machine") as remote:
         read_manifest("https://h/l.csv?token=SECRET")
-    assert "SECRET" not in f"{unknown.value} {root.value} {remote.value} {heard.text}".upper()
+    assert "SECRET" not in f"{unknown.value} {root.value} {remote.value} {messages.text}".upper()
 
 
 @pytest.mark.parametrize("labels", ["x,y\n,\n", '"0 3",\nrun,walk\n'])
-def test_columns_of_labels_are_not_looked_at_where_none_is_needed(labels, tmp_path) -> None:
+def test_columns_of_labels_are_not_read_where_none_is_needed(labels, tmp_path) -> None:
     rows = "".join(f"{n}.mp4,{row}\n" for n, row in enumerate(labels.splitlines()))
     assert entries(tmp_path, f"path,label,labels\n{rows}") == ["0.mp4", "1.mp4"]
     with pytest.raises(DataError, match="'label' and 'labels' both name the label: leave one out, or rename it"):
         read(tmp_path, f"path,label,labels\n{rows}")
 
 
-def test_each_row_may_have_a_part_by_time_or_by_frame(tmp_path) -> None:
+def test_each_row_may_have_a_segment_by_time_or_by_frame(tmp_path) -> None:
     header = "path,label,start,end,start_frame,end_frame\n"
     listed = read(tmp_path, f"{header}a.mp4,x,1,2,,\nb.mp4,x,,,3,9\nc.mp4,x,,,,\n")
     assert [sample.id for sample in listed] == ["a.mp4@1-2", "b.mp4@f3-9", "c.mp4"]
-    with pytest.raises(DataError, match=r"l\.csv:3: a part by time .* and by frame .*: leave out one pair"):
+    with pytest.raises(DataError, match=r"l\.csv:3: a segment by time .* and by frame .*: leave out one pair"):
         read(tmp_path, f"{header}a.mp4,x,1,2,,\nb.mp4,x,,2,,9\n")

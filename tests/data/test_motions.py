@@ -9,8 +9,8 @@ from marey.base.errors import RunError
 from marey.base.random import random_for
 from marey.data.motions import CLASS_NAMES, DRAWN, FLIP_PAIRS, MIRROR_PAIRS, NOISE, render_scene, write_motions
 from marey.data.motions.dataset import place_object
-from marey.data.motions.looks import MARGIN, Cast, Sprite
-from marey.data.motions.objects import THINGS
+from marey.data.motions.looks import MARGIN, SceneContent, Sprite
+from marey.data.motions.objects import OBJECTS
 from marey.data.motions.paths import Pose, _along, path_of
 from marey.data.motions.scenes import SCENES
 from marey.recipes.motions import MOTIONS
@@ -20,7 +20,7 @@ LOOKS = pytest.mark.parametrize("look", [DRAWN, NOISE], ids=["drawn", "noise"])
 
 
 @LOOKS
-def test_pairs_share_their_frames_to_the_last_bit(look, tmp_path) -> None:
+def test_pairs_have_the_same_frames_bit_by_bit(look, tmp_path) -> None:
     train, test = write_motions(tmp_path, train=12, test=12, size=48, frames=10, workers=0, look=look)
     assert len(CLASS_NAMES) == 12
     assert (np.bincount(train.labels) == 1).all()
@@ -41,15 +41,17 @@ def test_written_once_and_the_same_again(tmp_path, capsys) -> None:
     (tmp_path / "a" / "motions.csv").unlink()
     again, _ = write_motions(tmp_path / "a", **arguments)
     assert again.fingerprint == first.fingerprint
-    assert sum(path.stat().st_mtime_ns != written[path] for path in rest) == 1, "its twin alone is written again"
+    assert sum(path.stat().st_mtime_ns != written[path] for path in rest) == 1, (
+        "only the other video of its scene is written again"
+    )
     other, _ = write_motions(tmp_path / "b", **arguments)
     for one, two in zip(again, other, strict=True):
         assert one.path.read_bytes() == two.path.read_bytes()
-    assert "anew" not in capsys.readouterr().err
+    assert "written again" not in capsys.readouterr().err
 
 
 def test_a_folder_holds_one_look(tmp_path, capsys) -> None:
-    """The files of all looks have the same names: what lies there is never taken for another look."""
+    """Files of all looks have the same names, and a folder is never read as one of another look."""
     arguments = {"train": 12, "test": 12, "size": 48, "frames": 6, "workers": 0}
     write_motions(tmp_path, **arguments, look=NOISE)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")}
@@ -59,12 +61,12 @@ def test_a_folder_holds_one_look(tmp_path, capsys) -> None:
         write_motions(tmp_path, **arguments, seed=1, look=NOISE)
     (tmp_path / "motions.json").unlink()
     write_motions(tmp_path, **arguments)
-    assert "24 videos lie there without motions.json, and are written anew" in capsys.readouterr().err
+    assert "24 videos are there without motions.json, and are written again" in capsys.readouterr().err
     assert all(path.read_bytes() != content for path, content in before.items())
 
 
-def test_folders_of_old_are_known(tmp_path) -> None:
-    """Before there were looks, motions.json named none: such a folder is complete, and of the noise look."""
+def test_folders_without_a_look_have_the_look_noise(tmp_path) -> None:
+    """Before there were several looks, motions.json named none: such a folder is complete and has the look NOISE."""
     arguments = {"train": 12, "test": 12, "size": 48, "frames": 6}
     write_motions(tmp_path, **arguments, workers=0, look=NOISE)
     old = {**arguments, "seed": 0, "version": 1}
@@ -101,41 +103,41 @@ def test_a_mirror_swaps_left_and_right() -> None:
     assert all(recipe.augment.flip == 0 and recipe.test.crops != "ten" for recipe in MOTIONS)
 
 
-def test_the_look_tells_nothing_of_the_motion() -> None:
-    """Scene, object and the way it faces are drawn alike in all pairs (a chi-squared test; the draws are fixed)."""
+def test_appearance_shows_nothing_of_the_motion() -> None:
+    """Scene, object and the way it faces have one distribution in all pairs (a chi-squared test of fixed draws)."""
     scenes = 1500
-    casts = []
+    contents = []
     for pair in range(len(MIRROR_PAIRS)):
         for scene in range(scenes):
             random = random_for(0, pair, scene)
             path_of(pair, random)
-            casts.append(DRAWN.cast(random))
-    for kind in ((lambda c: c.scene.name), (lambda c: (c.scene.name, c.thing.name)), (lambda c: c.mirrored)):
-        values = [kind(cast) for cast in casts]
-        places = {value: place for place, value in enumerate(dict.fromkeys(values))}
-        codes = np.array([places[value] for value in values]).reshape(len(MIRROR_PAIRS), scenes)
-        counts = np.stack([np.bincount(row, minlength=len(places)) for row in codes])
+            contents.append(DRAWN.choose(random))
+    for kind in ((lambda c: c.scene.name), (lambda c: (c.scene.name, c.drawn_object.name)), (lambda c: c.mirrored)):
+        values = [kind(content) for content in contents]
+        index = {value: i for i, value in enumerate(dict.fromkeys(values))}
+        codes = np.array([index[value] for value in values]).reshape(len(MIRROR_PAIRS), scenes)
+        counts = np.stack([np.bincount(row, minlength=len(index)) for row in codes])
         expected = counts.mean(axis=0)
-        freedom = (len(MIRROR_PAIRS) - 1) * (len(places) - 1)
+        freedom = (len(MIRROR_PAIRS) - 1) * (len(index) - 1)
         assert expected.min() > 5
         assert (np.square(counts - expected) / expected).sum() < freedom + 3 * np.sqrt(2 * freedom)
-    assert {cast.scene.name for cast in casts} == {scene.name for scene in SCENES}
-    assert {cast.thing.name for cast in casts} == {thing.name for thing in THINGS}
+    assert {content.scene.name for content in contents} == {scene.name for scene in SCENES}
+    assert {content.drawn_object.name for content in contents} == {drawn_object.name for drawn_object in OBJECTS}
 
 
-def test_the_way_an_object_faces_is_not_the_way_it_goes() -> None:
-    """What moves left faces left in half of the scenes."""
+def test_an_object_faces_independently_of_its_motion() -> None:
+    """Objects that move left face left in half of the scenes."""
     mirrored = []
     for scene in range(400):
         random = random_for(0, 0, scene)
         path_of(0, random)
-        mirrored.append(DRAWN.cast(random).mirrored)
+        mirrored.append(DRAWN.choose(random).mirrored)
     assert abs(np.mean(mirrored) - 0.5) < 0.075
 
 
 def object_mask(sprite: Sprite, pose: Pose, size: int) -> np.ndarray:
     """Where the object is opaque."""
-    white = tuple(np.dstack([np.ones_like(p[..., :3]), p[..., 3:]]) for p in sprite.pictures)
+    white = tuple(np.dstack([np.ones_like(p[..., :3]), p[..., 3:]]) for p in sprite.images)
     image = np.zeros((size, size, 3), np.float32)
     place_object(image, Sprite(sprite.side, white, sprite.turning), pose)
     return image[..., 0] > 0.5
@@ -143,10 +145,12 @@ def object_mask(sprite: Sprite, pose: Pose, size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [48, 72, 128])
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_objects_stand_out(scene, size) -> None:
-    """Every object of a scene, at nine places: its colours lie 40 levels from what it hides, in the mean."""
-    for number, thing in enumerate(scene.things):
-        drawn = DRAWN.draw(Cast(scene, thing, mirrored=number % 2 == 0, share=0.38), size, random_for(number, size))
+def test_objects_are_clearly_visible(scene, size) -> None:
+    """For every object of a scene, at nine positions, its colours differ from the background by 40 levels on average."""
+    for number, drawn_object in enumerate(scene.objects):
+        drawn = DRAWN.draw(
+            SceneContent(scene, drawn_object, mirrored=number % 2 == 0, share=0.38), size, random_for(number, size)
+        )
         assert drawn.ground.shape == (size + 2 * MARGIN, size + 2 * MARGIN, 3)
         ground = drawn.ground[MARGIN:-MARGIN, MARGIN:-MARGIN]
         for x in (0.2, 0.5, 0.8):
@@ -156,22 +160,22 @@ def test_objects_stand_out(scene, size) -> None:
                 hidden = object_mask(drawn.sprite, pose, size)
                 assert 0.02 < hidden.mean() < 0.15
                 distance = np.sqrt(np.square(image - ground)[hidden].mean(axis=1)).mean()
-                assert distance > 40, (thing.name, x, y, distance)
+                assert distance > 40, (drawn_object.name, x, y, distance)
 
 
-@pytest.mark.parametrize("thing", THINGS, ids=lambda thing: thing.name)
-def test_objects_are_whole_at_every_scale(thing) -> None:
-    """Nothing is cut off at the edge of the object's square, and no motion enlarges the largest picture."""
-    scene = next(scene for scene in SCENES if thing in scene.things)
+@pytest.mark.parametrize("drawn_object", OBJECTS, ids=lambda drawn_object: drawn_object.name)
+def test_objects_are_complete_at_every_scale(drawn_object) -> None:
+    """Nothing is cut off at the edge of the object's square, and no motion enlarges the largest image."""
+    scene = next(scene for scene in SCENES if drawn_object in scene.objects)
     for share in (0.34, 0.44):
-        sprite = DRAWN.draw(Cast(scene, thing, mirrored=False, share=share), 72, random_for(1)).sprite
-        largest = sprite.pictures[0]
-        assert [len(picture) * 2**n for n, picture in enumerate(sprite.pictures)] == [len(largest)] * 4
+        sprite = DRAWN.draw(SceneContent(scene, drawn_object, mirrored=False, share=share), 72, random_for(1)).sprite
+        largest = sprite.images[0]
+        assert [len(picture) * 2**n for n, picture in enumerate(sprite.images)] == [len(largest)] * 4
         edge = np.concatenate([largest[0], largest[-1], largest[:, 0], largest[:, -1]])[:, 3]
         assert edge.max() == 0
         assert 0.2 < (largest[..., 3] > 0.5).mean() < 0.8
         for scale in (0.45, 1.0, 2.3):
-            assert scale * sprite.side <= len(sprite.picture(scale)) < 2 * scale * sprite.side + 2
+            assert scale * sprite.side <= len(sprite.image(scale)) < 2 * scale * sprite.side + 2
 
 
 def test_scenes_of_train_and_test_differ(tmp_path) -> None:

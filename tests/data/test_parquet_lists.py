@@ -1,4 +1,4 @@
-"""Lists that are Parquet tables say the same as a CSV of the same rows, whoever wrote them; what is no list has a line."""
+"""Lists that are Parquet tables, written by several programs, are the same as a CSV of the same rows; others are refused."""
 
 import datetime
 import sys
@@ -8,28 +8,28 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError, MareyError
-from marey.base.reporter import KeepingReporter, reporting
-from marey.data.lists.formats import read_manifest
-from marey.data.lists.listing import as_videos, read_videos
+from marey.base.reporter import CollectingReporter, reporting
 from marey.data.lists.pieces import read_in_pieces
-from marey.data.splits.overlap import only
-from marey.data.splits.sides import read_sides
+from marey.data.lists.read_manifest import read_manifest
+from marey.data.lists.read_videos import as_videos, read_videos
+from marey.data.splits.common_videos import keep_common
+from marey.data.splits.read_splits import read_train_val
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 
-class Heard(KeepingReporter):
-    """What was said, as one text."""
+class Messages(CollectingReporter):
+    """The messages of a test, as one text."""
 
     @property
     def text(self) -> str:
-        return "\n".join(message for _, message in self._kept)
+        return "\n".join(message for _, message in self._collected)
 
 
 @pytest.fixture
-def heard():
-    reporter = Heard()
+def messages():
+    reporter = Messages()
     with reporting(reporter):
         yield reporter
 
@@ -88,7 +88,7 @@ WRITERS = [written_by_pandas, written_by_pandas_of_numpy_text, written_by_polars
 
 
 @pytest.mark.parametrize("written", WRITERS, ids=lambda one: one.__name__)
-def test_a_table_says_what_the_csv_of_its_rows_says(written, tmp_path) -> None:
+def test_a_table_is_the_same_list_as_the_csv_of_its_rows(written, tmp_path) -> None:
     (tmp_path / "l.csv").write_text(CSV)
     written(tmp_path / "l.parquet")
     expected, manifest = read_manifest(tmp_path / "l.csv"), read_manifest(tmp_path / "l.parquet")
@@ -99,19 +99,19 @@ def test_a_table_says_what_the_csv_of_its_rows_says(written, tmp_path) -> None:
     assert as_videos([str(tmp_path / "l.parquet")]).fingerprint == read_videos(tmp_path / "l.csv").fingerprint
 
 
-def test_a_table_divides_and_compares_as_other_lists_do(tmp_path) -> None:
+def test_a_table_divides_and_compares_as_other_lists(tmp_path) -> None:
     listed = write(tmp_path / "l.parquet", **COLUMNS)
-    assert len(only(read_manifest(listed), write(tmp_path / "o.parquet", id=["é", "a", "z"])).manifest) == 2
-    assert len(read_sides(listed).train) == 1
+    assert len(keep_common(read_manifest(listed), write(tmp_path / "o.parquet", id=["é", "a", "z"])).manifest) == 2
+    assert len(read_train_val(listed).train) == 1
     assert read_videos(listed, root=tmp_path / "other").ids[0] == str(tmp_path / "other" / "a.mp4")
 
 
-def test_the_index_of_pandas_is_named_as_of_no_account(tmp_path, heard) -> None:
+def test_the_index_of_pandas_is_ignored_with_a_notice(tmp_path, messages) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"path": ["a.mp4", "b.mp4"], "label": [0, 1], "fps": [25.0, 30.0]}, index=["x", "y"])
     frame.to_parquet(tmp_path / "l.parquet")
     assert read_manifest(tmp_path / "l.parquet").labels.tolist() == [0, 1]
-    assert "l.parquet: 2 columns of no account: fps, __index_level_0__." in heard.text
+    assert "l.parquet: 2 columns ignored: fps, __index_level_0__." in messages.text
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_index_of_pandas_is_named_as_of_no_account(tmp_path, heard) -> None:
     ],
     ids=lambda value: str(getattr(value, "type", "")),
 )
-def test_labels_may_be_of_every_type_that_says_a_class(labels, expected, tmp_path) -> None:
+def test_labels_may_have_every_type_that_can_name_a_class(labels, expected, tmp_path) -> None:
     manifest = read_manifest(write(tmp_path / "l.parquet", path=["a.mp4", "b.mp4"], label=labels))
     named = ["|".join(manifest.class_names[i] for i in np.flatnonzero(hot)) for hot in manifest.multi_hot()]
     assert named == expected
@@ -154,15 +154,15 @@ def test_times_may_be_numbers_or_texts_of_every_kind(start, expected, tmp_path) 
     assert [video.start for video in videos] == expected
 
 
-def test_frames_may_be_floats_that_pandas_made_of_whole_numbers(tmp_path, heard) -> None:
+def test_frames_may_be_floats_that_pandas_made_of_whole_numbers(tmp_path, messages) -> None:
     listed = write(
         tmp_path / "l.parquet", path=["a.mp4", "a.mp4"], start_frame=[10.0, float("nan")], end_frame=[50, None]
     )
     assert read_videos(listed).frame_ranges.tolist() == [[10, 50], [0, -1]]
-    assert "l.parquet: frames are counted from 0" in heard.text
+    assert "l.parquet: frames are counted from 0" in messages.text
 
 
-def test_tables_of_public_sets_are_known_by_their_columns(tmp_path) -> None:
+def test_tables_of_public_data_sets_are_recognised_by_their_columns(tmp_path) -> None:
     kinetics = write(
         tmp_path / "k.parquet", label=["x y"], youtube_id=["abc"], time_start=[3], time_end=[13.0], split=["validate"]
     )
@@ -178,7 +178,7 @@ WHEN = [datetime.datetime(2026, 1, 2)] * 3
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"video": PATHS, "labl": ["x"] * 3}, r"l\.parquet: unknown column 'labl', and none is named label"),
+        ({"video": PATHS, "labl": ["x"] * 3}, r"l\.parquet: unknown column 'labl', and no column is named label"),
         ({"label": ["x"] * 3}, r"l\.parquet: the column 'path' is missing; columns are named path,label"),
         ({"path": PATHS, "Path ": PATHS}, r"l\.parquet: the column 'path' is there twice"),
         ({"path": PATHS, "video": PATHS}, r"l\.parquet: the columns 'path' and 'video' both name the path"),
@@ -186,52 +186,55 @@ WHEN = [datetime.datetime(2026, 1, 2)] * 3
         ({"path": PATHS, "label": ["x", None, "x"]}, r"l\.parquet: row 2: this row has no label"),
         ({"path": PATHS, "label": [[], ["x"], []]}, r"l\.parquet: row 1: 2 rows have no label \(rows 1, 3\)"),
         ({"path": ["a.mp4", "b.mp4", "a.mp4"], "label": ["x"] * 3}, r"l\.parquet: row 3: a\.mp4 is in the list twice"),
-        ({"path": PATHS, "label": ["0 3"] * 3}, r"l\.parquet: row 1: the label '0 3': several labels"),
-        ({"path": PATHS, "label": [-1.0, 2, 3]}, r"l\.parquet: row 1: the label -1 is no place in a list of classes"),
+        ({"path": PATHS, "label": ["0 3"] * 3}, r"l\.parquet: row 1: the label '0 3': write several labels"),
+        ({"path": PATHS, "label": [-1.0, 2, 3]}, r"l\.parquet: row 1: the label -1 is no class index"),
         ({"path": PATHS, "label": ["x"] * 3, "end": [1.0, -2.0, 3.0]}, r"l\.parquet: row 2: start must lie before end"),
-        ({"path": PATHS, "label": ["x"] * 3, "end_frame": [1, 2.5, 3]}, r"l\.parquet: row 2: '2\.5' is no number of a"),
-        ({"path": PATHS, "label": WHEN}, r"l\.parquet: the column 'label' holds timestamp\[us\]: lists hold texts or"),
+        ({"path": PATHS, "label": ["x"] * 3, "end_frame": [1, 2.5, 3]}, r"l\.parquet: row 2: '2\.5' is no frame index"),
+        ({"path": PATHS, "label": WHEN}, r"l\.parquet: the column 'label' holds timestamp\[us\].*: it must hold texts or"),
         ({"path": PATHS, "label": PATHS, "start": WHEN}, r"'start' holds timestamp\[us\], and times are seconds within"),
         ({"path": PATHS, "end": [datetime.timedelta(1)] * 3}, r"the column 'end' holds duration\[us\], and times are"),
-        ({"path": [{"bytes": b"", "path": "a"}] * 3}, r"the column 'path' holds struct<bytes: binary, path: string>: lists"),
+        ({"path": [{"bytes": b"", "path": "a"}] * 3}, r"the column 'path' holds struct<bytes: binary, path: string>: it"),
         ({"path": [["a.mp4"]] * 3, "label": PATHS}, r"the column 'path' holds list<"),
-        ({"path": [b"a\xff.mp4"] * 3}, r"the column 'path' holds bytes that are no text in UTF-8 \(row 1 or a later one"),
+        ({"path": [b"a\xff.mp4"] * 3}, r"the column 'path' holds bytes that are not UTF-8 text \(row 1 or a later one"),
         ({"path": ["a", "b\0", "c"]}, r"l\.parquet: row 2: the column 'path' holds a zero byte"),
         ({"path": PATHS[:0], "label": PATHS[:0]}, r"l\.parquet: names no videos: the table has no rows"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )  # fmt: skip
-def test_what_is_no_list_is_refused_by_file_and_row(columns, message, tmp_path) -> None:
+def test_errors_name_file_and_row(columns, message, tmp_path) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read_manifest(write(tmp_path / "l.parquet", **columns))
     assert "\n" not in str(caught.value)
 
 
-def whole(tmp_path: Path) -> bytes:
-    return write(tmp_path / "whole.parquet", path=[f"{n}.mp4" for n in range(500)]).read_bytes()
+def complete_table(tmp_path: Path) -> bytes:
+    return write(tmp_path / "complete.parquet", path=[f"{n}.mp4" for n in range(500)]).read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "message"),
+    ("damaged", "message"),
     [
         (lambda data: b"", "the file is empty"),
-        (lambda data: b"path,label\na.mp4,x\n", r"named as a Parquet table and is none: name a list by what it is"),
-        (lambda data: data[:-30], "the end of the Parquet table is missing: copy or write it anew"),
-        (lambda data: data[:4], "pyarrow does not read .*: write it anew"),
-        (lambda data: data[:20] + bytes(100) + data[120:], "the Parquet table is damaged, or .*: write it anew"),
+        (
+            lambda data: b"path,label\na.mp4,x\n",
+            r"is named .parquet but is no Parquet table: give it the suffix of its format",
+        ),
+        (lambda data: data[:-30], "the end of the Parquet table is missing: copy or write it again"),
+        (lambda data: data[:4], "pyarrow does not read .*: write it again"),
+        (lambda data: data[:20] + bytes(100) + data[120:], "the Parquet table is damaged, or .*: write it again"),
         (lambda data: data[:-4] + b"PARE", "it is encrypted Parquet, for which Marey has no key"),
     ],
 )
-def test_a_file_that_is_no_whole_table_has_one_line(spoilt, message, tmp_path) -> None:
+def test_a_file_that_is_no_complete_table_is_refused(damaged, message, tmp_path) -> None:
     listed = tmp_path / "l.parquet"
-    listed.write_bytes(spoilt(whole(tmp_path)))
+    listed.write_bytes(damaged(complete_table(tmp_path)))
     for reader in (read_manifest, read_videos):
         with pytest.raises(DataError, match=rf"l\.parquet: cannot be read as a list of videos: .*{message}") as caught:
             reader(listed)
         assert "\n" not in str(caught.value)
 
 
-def test_an_encrypted_table_is_named(tmp_path) -> None:
+def test_an_encrypted_table_is_refused(tmp_path) -> None:
     encryption = pytest.importorskip("pyarrow.parquet.encryption")
 
     class Plain(encryption.KmsClient):
@@ -252,7 +255,7 @@ def test_an_encrypted_table_is_named(tmp_path) -> None:
         read_videos(tmp_path / "l.parquet")
 
 
-def test_rows_without_labels_are_no_fault_where_labels_do_not_matter(tmp_path) -> None:
+def test_rows_without_labels_are_accepted_where_none_is_needed(tmp_path) -> None:
     listed = write(tmp_path / "l.parquet", path=["a.mp4", "b.mp4"], label=["x", None])
     assert len(read_videos(listed)) == 2
     with pytest.raises(DataError, match=r"l\.parquet: row 2: this row has no path"):
@@ -260,19 +263,24 @@ def test_rows_without_labels_are_no_fault_where_labels_do_not_matter(tmp_path) -
 
 
 @pytest.mark.parametrize("reader", [read_manifest, read_videos])
-def test_a_folder_of_tables_says_that_they_are_lists(reader, tmp_path) -> None:
-    """As Spark writes one table."""
+def test_a_folder_of_tables_is_refused_with_a_hint(reader, tmp_path) -> None:
+    """Spark writes a table as such a folder."""
     folder = tmp_path / "l.parquet"
     folder.mkdir()
     write(folder / "part-0.parquet", **COLUMNS)
-    with pytest.raises(DataError, match=r"1 Parquet table in it is a list: name it as that \(part-0\.parquet\)\.$"):
+    with pytest.raises(
+        DataError, match=r"It holds 1 Parquet table: give its path to read it as a list \(part-0\.parquet\)\.$"
+    ):
         reader(folder)
     write(folder / "part-1.parquet", **COLUMNS)
-    with pytest.raises(DataError, match=r"2 Parquet tables in it are lists: name each of them, or write one \(part-0"):
+    with pytest.raises(
+        DataError,
+        match=r"It holds 2 Parquet tables: give the path of each to read it as a list, or join them in one file \(part-0",
+    ):
         reader(folder)
 
 
-def test_without_pyarrow_a_line_names_the_extra(tmp_path, monkeypatch) -> None:
+def test_without_pyarrow_the_error_names_the_extra(tmp_path, monkeypatch) -> None:
     listed = write(tmp_path / "l.parquet", **COLUMNS)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)

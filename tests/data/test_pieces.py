@@ -1,4 +1,4 @@
-"""A list in pieces is the whole list: the same videos in the same order, the same things said, whatever the pieces' size."""
+"""A list in pieces is the same as the list read at once: its videos, their order and the messages, for every size."""
 
 import csv
 import io
@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marey.base.errors import DataError, MareyError
-from marey.base.reporter import KeepingReporter, reporting
-from marey.data.lists.listing import read_videos
+from marey.base.reporter import CollectingReporter, reporting
+from marey.data.lists.manifest import frame_ranges_of, times_of
 from marey.data.lists.pieces import as_pieces, read_in_pieces
-from marey.data.lists.rows import frame_ranges_of, times_of
+from marey.data.lists.read_videos import read_videos
 from marey.data.lists.videos import VideoList
 
 SIZES = (1, 2, 7)
 
 
-def heard(function, *arguments, **options):
-    """What a function returns, or the error that it raises, and what it says."""
-    kept = KeepingReporter()
+def outcome(function, *arguments, **options):
+    """What a function returns, or the text of the error that it raises, and its messages."""
+    kept = CollectingReporter()
     with reporting(kept):
         try:
             found = function(*arguments, **options)
@@ -42,37 +42,37 @@ def same(one: VideoList, other: VideoList) -> None:
 
 
 def check(paths, *, root=None, sizes=SIZES) -> VideoList | str:
-    """Read as a whole and in pieces; what the whole is, or the line that both refuse it with."""
-    whole, said = heard(read_videos, paths, root=root)
+    """Compare a list read at once and in pieces; returns the list, or the text of the error that both raise."""
+    at_once, messages = outcome(read_videos, paths, root=root)
     for size in sizes:
-        listed, said_of_pieces = heard(read_in_pieces, paths, root=root, size=size)
-        if isinstance(whole, str):
-            assert listed == whole
+        listed, messages_of_pieces = outcome(read_in_pieces, paths, root=root, size=size)
+        if isinstance(at_once, str):
+            assert listed == at_once
             continue
         assert not isinstance(listed, str), listed
-        assert said_of_pieces == said
+        assert messages_of_pieces == messages
         for _ in range(2):  # any number of passes
-            pieces, said_again = heard(lambda listed=listed: list(listed.pieces()))
-            assert said_again == []
+            pieces, repeated = outcome(lambda listed=listed: list(listed.pieces()))
+            assert repeated == []
             assert [len(piece) for piece in pieces[:-1]] == [size] * (len(pieces) - 1)
-            same(joined(pieces, whole), whole)
-        assert (listed.rows, listed.source) == (len(whole), whole.source)
-        assert listed.fingerprint == as_pieces(whole).fingerprint
-    return whole
+            same(concatenated(pieces, at_once), at_once)
+        assert (listed.rows, listed.source) == (len(at_once), at_once.source)
+        assert listed.fingerprint == as_pieces(at_once).fingerprint
+    return at_once
 
 
-def joined(pieces: list[VideoList], whole: VideoList) -> VideoList:
+def concatenated(pieces: list[VideoList], at_once: VideoList) -> VideoList:
     if not pieces:
-        return whole[:0]
+        return at_once[:0]
     assert {(piece.times is None, piece.frame_ranges is None) for piece in pieces} == {
-        (whole.times is None, whole.frame_ranges is None)
+        (at_once.times is None, at_once.frame_ranges is None)
     }
     return VideoList(
         np.concatenate([piece.ids for piece in pieces]),
         pieces[0].root,
-        None if whole.times is None else np.concatenate([piece.times for piece in pieces]),
+        None if at_once.times is None else np.concatenate([piece.times for piece in pieces]),
         pieces[0].source,
-        None if whole.frame_ranges is None else np.concatenate([piece.frame_ranges for piece in pieces]),
+        None if at_once.frame_ranges is None else np.concatenate([piece.frame_ranges for piece in pieces]),
     )
 
 
@@ -106,13 +106,13 @@ TEXTS = {
     "lengths": "path,start_frame,num_frames\na.mp4,10,5\nb.mp4,0,7\n",
     "numbers of frames of videos": "path,num_frames\na.mp4,300\nb.mp4,20\n",
     "repeated": "path\n" + "a.mp4\nb.mp4\na.mp4\nc.mp4\nb.mp4\na.mp4\nd.mp4\n" * 2,
-    "suffixes": "path,label\nlying/one,x\nlying/two,y\nlying\\three.mp4,z\nlying\\four,z\nlost,y\nlying/one.mp4,x\n",
-    "ids": "id\nlying/one\nlying/two\nnone\n",
+    "suffixes": "path,label\nfiles/one,x\nfiles/two,y\nlying\\three.mp4,z\nlying\\four,z\nlost,y\nfiles/one.mp4,x\n",
+    "ids": "id\nfiles/one\nfiles/two\nnone\n",
     "odd paths": "path\n./a.mp4\nx//b.mp4\n/abs/c.mp4\nx/./d.mp4\nx/../e.mp4\nf/\n.hidden.mp4\n..\n",
     "lines": "a.mp4\nb c.mp4\nd,e.mp4\nd.webm\n",
     "lines of labels": "a.mp4 run\nb c.mp4 3\nd.mp4 1 2\ne.mp4 0,3\n",
     "lines with a header": "Path label\na.mp4 0\nb.mp4 1\n",
-    "lines without suffix": "lying/one 3\nlying/two 1\n",
+    "lines without suffix": "files/one 3\nfiles/two 1\n",
     "bracket": "[draft] a.mp4 0\n{b}.mp4 1\n",
     "UCF101": "Archery/v_Archery_g01_c01.avi 1\nArchery/v_Archery_g01_c02.avi 1\n",
     "folders of frames": "v1 12 0\nv2 9 1\n",
@@ -147,7 +147,7 @@ TEXTS = {
     "times or frames": "path,start,end,start_frame,end_frame\na.mp4,1,2,,\nb.mp4,,,3,\nc.mp4,,,,\na.mp4,,,nan,\n",
     "several labels": "path,label\na.mp4,0 3\n",
     "two columns of labels": "path,label,labels,split,subset,group,recording\n" + "a.mp4,x,y,test,b,c,d\nb.mp4,,,,,,\n" * 3,
-    "two files": "path\nlying/x\n",
+    "two files": "path\nfiles/x\n",
     "alone and not": "a.mp4\nb.mp4 1\nc.mp4\n",
     "boxes": "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,80,1\n",
     "bad JSON": '{"path": "a.mp4"}\n{"path": }\n',
@@ -159,7 +159,7 @@ TEXTS = {
 
 @pytest.fixture
 def folder(tmp_path):
-    touch(tmp_path, "lying/one.mp4", "lying/two.webm", "lying/three.mp4", "lying/four.mkv", "#there.mp4")
+    touch(tmp_path, "files/one.mp4", "files/two.webm", "files/three.mp4", "files/four.mkv", "#there.mp4")
     return tmp_path
 
 
@@ -171,9 +171,9 @@ def test_every_form_reads_the_same_in_pieces(text, name, folder) -> None:
 
 
 def test_two_files_of_a_name_are_refused(folder) -> None:
-    touch(folder, "lying/one.avi")
-    (folder / "l.csv").write_text("path\na.mp4\nlying/one\n")
-    assert "may be lying/one.avi or lying/one.mp4" in check(folder / "l.csv")
+    touch(folder, "files/one.avi")
+    (folder / "l.csv").write_text("path\na.mp4\nfiles/one\n")
+    assert "may be files/one.avi or files/one.mp4" in check(folder / "l.csv")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "cp1252", "gbk"])
@@ -192,12 +192,12 @@ def test_encodings_are_the_same_in_pieces(encoding, tmp_path) -> None:
     "data",
     [b"PAR1", b"a\0,\0b\0\n\0", b"path\na.mp4\nb\0.mp4\n", b"\x80\x04\x95", b"path\n" + b"a.mp4\n" * 900 + b"\0"],
 )
-def test_what_is_no_text_is_refused_in_the_same_words(data, tmp_path) -> None:
+def test_files_without_text_are_refused_in_the_same_words(data, tmp_path) -> None:
     (tmp_path / "l.csv").write_bytes(data)
     assert isinstance(check(tmp_path / "l.csv"), str)
 
 
-def test_names_with_bytes_that_are_no_text(tmp_path) -> None:
+def test_names_with_bytes_that_are_not_utf8(tmp_path) -> None:
     name = os.fsdecode(b"caf\xe9.mp4")
     try:
         touch(tmp_path, name)
@@ -211,10 +211,10 @@ def test_several_paths_of_every_kind(folder) -> None:
     touch(folder, "walk/a.mp4", "walk/b.mp4", "run/c.mp4")
     (folder / "one.csv").write_text("path,start,end\nwalk/a.mp4,,\nrun/c.mp4,1,2\n")
     (folder / "two.txt").write_text("v1 12 0\nv2 9 1\n")
-    (folder / "three.txt").write_text("# x\nwalk/a.mp4\nlying/one\nwalk/b.mp4\n")
+    (folder / "three.txt").write_text("# x\nwalk/a.mp4\nfiles/one\nwalk/b.mp4\n")
     paths = [folder / "walk", folder / "run" / "c.mp4", folder / "one.csv", folder / "three.txt", folder / "two.txt"]
     check(paths)
-    check([*reversed(paths), folder / "lying" / "one.mp4", *paths])
+    check([*reversed(paths), folder / "files" / "one.mp4", *paths])
     check(paths[:2])
     check(paths[2:], root=folder / "walk")
     check(folder / "walk")
@@ -226,7 +226,7 @@ def test_several_paths_of_every_kind(folder) -> None:
 def test_tables_of_parquet(folder) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
-    names = ["lying/one", *(f"v{n % 11}.mp4" for n in range(25)), "lying/two.webm"]
+    names = ["files/one", *(f"v{n % 11}.mp4" for n in range(25)), "files/two.webm"]
     ends = [None if n % 3 else float(n + 1) for n in range(len(names))]
     for columns in (
         {"path": names},
@@ -270,7 +270,7 @@ def test_tables_of_parquet(folder) -> None:
     headed=st.booleans(),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
-def test_tables_that_are_made_up(rows, columns, kept, separator, end, quoting, headed) -> None:
+def test_random_tables(rows, columns, kept, separator, end, quoting, headed) -> None:
     columns = columns[:kept]
     text = io.StringIO()
     writer = csv.writer(text, delimiter=separator, lineterminator=end, quoting=quoting)
@@ -282,12 +282,12 @@ def test_tables_that_are_made_up(rows, columns, kept, separator, end, quoting, h
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "l.csv"
         path.write_bytes(text.getvalue().encode())
-        whole, _ = heard(read_videos, path)
-        if not isinstance(whole, str):
+        at_once, _ = outcome(read_videos, path)
+        if not isinstance(at_once, str):
             check(path)
             return
-        for size in SIZES:  # of several faults, the pieces may meet another one first
-            assert isinstance(heard(read_in_pieces, path, size=size)[0], str)
+        for size in SIZES:  # of several faults, reading in pieces may find another one first
+            assert isinstance(outcome(read_in_pieces, path, size=size)[0], str)
 
 
 # -- the second pass
@@ -309,7 +309,7 @@ def test_a_list_that_changed_is_refused(tmp_path) -> None:
         list(listed.pieces())
 
 
-def test_other_rows_behind_an_old_time_are_met_at_the_end(tmp_path) -> None:
+def test_changed_rows_with_an_old_modification_time_are_found_at_the_end(tmp_path) -> None:
     path = tmp_path / "l.txt"
     path.write_text("a.mp4\nb.mp4\nc.mp4\n")
     listed, stamp = read_in_pieces(path), path.stat().st_mtime_ns
@@ -319,17 +319,17 @@ def test_other_rows_behind_an_old_time_are_met_at_the_end(tmp_path) -> None:
         list(listed.pieces())
 
 
-def test_names_stay_completed_when_files_come_and_go(folder) -> None:
-    (folder / "l.csv").write_text("path\nlying/one\nlying/two\nlost\n")
+def test_completed_names_stay_when_files_are_added_and_removed(folder) -> None:
+    (folder / "l.csv").write_text("path\nfiles/one\nfiles/two\nlost\n")
     listed = read_in_pieces(folder / "l.csv", size=2)
     before = [piece.ids.tolist() for piece in listed.pieces()]
-    (folder / "lying" / "one.mp4").unlink()
+    (folder / "files" / "one.mp4").unlink()
     touch(folder, "lost.mp4")
     assert [piece.ids.tolist() for piece in listed.pieces()] == before
 
 
-def test_more_folders_than_are_looked_into(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("marey.data.lists.rows._MOST_FOLDERS", 3)
+def test_paths_are_trusted_after_many_folders(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("marey.data.lists.resolve_paths._MOST_FOLDERS", 3)
     names = [f"d{n}/v.mp4" for n in range(6)]
     touch(tmp_path, *names)
     (tmp_path / "l.csv").write_text("path\n" + "\n".join([*names[:3], "d3/v", *names[4:], "d5/v"]))
@@ -338,17 +338,17 @@ def test_more_folders_than_are_looked_into(tmp_path, monkeypatch) -> None:
     assert check(tmp_path / "l.csv").ids[1] == str(tmp_path / "d1/v.mp4")
 
 
-def test_a_list_in_memory_is_taken_as_it_is(tmp_path) -> None:
+def test_a_list_in_memory_keeps_repeated_videos(tmp_path) -> None:
     videos = VideoList(np.array(["b.mp4", "a.mp4", "b.mp4"]), tmp_path, np.array([[0, 1], [np.nan, np.nan], [0, 1]]))
     listed = as_pieces(videos, size=2)
-    same(joined(list(listed.pieces()), videos), videos)
+    same(concatenated(list(listed.pieces()), videos), videos)
     assert (listed.rows, len({as_pieces(videos, size=size).fingerprint for size in (1, 2, 3, 9)})) == (3, 1)
-    whole = VideoList.from_paths(["b.mp4", "a.mp4", "b.mp4"])
-    assert as_pieces(whole).fingerprint != listed.fingerprint
-    assert list(as_pieces(whole[:0]).pieces()) == []
+    entire = VideoList.from_paths(["b.mp4", "a.mp4", "b.mp4"])
+    assert as_pieces(entire).fingerprint != listed.fingerprint
+    assert list(as_pieces(entire[:0]).pieces()) == []
 
 
-def test_the_parts_of_a_file_are_other_videos(tmp_path) -> None:
+def test_the_segments_of_a_file_are_different_videos(tmp_path) -> None:
     texts = (
         "path\na.mp4\n",
         "path,end\na.mp4,1\n",
@@ -356,17 +356,17 @@ def test_the_parts_of_a_file_are_other_videos(tmp_path) -> None:
         "path,start\na.mp4,1\n",
         "path\nb.mp4\n",
     )
-    prints = set()
+    fingerprints = set()
     for text in (*texts, "video,start,end\na.mp4,,\n"):
         (tmp_path / "l.csv").write_text(text)
-        prints.add(read_in_pieces(tmp_path / "l.csv").fingerprint)
-    assert len(prints) == len(texts)  # the last is the first
+        fingerprints.add(read_in_pieces(tmp_path / "l.csv").fingerprint)
+    assert len(fingerprints) == len(texts)  # the last list is the same as the first
 
 
 def test_a_piece_holds_a_video(tmp_path) -> None:
     (tmp_path / "l.csv").write_text("path\na.mp4\n")
     for cut in (lambda: read_in_pieces(tmp_path / "l.csv", size=0), lambda: as_pieces(VideoList.from_paths("a"), 0)):
-        with pytest.raises(DataError, match="size=0: a piece holds at least 1 video"):
+        with pytest.raises(DataError, match="size=0: a piece must hold at least 1 video"):
             cut()
 
 
@@ -387,20 +387,22 @@ def test_lists_of_data_sets(name, shared) -> None:
 SIGNED = "path\nhttps://me:{0}@h/a.mp4?token={0}\nhttps://h/b.mp4?x=1&X-Amz-Signature={0}\nc.mp4\n"
 
 
-def test_a_list_that_was_signed_anew_is_the_same_list(tmp_path) -> None:
+def test_a_list_with_new_signatures_is_the_same_list(tmp_path) -> None:
     found = {}
     for key in ("SECRET", "RENEWED"):
         (tmp_path / "l.csv").write_text(SIGNED.format(key))
         check(tmp_path / "l.csv")
         found[key] = read_in_pieces(tmp_path / "l.csv", size=2)
-        assert key in "".join(next(found[key].pieces()).ids.tolist()), "which is asked for"
+        assert key in "".join(next(found[key].pieces()).ids.tolist()), (
+            "the signature is in the address that is requested"
+        )
     assert found["SECRET"].fingerprint == found["RENEWED"].fingerprint
     (tmp_path / "l.csv").write_text(SIGNED.format("SECRET").replace("x=1", "x=2"))
     assert read_in_pieces(tmp_path / "l.csv").fingerprint != found["SECRET"].fingerprint
 
 
-def test_addresses_that_differ_in_what_is_not_shown_are_two_videos(tmp_path) -> None:
-    # A parameter that is not shown may be the one that names the video: none is lost by it.
+def test_addresses_that_differ_in_a_parameter_that_is_not_shown_are_two_videos(tmp_path) -> None:
+    # A parameter that is not shown may identify the video.
     (tmp_path / "l.csv").write_text("path\n" + "".join(f"https://h/get.mp4?filekey={n}\n" for n in (1, 2, 1)))
     videos = check(tmp_path / "l.csv")
     assert videos.ids.tolist() == ["https://h/get.mp4?filekey=1", "https://h/get.mp4?filekey=2"]

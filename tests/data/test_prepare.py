@@ -1,4 +1,4 @@
-"""Public data sets as people have them on disk: real names, small real files, planted faults; all of them found."""
+"""Public data sets as people have them on disk: real names, small real files, and planted faults that are all found."""
 
 import json
 import shutil
@@ -6,21 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_videos import coded_frame
 from typer.testing import CliRunner
 
 from marey.base.errors import DataError
 from marey.cli.app import app
-from marey.data.catalogue import hmdb51, ucf101
-from marey.data.catalogue.hmdb51 import Hmdb51
+from marey.data.catalogue.hmdb51 import HMDB51
 from marey.data.catalogue.kinetics import KINETICS400, KINETICS600
-from marey.data.catalogue.ucf101 import Ucf101
-from marey.data.files.probe import ProbeCache
-from marey.data.lists.formats import read_manifest
-from marey.data.lists.sources import ucf_group
+from marey.data.catalogue.ucf101 import UCF101
+from marey.data.files.video_info import VideoInfoCache
+from marey.data.lists.public_lists import ucf101_group
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.prepare import prepare, published_set
-from marey.data.splits.split import split_manifest
+from marey.data.splits.hold_out import split_manifest
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame
 
 HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
 VAL = (
@@ -171,11 +170,11 @@ def test_nothing_to_prepare(clip, tmp_path) -> None:
     with pytest.raises(DataError, match="give DeepMind's CSV with --list"):
         prepare(KINETICS600, tmp_path / "k")
     with pytest.raises(DataError, match="holds no clip of ucf101"):
-        prepare(Ucf101(), tmp_path / "k")
+        prepare(UCF101, tmp_path / "k")
     with pytest.raises(DataError, match="UCF101's official splits come with Marey"):
-        prepare(Ucf101(), tmp_path / "k", lists=[tmp_path / "trainlist01.txt"])
+        prepare(UCF101, tmp_path / "k", lists=[tmp_path / "trainlist01.txt"])
     with pytest.raises(DataError, match="no such folder"):
-        prepare(Ucf101(), tmp_path / "none")
+        prepare(UCF101, tmp_path / "none")
     with pytest.raises(DataError, match="Did you mean ucf101"):
         published_set("ucf-101")
 
@@ -192,12 +191,13 @@ def test_the_published_list(shared, clip, tmp_path) -> None:
 
 @pytest.mark.parametrize("layout", ["UCF-101/{label}/{key}.avi", "{key}.avi", "frames/{label}/{key}.mp4"])
 def test_ucf101(layout, clip, tmp_path) -> None:
-    some = [c for c, group in ucf101.clips() if c.label in ("Archery", "HandstandPushups") and group in (1, 7, 8, 20)]
+    groups = ("g01", "g07", "g08", "g20")
+    some = [c for c, _ in UCF101.clips() if c.label in ("Archery", "HandstandPushups") and c.group.endswith(groups)]
     put(clip, tmp_path / "u", *(layout.format(label=c.label, key=c.key) for c in some))
     for file in (tmp_path / "u").rglob("*.*"):  # no clip has the content of another
         file.write_bytes(file.read_bytes() + file.name.encode())
     put(clip, tmp_path / "u", "UCF-101/Archery/notes.avi")
-    result = prepare(Ucf101(), tmp_path / "u", check="files")
+    result = prepare(UCF101, tmp_path / "u", check="files")
     assert [(c.list_name, c.split, c.official) for c in result.counts[:3]] == [
         ("ucf101_split1", "train", 9537), ("ucf101_split1", "test", 3783), ("ucf101_split2", "train", 9586),
     ]  # fmt: skip
@@ -208,23 +208,23 @@ def test_ucf101(layout, clip, tmp_path) -> None:
         assert {int(s.group[-2:]) for s in manifest.split("test")} == held_out
         assert manifest.class_names == ("Archery", "HandstandPushups")
     assert result.extra == ["UCF-101/Archery/notes.avi"]
-    # A split of one's own keeps the groups together: by the column, and by the names alone.
+    # Marey's own split keeps the groups together: by the column, and by file names alone.
     for listed in (manifest, replace(manifest, groups=None)):
         own = split_manifest(listed, val=0.3)
-        sides = [{ucf_group(s.id) for s in own.split(name)} for name in ("train", "val")]
-        assert set.intersection(*sides) == set()
+        groups_of = [{ucf101_group(s.id) for s in own.split(name)} for name in ("train", "val")]
+        assert set.intersection(*groups_of) == set()
 
 
 def test_hmdb51(clip, tmp_path) -> None:
-    some = [c for c, _ in hmdb51.clips() if c.label in ("ride_bike", "wave")]
+    some = [c for c, _ in HMDB51.clips() if c.label in ("ride_bike", "wave")]
     put(clip, tmp_path / "h", *(f"{c.label}/{c.label}/{c.key}.avi" for c in some[::3]))
     put(clip, tmp_path / "h", f"wave/{some[0].key}.avi")
-    result = prepare(Hmdb51(), tmp_path / "h", check="files")
+    result = prepare(HMDB51, tmp_path / "h", check="files")
     assert result.misplaced == {f"wave/{some[0].key}.avi": "ride_bike"}
     assert result.duplicates == {some[0].key: [f"ride_bike/ride_bike/{some[0].key}.avi", f"wave/{some[0].key}.avi"]}
     for split in (1, 2, 3):
         manifest = read_manifest(tmp_path / "h" / f"hmdb51_split{split}.csv")
-        expected = {c.key for c in hmdb51.split_clips(split, "test")} & {c.key for c in some[::3]}
+        expected = {c.key for c in HMDB51.split_clips(split, "test")} & {c.key for c in some[::3]}
         assert {s.path.stem for s in manifest.split("test")} == expected
         assert len(result.missing[f"hmdb51_split{split} train"]) == 3570 - len(manifest.split("train"))
 
@@ -256,24 +256,26 @@ def test_command(clip, tmp_path) -> None:
     assert "Did you mean kinetics400" in wrong.stderr
 
 
-def test_probes_are_kept(clip, tmp_path, monkeypatch) -> None:
+def test_information_on_files_is_cached(clip, tmp_path, monkeypatch) -> None:
     for name in "abc":
         put(clip, tmp_path, f"{name}.mp4")
     paths = [str(tmp_path / f"{name}.mp4") for name in ("a", "b", "c", "none")]
     file = tmp_path / "probes.jsonl"
-    first = ProbeCache(file).probes(paths, check="open", workers=0)
+    first = VideoInfoCache(file).inspect(paths, check="open", workers=0)
     assert [p.frames for p in first] == [20, 20, 20, 0]
     assert [p.missing for p in first] == [False, False, False, True]
     with file.open("ab") as lines:
         lines.write(b'[1]\n{"of": "another version"}\n["open:cut sho\xc3')
     (tmp_path / "b.mp4").write_bytes(b"no video")
     opened = []
-    monkeypatch.setattr("marey.data.files.probe.probe", lambda path, check: opened.append(Path(path).name) or first[0])
-    again = ProbeCache(file).probes(paths, check="open", workers=0)
+    monkeypatch.setattr(
+        "marey.data.files.video_info.inspect_video", lambda path, check: opened.append(Path(path).name) or first[0]
+    )
+    again = VideoInfoCache(file).inspect(paths, check="open", workers=0)
     assert opened == ["b.mp4"]
     assert again[0] == first[0]
-    ProbeCache(file).probes(paths, check="open", workers=0)
+    VideoInfoCache(file).inspect(paths, check="open", workers=0)
     assert opened == ["b.mp4"]
-    ProbeCache(file).probes(paths[:1], check="decode", workers=0)
+    VideoInfoCache(file).inspect(paths[:1], check="decode", workers=0)
     assert opened == ["b.mp4", "a.mp4"]
-    assert ProbeCache(file).hashes(paths[:1], workers=0) == ProbeCache(None).hashes(paths[2:3], workers=0)
+    assert VideoInfoCache(file).hashes(paths[:1], workers=0) == VideoInfoCache(None).hashes(paths[2:3], workers=0)

@@ -1,13 +1,14 @@
-"""Which recording a video was cut from: what names tell, what they do not, and what is claimed of it."""
+"""The recordings that file names show, those that they do not show, and how they are described."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from marey.data.catalogue import hmdb51, ucf101
+from marey.data.catalogue.hmdb51 import HMDB51
+from marey.data.catalogue.ucf101 import UCF101
 from marey.data.lists.manifest import make_manifest
-from marey.data.lists.sources import UNKNOWN_SOURCES, find_sources, joined_sources
+from marey.data.recordings.names import UNKNOWN_RECORDINGS, find_recording_names, joined_recording_names
 
 
 def listed(names, *, labels=None, **columns):
@@ -17,15 +18,15 @@ def listed(names, *, labels=None, **columns):
 
 
 def partition(keys) -> set[frozenset[int]]:
-    """Which rows have the same key; rows without one are alone."""
+    """The sets of rows with the same key; each row without a key is alone."""
     rows = {}
     for row, key in enumerate(keys):
         rows.setdefault(key or row, set()).add(row)
     return set(map(frozenset, rows.values()))
 
 
-def sources_of(names, **options) -> list[str]:
-    return find_sources(listed(names, **options)).of_row.tolist()
+def recordings_of(names, **options) -> list[str]:
+    return find_recording_names(listed(names, **options)).of_row.tolist()
 
 
 def in_classes(*names: str) -> list[str]:
@@ -33,7 +34,7 @@ def in_classes(*names: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "recordings"),
     [
         (("sessionA_clip1", "sessionA_clip2", "sessionB_clip1", "sessionB_clip2"), ["sessionA", "sessionB"]),
         (("sessionA-2", "sessionA-3", "sessionB-1"), ["sessionA", "sessionB"]),
@@ -54,11 +55,11 @@ def in_classes(*names: str) -> list[str]:
         (("session1/001", "session1/002", "monday/001"), ["monday", "session1"]),
     ],
 )  # fmt: skip
-def test_names_that_tell(names, told) -> None:
-    found = find_sources(listed(in_classes(*names)))
+def test_names_that_show_recordings(names, recordings) -> None:
+    found = find_recording_names(listed(in_classes(*names)))
     assert found.known.all()
     assert found.together.all()
-    assert sorted(set(found.of_row.tolist())) == told
+    assert sorted(set(found.of_row.tolist())) == recordings
 
 
 @pytest.mark.parametrize(
@@ -73,50 +74,50 @@ def test_names_that_tell(names, told) -> None:
         ("9f86d081", "b94d27b9934d3e08"),
     ],
 )
-def test_names_that_do_not_tell(names) -> None:
+def test_names_that_show_no_recording(names) -> None:
     names = [f"{label}/{name}{label[0] * (len(name) > 7)}.mp4" for label in ("fall", "walk") for name in names]
-    found = find_sources(listed(names))
+    found = find_recording_names(listed(names))
     assert not found.known.any(), found.of_row
-    assert found.describe(np.array(["train", "val"] * len(names))[: len(names)]) == UNKNOWN_SOURCES
+    assert found.describe(np.array(["train", "val"] * len(names))[: len(names)]) == UNKNOWN_RECORDINGS
 
 
-def test_the_name_of_the_class_is_no_source() -> None:
-    assert not any(sources_of([f"{label}/{label}{i}.mp4" for label in ("down", "up") for i in range(5)]))
-    assert not any(sources_of([f"{label}/{label} {i}.mp4" for label in ("brush_hair", "up") for i in range(5)]))
-    # Nor is another word that all of one class have, and no other.
-    assert not any(sources_of([f"fall/foo_{i}.mp4" for i in range(4)] + [f"walk/bar_{i}.mp4" for i in range(4)]))
+def test_the_name_of_the_class_is_no_recording() -> None:
+    assert not any(recordings_of([f"{label}/{label}{i}.mp4" for label in ("down", "up") for i in range(5)]))
+    assert not any(recordings_of([f"{label}/{label} {i}.mp4" for label in ("brush_hair", "up") for i in range(5)]))
+    # Nor is another word that all videos of one class have, and no others.
+    assert not any(recordings_of([f"fall/foo_{i}.mp4" for i in range(4)] + [f"walk/bar_{i}.mp4" for i in range(4)]))
     one_person = [f"{label}/{label}_P01_{i}.mp4" for label in ("fall", "walk") for i in range(2)]
-    assert set(sources_of([*one_person, "fall/fall_P02_0.mp4", "walk/walk_P02_0.mp4"])) == {"P01", "P02"}
+    assert set(recordings_of([*one_person, "fall/fall_P02_0.mp4", "walk/walk_P02_0.mp4"])) == {"P01", "P02"}
 
 
-def test_the_whole_of_ucf101_and_hmdb51() -> None:
-    """Against the groups that the sets were published with."""
-    clips = [clip for clip, _ in ucf101.clips()]
+def test_all_of_ucf101_and_hmdb51() -> None:
+    """Compared with the groups that the data sets were published with."""
+    clips = [clip for clip, _ in UCF101.clips()]
     names = [f"{clip.label}/{clip.key}.avi" for clip in clips]
-    assert partition(sources_of(names)) == partition([clip.group for clip in clips])
-    clips = [clip for clip, _ in hmdb51.clips()]
-    found = sources_of([f"{clip.label}/{clip.key}.avi" for clip in clips])
+    assert partition(recordings_of(names)) == partition([clip.group for clip in clips])
+    clips = [clip for clip, _ in HMDB51.clips()]
+    found = recordings_of([f"{clip.label}/{clip.key}.avi" for clip in clips])
     assert np.mean([one == clip.group for one, clip in zip(found, clips, strict=True)]) > 0.99
 
 
-def test_a_column_decides_and_its_empty_fields_are_not_known() -> None:
-    found = find_sources(listed(in_classes("sessionA_1", "sessionB_1"), groups=["x", "", "x", "y"]))
+def test_a_column_is_taken_and_its_empty_cells_are_not_known() -> None:
+    found = find_recording_names(listed(in_classes("sessionA_1", "sessionB_1"), groups=["x", "", "x", "y"]))
     assert found.given
     assert found.of_row.tolist() == ["x", "", "x", "y"]
-    sides = np.array(["train", "val", "val", "val"])
-    assert found.describe(sides) == (
-        "1 source is on both sides, with 2 videos: x (3 of 4 videos, by the column `group`; of the other 1 the source is "
-        "not known)"
+    splits = np.array(["train", "val", "val", "val"])
+    assert found.describe(splits) == (
+        "1 recording is in both splits, with 2 videos: x (3 of 4 videos, by the column `group`; of the other 1 the "
+        "recording is not known)"
     )
 
 
-def test_some_names_tell() -> None:
+def test_some_names_show_recordings() -> None:
     names = in_classes("sessionA_clip1", "sessionA_clip2", "sessionB_clip1", "000123")
-    found = find_sources(listed(names))
+    found = find_recording_names(listed(names))
     assert found.known.tolist() == [True, True, True, False] * 2
-    sides = np.array(["train", "train", "val", "val"] * 2)
-    assert found.describe(sides) == (
-        "no source on both sides (6 of 8 videos, by file names; of the other 2 the source is not known)"
+    splits = np.array(["train", "train", "val", "val"] * 2)
+    assert found.describe(splits) == (
+        "no recording in both splits (6 of 8 videos, by file names; of the other 2 the recording is not known)"
     )
 
 
@@ -124,21 +125,21 @@ def test_a_published_name_that_is_all_of_a_class_is_known_and_not_kept_together(
     names = [f"a/abcdefghijk_0000{i}0_000099.mp4" for i in range(4)] + [
         f"b/lmnopqrstuv_0000{i}0_000099.mp4" for i in range(4)
     ]
-    found = find_sources(listed(names))
+    found = find_recording_names(listed(names))
     assert found.known.all()
     assert not found.together.any()
-    assert found.describe(np.array(["train", "val"] * 4)).startswith("2 sources are on both sides, with 8 videos")
+    assert found.describe(np.array(["train", "val"] * 4)).startswith("2 recordings are in both splits, with 8 videos")
 
 
-def test_parts_of_one_file_have_it_as_their_source() -> None:
+def test_segments_of_one_file_have_it_as_their_recording() -> None:
     names = ["a/0001.mp4", "a/0001.mp4", "b/0002.mp4", "b/0003.mp4"]
     times = [(0.0, 1.0), (1.0, 2.0), (0.0, 1.0), (0.0, 1.0)]
-    assert sources_of(names, times=times) == ["a/0001.mp4", "a/0001.mp4", "", ""]
+    assert recordings_of(names, times=times) == ["a/0001.mp4", "a/0001.mp4", "", ""]
 
 
 def test_lists_of_other_classes_and_folders_are_joined() -> None:
     one = listed(["fall/sessionA_1.mp4", "walk/sessionB_1.mp4"])
     other = make_manifest([("walk/sessionA_2.mp4", "walk"), ("run/sessionA_1.mp4", "run")], root=Path("/x"), source="o")
-    found = joined_sources([one, other])
+    found = joined_recording_names([one, other])
     assert found.of_row.tolist() == ["sessionA", "sessionB", "sessionA", "sessionA"]
-    assert found.on_several_sides(np.array(["train", "train", "val", "val"])) == {"sessionA": 3}
+    assert found.in_several_splits(np.array(["train", "train", "val", "val"])) == {"sessionA": 3}

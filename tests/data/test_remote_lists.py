@@ -1,4 +1,4 @@
-"""Lists of videos on servers: answered, tested, trained on and identified as those on disk; refused before work."""
+"""Lists of videos on servers: used as lists of files for prediction, tests, training and identities; errors before work."""
 
 import multiprocessing
 import os
@@ -17,21 +17,21 @@ from typer.testing import CliRunner
 import marey
 from marey.base.address import Address
 from marey.base.errors import DataError
-from marey.base.reporter import KeepingReporter, reporting
+from marey.base.reporter import CollectingReporter, reporting
 from marey.cli.app import app
-from marey.data.files.identity import content_of, equal_contents
+from marey.data.files.identity import equal_contents, file_identity
 from marey.data.files.missing import refuse_addresses, require_present
-from marey.data.lists.listing import as_videos, read_videos
 from marey.data.lists.pieces import read_in_pieces
+from marey.data.lists.read_videos import as_videos, read_videos
 from marey.data.lists.videos import VideoList
-from marey.data.loading.limited import Limits, decode_limited
-from marey.data.loading.workers import AheadLoader, as_it_is
+from marey.data.loading.limited_decoding import Limits, decode_limited
+from marey.data.loading.workers import AheadLoader, unchanged
 from marey.video.reading import servers
 from marey.video.reading.remote import RemoteFile
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from servers import serving
-from tiny import RECIPE, write_clips
+from tests.support.servers import serving
+from tests.support.tiny import RECIPE, write_clips
 
 
 def command(*words: str):
@@ -79,14 +79,14 @@ def bucket(clips, monkeypatch):
 def written(folder: Path, server: str, end: str = "") -> Path:
     """A list of the clips by their addresses."""
     header, *rows = (folder / "list.csv").read_text().splitlines()
-    parts = [row.split(",") for row in rows]
+    cells = [row.split(",") for row in rows]
     path = folder / "there.csv"
-    path.write_text("\n".join([header, *(f"{server}/{name}{end},{label}" for name, label in parts)]) + "\n")
+    path.write_text("\n".join([header, *(f"{server}/{name}{end},{label}" for name, label in cells)]) + "\n")
     return path
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_answers_are_those_of_the_files(web, clips, workers) -> None:
+def test_predictions_are_those_of_the_files(web, clips, workers) -> None:
     here = marey.predict("m.safetensors", "list.csv", workers=0)
     there = marey.predict("m.safetensors", written(clips, f"{web.address}/b"), workers=workers)
     below = marey.predict("m.safetensors", "list.csv", root=f"{web.address}/b", workers=workers)
@@ -101,24 +101,24 @@ def test_answers_are_those_of_the_files(web, clips, workers) -> None:
     [
         "ahead",
         *(
-            pytest.param(method, marks=[] if method == "fork" else pytest.mark.slow)  # which import torch anew
+            pytest.param(method, marks=[] if method == "fork" else pytest.mark.slow)  # which import torch again
             for method in multiprocessing.get_all_start_methods()
         ),
     ],
 )
-def test_processes_that_decode_have_connections_of_their_own(bucket, method) -> None:
+def test_each_decoding_process_has_its_own_connections(bucket, method) -> None:
     videos = read_videos("list.csv", root="s3://b")
-    assert all(RemoteFile(video.path).size for video in videos), "this process has connections before it forks"
+    assert all(RemoteFile(video.path).size for video in videos), "this process has open connections when it forks"
     dataset = marey.ViewDataset(videos, RECIPE.test.sampling, RECIPE.pixels, identify=True)
-    how = {"batch_size": None, "sampler": range(len(videos)), "collate_fn": as_it_is}
+    how = {"batch_size": None, "sampler": range(len(videos)), "collate_fn": unchanged}
     if method == "ahead":
         found = list(AheadLoader(dataset, workers=2, **how))
     else:
         found = list(DataLoader(dataset, num_workers=2, multiprocessing_context=method, **how))
-    assert [item.identity for item in found] == [content_of(path) for path in sorted(Path("clips").rglob("*.mp4"))]
+    assert [item.identity for item in found] == [file_identity(path) for path in sorted(Path("clips").rglob("*.mp4"))]
 
 
-def test_one_address_gives_one_answer(web) -> None:
+def test_one_address_gives_one_prediction(web) -> None:
     found = marey.predict("m.safetensors", f"{web.address}/b/clips/run/v1.mp4", workers=0)
     assert isinstance(found, marey.Prediction)
     assert found.path == Address(f"{web.address}/b/clips/run/v1.mp4")
@@ -135,11 +135,14 @@ def test_signatures_are_in_no_result(web, clips, tmp_path, capsys) -> None:
     assert command("predict", "m.safetensors", str(listed), "--out", str(tmp_path / "a")).exit_code == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file() and b"5ecret" in path.read_bytes()] == []
     assert "5ecret" not in "".join(capsys.readouterr())
-    signed_anew = marey.read_videos(listed).fingerprint
-    assert marey.read_videos(written(clips, f"{web.address}/b", "?X-Amz-Signature=other")).fingerprint == signed_anew
+    with_new_signatures = marey.read_videos(listed).fingerprint
+    assert (
+        marey.read_videos(written(clips, f"{web.address}/b", "?X-Amz-Signature=other")).fingerprint
+        == with_new_signatures
+    )
 
 
-def test_a_table_goes_on_with_a_list_that_was_signed_anew(web, clips, tmp_path) -> None:
+def test_a_table_resumes_with_a_list_with_new_signatures(web, clips, tmp_path) -> None:
     pytest.importorskip("pyarrow")
     names = [path.relative_to(clips).as_posix() for path in sorted(clips.rglob("*.mp4"))]
     for number, key in ((1, "5ecret"), (2, "renewed"), (1, "again")):
@@ -161,7 +164,7 @@ def test_a_table_goes_on_with_a_list_that_was_signed_anew(web, clips, tmp_path) 
 def test_a_test_of_a_list_below_an_address_is_read_again(web, clips, tmp_path) -> None:
     found = marey.evaluate("m.safetensors", "list.csv", root=f"{web.address}/b", out=tmp_path / "e", workers=0)
     assert found.scores.ids[0] == f"{web.address}/b/clips/jump/v0.mp4"
-    reporter = KeepingReporter()
+    reporter = CollectingReporter()
     with reporting(reporter):
         assert command("report", str(tmp_path / "e")).exit_code == 0
     assert not reporter.take(), "the page has clips"
@@ -180,16 +183,16 @@ def test_the_identity_is_that_of_the_file(web, clips, tmp_path) -> None:
     for path in (large, small):
         web.files[f"/{path.name}"] = path.read_bytes()
         web.forget()
-        assert content_of(Address(f"{web.address}/{path.name}")) == content_of(path)
+        assert file_identity(Address(f"{web.address}/{path.name}")) == file_identity(path)
         assert web.sent <= 2 << 16
         assert web.count("GET") <= 2
     web.ranges = False
-    assert content_of(f"{web.address}/large.bin") == content_of(large)
+    assert file_identity(f"{web.address}/large.bin") == file_identity(large)
     there = f"{web.address}/{small.name}"
     assert equal_contents([str(small), str(large), there, f"{web.address}/none"]).tolist() == [0, 1, 0, -1]
 
 
-def test_a_bucket_that_refuses_is_one_line_before_work(bucket, clips) -> None:
+def test_a_bucket_that_refuses_is_an_error_before_work(bucket, clips) -> None:
     bucket.refused = ("/b",)
     for words in (
         ("predict", "m.safetensors", "list.csv", "--root", "s3://b"),
@@ -201,7 +204,7 @@ def test_a_bucket_that_refuses_is_one_line_before_work(bucket, clips) -> None:
         assert done.exit_code == 1
         assert len(done.stderr.splitlines()) == 1
         assert (
-            "s3://b gives none of the 3 asked for of its 4 videos; the first, s3://b/clips/jump/v0.mp4: the"
+            "s3://b returns none of the 3 requested of its 4 videos; the first, s3://b/clips/jump/v0.mp4: the"
             in done.stderr
         )
         assert len(bucket.requests) == 3
@@ -211,24 +214,24 @@ def test_a_server_of_few_videos_that_refuses_is_a_warning(web, clips) -> None:
     web.refused = ("/private",)
     text = (clips / "list.csv").read_text() + f"{web.address}/private/a.mp4,run\n"
     (clips / "mixed.csv").write_text(text)
-    reporter = KeepingReporter()
+    reporter = CollectingReporter()
     with reporting(reporter):
         require_present(None, marey.read_manifest(clips / "mixed.csv"))
-    assert ["gives none of the 1 asked for of its 1 video" in message for _, message in reporter.take()] == [True]
+    assert ["returns none of the 1 requested of its 1 video" in message for _, message in reporter.take()] == [True]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("s3://b/list.csv", "lists are read from this machine: fetch it first"),
         ("https://host/list.jsonl?x=1", "lists are read from this machine"),
-        ("s3://b/clips/", "folders of servers are not searched"),
+        ("s3://b/clips/", "folders on servers are not searched"),
         ("rtsp://camera/1", "a live stream"),
     ],
 )
-def test_what_is_no_video_on_a_server_is_refused(text, said) -> None:
+def test_what_is_no_video_on_a_server_is_refused(text, message) -> None:
     for read in (read_videos, as_videos, lambda one: as_videos([one])):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             read(text)
 
 
@@ -252,14 +255,14 @@ def test_work_on_files_refuses_addresses(words, clips, monkeypatch) -> None:
     at = 1 if words == ("train",) else 2
     done = command(*words[:at], str(listed), *words[at:])
     assert done.exit_code == 1
-    assert "4 videos lie on servers (the first: s3://b/clips/jump/v0.mp4)" in done.stderr.splitlines()[-1]
+    assert "4 videos are on servers (the first: s3://b/clips/jump/v0.mp4)" in done.stderr.splitlines()[-1]
 
 
 def test_lists_of_files_are_not_refused(clips) -> None:
     refuse_addresses("work", marey.read_manifest(clips / "list.csv"))
 
 
-def test_addresses_in_python_stand_among_paths(clips, monkeypatch) -> None:
+def test_addresses_and_paths_in_python(clips, monkeypatch) -> None:
     monkeypatch.chdir(clips)
     videos = as_videos(["s3://b/a.mp4", "clips/jump/v0.mp4", "list.csv"])
     assert videos.ids.tolist()[:2] == ["s3://b/a.mp4", "clips/jump/v0.mp4"]
@@ -267,20 +270,20 @@ def test_addresses_in_python_stand_among_paths(clips, monkeypatch) -> None:
     assert as_videos(videos[0]).ids.tolist() == ["s3://b/a.mp4"]
     assert VideoList.from_paths(Path("s3://b/a.mp4"))[0].path == Address("s3://b/a.mp4")
     assert os.fspath(videos[1].file) == "clips/jump/v0.mp4"
-    with pytest.raises(DataError, match="lies on a server, and files of this machine are worked on here"):
+    with pytest.raises(DataError, match="is on a server, and only files on this machine can be used here"):
         _ = videos[0].file
     assert repr(videos[0]) == "VideoEntry('s3://b/a.mp4')"
 
 
 @pytest.mark.parametrize(("name", "root"), [("list.csv", "s3://b/x"), ("there.csv", None), ("memory://a.mp4", None)])
-def test_pieces_of_a_list_are_the_list(clips, monkeypatch, name, root) -> None:
+def test_pieces_together_are_the_list(clips, monkeypatch, name, root) -> None:
     monkeypatch.chdir(clips)
     written(clips, "https://host/b", "?sig=1")
-    whole = read_videos(name, root=root)
+    at_once = read_videos(name, root=root)
     listed = read_in_pieces(name, root=root, size=3)
     for _ in range(2):
-        assert np.concatenate([piece.ids for piece in listed.pieces()]).tolist() == whole.ids.tolist()
-    assert all("://" in one for one in whole.ids.tolist())
+        assert np.concatenate([piece.ids for piece in listed.pieces()]).tolist() == at_once.ids.tolist()
+    assert all("://" in one for one in at_once.ids.tolist())
 
 
 def test_a_row_without_a_path_is_refused_below_an_address_too(tmp_path) -> None:
@@ -301,5 +304,5 @@ def test_videos_on_a_server_are_decoded_under_limits(web) -> None:
     dataset = marey.ViewDataset(videos, RECIPE.test.sampling, RECIPE.pixels, identify=True)
     found = list(decode_limited((dataset.decoder,), videos, workers=1, limits=Limits()))
     assert [decoded.item.identity for _, _, (decoded,) in found] == [
-        content_of(path) for path in sorted(Path("clips").rglob("*.mp4"))
+        file_identity(path) for path in sorted(Path("clips").rglob("*.mp4"))
     ]

@@ -1,4 +1,4 @@
-"""Lists without labels: what names a video, what is read from where, and that workers share them."""
+"""Lists without labels: how videos are named, what is read, and that worker processes share the lists."""
 
 import os
 import subprocess
@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_scenes import Held
 
 import marey
 from marey.base.errors import DataError, DecodeError
 from marey.data.files.quarantine import Broken
-from marey.data.lists.folders import list_folder
-from marey.data.lists.formats import read_manifest
-from marey.data.lists.listing import as_videos, read_videos
+from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import make_manifest
+from marey.data.lists.read_manifest import read_manifest
+from marey.data.lists.read_videos import as_videos, read_videos
 from marey.data.lists.videos import VideoEntry, VideoList, frame_range
-from marey.data.loading.clips import ViewDataset
-from marey.data.loading.views import DecodedVideo
+from marey.data.loading.datasets import ViewDataset
+from marey.data.loading.view_decoder import DecodedVideo
 from marey.video.pixels import Pixels
 from marey.video.sampling.mmaction2 import MMAction2Test
 from marey.video.writing.writer import write_video
+from tests.support.made_scenes import Held
 
 TIMED = "path,start,end\na.mp4,0,2.5\na.mp4,2.5,\nb.mp4,,\na.mp4,0,2.5\n"
 
@@ -64,7 +64,7 @@ def test_labels_of_a_list_do_not_matter(tmp_path) -> None:
     assert as_videos(["a.mp4", Path("b")]).ids.tolist() == ["a.mp4", "b"]
 
 
-def test_one_path_is_read_and_never_taken_for_its_letters(tmp_path) -> None:
+def test_one_path_is_not_read_as_its_letters(tmp_path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "l.txt").write_text("b.mp4\na.mp4\n")
@@ -89,7 +89,7 @@ def test_one_text_is_no_list_of_class_names(tmp_path) -> None:
         make_manifest([("a.mp4", "0")], root=Path(), source="l.csv", classes="ab")
 
 
-def test_each_video_stands_once_where_it_is_named_first(tmp_path) -> None:
+def test_each_video_is_in_the_list_once_where_it_is_named_first(tmp_path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "t.csv").write_text(TIMED)
@@ -153,7 +153,7 @@ def test_a_manifest_shares_its_columns_with_its_list() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_forked_processes_share_a_list() -> None:
-    """A quarter of 200,000 rows read in a forked process: had each row been an object, most of the list would be copied."""
+    """A quarter of 200,000 rows read in a forked process: rows that are objects would copy most of the list."""
     script = """
 import os
 from pathlib import Path
@@ -177,7 +177,7 @@ os.waitpid(child, 0)
     assert grown < size / 4
 
 
-def test_only_names_of_files_may_be_other_than_utf_8(tmp_path) -> None:
+def test_only_names_of_files_may_have_bytes_that_are_not_utf8(tmp_path) -> None:
     path = tmp_path / "list.txt"
     path.write_bytes(b"b\xe4d.mp4 0\nb.mp4 1\n")
     with pytest.raises(DataError, match=r"list\.txt:1: no file has the name 'b.udce4d\.mp4'.*Latin-1.*iconv -f CP1252"):
@@ -185,44 +185,54 @@ def test_only_names_of_files_may_be_other_than_utf_8(tmp_path) -> None:
     (tmp_path / os.fsdecode(b"b\xe4d.mp4")).touch()
     assert read_manifest(path).ids.tolist() == ["b\udce4d.mp4", "b.mp4"]
     path.write_bytes(b"a.mp4 h\xf6ren\nb.mp4 sehen\n")
-    with pytest.raises(DataError, match=r"list\.txt: the class name 'h.udcf6ren' is no text in UTF-8"):
+    with pytest.raises(DataError, match=r"list\.txt: the class name 'h.udcf6ren' is not UTF-8 text"):
         read_manifest(path)
     path.write_text("a.mp4 0\n", encoding="utf-16")
     assert read_manifest(path).ids.tolist() == ["a.mp4"]
     path.write_text("a.mp4 0\n", encoding="utf-16-le")
-    with pytest.raises(DataError, match=r"list\.txt: cannot be read as a list of videos .it is no text in UTF-8"):
+    with pytest.raises(DataError, match=r"list\.txt: cannot be read as a list of videos .it is not UTF-8 text"):
         read_manifest(path)
 
 
 def test_a_slice_of_a_list_is_a_list(tmp_path) -> None:
     (tmp_path / "list.csv").write_text("path,label,start,end\na.mp4,x,0,1\nb.mp4,y,1,2\nc.mp4,x,,\n")
-    whole = read_manifest(tmp_path / "list.csv")
-    part = whole[1:]
-    assert (type(part), list(part)) == (type(whole), list(whole)[1:])
-    assert list(whole.videos[:2]) == list(whole.videos)[:2]
+    manifest = read_manifest(tmp_path / "list.csv")
+    some = manifest[1:]
+    assert (type(some), list(some)) == (type(manifest), list(manifest)[1:])
+    assert list(manifest.videos[:2]) == list(manifest.videos)[:2]
 
 
-def part(**ends: float) -> tuple[int, int] | str:
-    """The first frame and the number of frames of a part of a video of ten frames, one a second; else what is wrong."""
+def frames_of(**ends: float) -> tuple[int, int] | str:
+    """The first frame and the number of frames of a segment of a video of ten frames, one a second; or the error."""
     try:
         return frame_range(VideoEntry("a", Path("a.mp4"), **ends), Held(np.zeros((10, 2, 2, 3), np.uint8), fps=1))
     except DecodeError as error:
         return error.reason
 
 
-def test_the_frames_of_a_part() -> None:
-    """Those shown from its start on and before its end; what is beyond the video's end is left out."""
-    assert part() == (0, 10)
-    assert part(start=2, end=4) == part(start=1.5, end=4) == part(start_frame=2, end_frame=4) == (2, 2)
-    assert part(start=7) == part(start_frame=7) == part(start=7, end=99) == part(start_frame=7, end_frame=99) == (7, 3)
-    assert part(end=1) == part(end=0.1) == part(end_frame=1) == (0, 1)
-    assert part(start=9) == part(start_frame=9) == (9, 1)
+def test_the_frames_of_a_segment() -> None:
+    """A segment has the frames shown from its start on and before its end, as far as the video reaches."""
+    assert frames_of() == (0, 10)
+    assert frames_of(start=2, end=4) == frames_of(start=1.5, end=4) == frames_of(start_frame=2, end_frame=4) == (2, 2)
+    assert (
+        frames_of(start=7)
+        == frames_of(start_frame=7)
+        == frames_of(start=7, end=99)
+        == frames_of(start_frame=7, end_frame=99)
+        == (7, 3)
+    )
+    assert frames_of(end=1) == frames_of(end=0.1) == frames_of(end_frame=1) == (0, 1)
+    assert frames_of(start=9) == frames_of(start_frame=9) == (9, 1)
 
 
-def test_a_part_without_frames_is_said() -> None:
+def test_a_segment_without_frames_is_an_error() -> None:
     last = "(the last one is shown at 9.00 s)"
-    assert part(start=9.5) == f"no frame lies between 9.5 s and the end {last}"
-    assert part(start=20, end=22.25) == f"no frame lies between 20 s and 22.25 s {last}"
-    assert part(start=2.1, end=2.9) == f"no frame lies between 2.1 s and 2.9 s {last}"
-    assert part(end=0) == f"no frame lies between 0 s and 0 s {last}"
-    assert part(start_frame=10) == part(start_frame=10, end_frame=12) == "has no frame 10 (counted from 0): it has 10"
+    assert frames_of(start=9.5) == f"no frame lies between 9.5 s and the end {last}"
+    assert frames_of(start=20, end=22.25) == f"no frame lies between 20 s and 22.25 s {last}"
+    assert frames_of(start=2.1, end=2.9) == f"no frame lies between 2.1 s and 2.9 s {last}"
+    assert frames_of(end=0) == f"no frame lies between 0 s and 0 s {last}"
+    assert (
+        frames_of(start_frame=10)
+        == frames_of(start_frame=10, end_frame=12)
+        == "has no frame 10 (counted from 0): it has 10"
+    )

@@ -1,23 +1,23 @@
-"""Workers hand errors over as they are, and end with the program."""
+"""Worker processes: they pass errors and messages on unchanged, and end with the program."""
 
 import multiprocessing
 import subprocess
 import sys
 
 import pytest
-from made_videos import coded_frame, encode, without_head
 from torch.utils.data import DataLoader, Dataset
 
-from collecting import Collecting
 from marey.base.errors import DataError
 from marey.base.reporter import notice, progress, reporting, warning, warning_once
-from marey.data.lists.folders import list_folder
-from marey.data.loading.clips import ClipDataset
+from marey.data.lists.class_folders import list_folder
+from marey.data.loading.datasets import ClipDataset
 from marey.data.loading.loader import ClipLoader
 from marey.data.loading.workers import AheadLoader
 from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Train
 from marey.video.writing.writer import write_video
+from tests.support.collecting import Collecting
+from tests.support.made_videos import coded_frame, encode, without_head
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_an_error_arrives_as_it_was_raised(videos, workers) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_what_is_left_out_of_a_file_is_said_once_in_all_epochs(workers, tmp_path) -> None:
+def test_a_warning_of_a_damaged_file_is_reported_once_in_all_epochs(workers, tmp_path) -> None:
     for label in ("jump", "run"):
         (tmp_path / label).mkdir()
         whole = encode(tmp_path / label / "whole.mkv", 40, options={"bf": "3"})
@@ -72,7 +72,7 @@ class Talking(Dataset):
 
 @pytest.fixture(params=multiprocessing.get_all_start_methods())
 def method(request):
-    """How processes start, for one test."""
+    """Sets the start method of processes for one test."""
     before = multiprocessing.get_start_method()
     multiprocessing.set_start_method(request.param, force=True)
     yield request.param
@@ -80,8 +80,8 @@ def method(request):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_decoding_workers_say_is_said_here_and_breaks_no_bar(method, workers, capfd) -> None:
-    """They write nothing themselves; this process says it with the batch, by its own reporter, each thing once."""
+def test_messages_of_workers_are_reported_by_the_main_process(method, workers, capfd) -> None:
+    """Workers print nothing; this process reports each message once, when its batch arrives."""
     with reporting(kept := Collecting()):
         for _ in range(2):  # two loaders, as in two epochs of validation
             loader = AheadLoader(Talking(), workers=workers, batch_size=None)
@@ -100,7 +100,7 @@ def test_batches_are_the_same_with_messages(workers) -> None:
 
 
 def test_more_workers_than_cores_are_no_warning() -> None:
-    """Warnings are errors here. The same check stands at the start of each pass, on any number of cores."""
+    """Warnings are errors here. Torch makes the same check at the start of each iteration, on any number of cores."""
     loader = AheadLoader(list(range(8)), workers=1000, sampler=[0])
     loader.check_worker_number_rationality()
     with pytest.warns(UserWarning, match="worker"):
@@ -110,8 +110,8 @@ def test_more_workers_than_cores_are_no_warning() -> None:
 PROGRAM = """
 import multiprocessing
 import sys
-from marey.data.loading.clips import ClipDataset
-from marey.data.lists.folders import list_folder
+from marey.data.loading.datasets import ClipDataset
+from marey.data.lists.class_folders import list_folder
 from marey.data.loading.loader import ClipLoader
 from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Train
@@ -125,8 +125,8 @@ sys.stdout.write("one batch")
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_a_program_ends_though_batches_are_left(method, videos) -> None:
-    """Workers that ignore SIGTERM would keep Python waiting for them for ever."""
+def test_a_program_ends_although_batches_are_left(method, videos) -> None:
+    """Workers that ignore SIGTERM would keep Python waiting for them forever."""
     command = [sys.executable, "-c", PROGRAM, str(videos), method]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "one batch"), done.stderr
@@ -135,7 +135,8 @@ def test_a_program_ends_though_batches_are_left(method, videos) -> None:
 KILLED = """
 import multiprocessing, os, signal, sys
 import numpy as np
-from marey.data.loading.workers import AheadLoader, as_it_is
+from marey.data.loading.workers import AheadLoader
+from marey.data.loading.workers import unchanged
 
 class Large:
     def __len__(self):
@@ -144,7 +145,7 @@ class Large:
         return np.zeros(1_000_000, np.uint8)
 
 multiprocessing.set_start_method("fork")
-loader = iter(AheadLoader(Large(), workers=2, sampler=range(100), batch_size=None, collate_fn=as_it_is))
+loader = iter(AheadLoader(Large(), workers=2, sampler=range(100), batch_size=None, collate_fn=unchanged))
 next(loader)
 sys.stdout.write(" ".join(str(process.pid) for process in multiprocessing.active_children()))
 sys.stdout.flush()
@@ -156,6 +157,6 @@ os.kill(os.getpid(), signal.SIGKILL)
     "fork" not in multiprocessing.get_all_start_methods(), reason="its data set is of the program itself"
 )
 def test_workers_end_with_a_process_that_is_killed() -> None:
-    """What they have decoded is larger than a pipe, and nobody reads it. The pipe to here ends with the last of them."""
+    """Their decoded batches are larger than a pipe, and are never read. Our pipe closes when the last worker ends."""
     killed = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=60, check=False)
     assert len(killed.stdout.split()) == 2, killed.stderr

@@ -1,4 +1,4 @@
-"""Tables are merged only where they are all the rows of one list, made alike."""
+"""Tables are merged only if they hold all rows of one list, computed with equal settings."""
 
 import json
 import shutil
@@ -11,13 +11,13 @@ import pytest
 from marey.backends.compute import Compute
 from marey.base.errors import RunError
 from marey.data.lists.pieces import read_in_pieces
-from marey.engines.fill import Here, fill
-from marey.engines.job import Job
-from marey.engines.merge import merge
-from marey.engines.row_groups import Index, RowGroups, in_order
+from marey.engines.fill_table import LocalEngine, fill_table
+from marey.engines.finished_rows import FinishedRows, RowIndex, in_order
+from marey.engines.merge import merge_tables
+from marey.engines.row_makers import PredictionRowMaker
 from marey.engines.shard import Shard
-from marey.engines.table import TableNote
-from marey.engines.work import Answers
+from marey.engines.table_format import TableMetadata
+from marey.engines.table_job import TableJob
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import load_model
 from marey.workflows.two_streams import Streams
@@ -34,31 +34,31 @@ def shards(corpus, tmp_path_factory) -> tuple[Path, Path, Path]:
 
 def write(corpus, out: Path, shard: Shard, checkpoint: Path | None = None, precision: str = "float32") -> None:
     compute, videos = Compute(workers=0, precision=precision), read_in_pieces([corpus.list])
-    work = Answers(load_model(checkpoint or corpus.checkpoint), compute, videos=videos.rows, top=5)
-    fill(Job(work, videos, out, shard), Here(compute))
+    maker = PredictionRowMaker(load_model(checkpoint or corpus.checkpoint), compute, videos=videos.rows, top=5)
+    fill_table(TableJob(maker, videos, out, shard), LocalEngine(compute))
 
 
 def test_a_missing_shard_is_named_by_its_rows(shards, tmp_path) -> None:
     with pytest.raises(RunError, match=r"4 of 11 rows are missing \(3-6\); .* shards 1/3, 3/3: name all"):
-        merge([shards[0], shards[2]], tmp_path / "a.parquet")
+        merge_tables([shards[0], shards[2]], tmp_path / "a.parquet")
     assert not (tmp_path / "a.parquet").exists()
 
 
 def test_a_shard_that_is_named_twice_is_refused(shards, tmp_path) -> None:
     copy = shutil.copy(shards[0], tmp_path / "copy.parquet")
     with pytest.raises(RunError, match=r"3 rows would be there twice \(0-2\)"):
-        merge([*shards, Path(copy)], tmp_path / "a.parquet")
+        merge_tables([*shards, Path(copy)], tmp_path / "a.parquet")
 
 
-def test_parts_of_two_checkpoints_are_refused(corpus, shards, tmp_path) -> None:
+def test_shards_of_two_checkpoints_are_refused(corpus, shards, tmp_path) -> None:
     model = corpus.model
     model.network.head.weight.data += 1
     save_checkpoint(tmp_path / "other.safetensors", model)
     write(corpus, tmp_path / "other.parquet", Shard(2, 3), tmp_path / "other.safetensors")
     with pytest.raises(
-        RunError, match="other.parquet and .*part-1.parquet were not made alike.*weights_sha256 differs"
+        RunError, match="other.parquet and .*part-1.parquet have different settings.*weights_sha256 differs"
     ):
-        merge([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
+        merge_tables([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize(
@@ -68,25 +68,25 @@ def test_parts_of_two_checkpoints_are_refused(corpus, shards, tmp_path) -> None:
         ("precision", "bfloat16", "precision: there float32"),
     ],
 )
-def test_parts_of_another_backend_or_precision_are_refused(shards, tmp_path, setting, value, message) -> None:
+def test_shards_of_another_backend_or_precision_are_refused(shards, tmp_path, setting, value, message) -> None:
     table = pq.read_table(shards[1])
-    note = json.loads(table.schema.metadata[b"marey"])
-    note["settings"][setting] = value
-    pq.write_table(table.replace_schema_metadata({b"marey": json.dumps(note)}), tmp_path / "other.parquet")
+    metadata = json.loads(table.schema.metadata[b"marey"])
+    metadata["settings"][setting] = value
+    pq.write_table(table.replace_schema_metadata({b"marey": json.dumps(metadata)}), tmp_path / "other.parquet")
     with pytest.raises(RunError, match=message):
-        merge([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
+        merge_tables([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
 
 
 def test_a_table_of_a_later_schema_is_refused(shards, tmp_path) -> None:
     table = pq.read_table(shards[1])
-    note = json.loads(table.schema.metadata[b"marey"])
-    note["schema"] = 99
-    pq.write_table(table.replace_schema_metadata({b"marey": json.dumps(note)}), tmp_path / "other.parquet")
+    metadata = json.loads(table.schema.metadata[b"marey"])
+    metadata["schema"] = 99
+    pq.write_table(table.replace_schema_metadata({b"marey": json.dumps(metadata)}), tmp_path / "other.parquet")
     with pytest.raises(RunError, match="a table of version 99, and this Marey knows up to 1: update Marey"):
-        merge([shards[0], tmp_path / "other.parquet"], tmp_path / "a.parquet")
+        merge_tables([shards[0], tmp_path / "other.parquet"], tmp_path / "a.parquet")
 
 
-def test_what_is_no_table_is_one_line(shards, tmp_path) -> None:
+def test_a_file_that_is_no_table_is_refused(shards, tmp_path) -> None:
     (tmp_path / "text.parquet").write_text("no table")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
     (tmp_path / "torn.parquet").write_bytes(shards[0].read_bytes()[:-100])
@@ -97,54 +97,54 @@ def test_what_is_no_table_is_one_line(shards, tmp_path) -> None:
         ("absent", "no such file"),
     ):
         with pytest.raises(RunError, match=rf"{name}\.parquet: {message}"):
-            merge([*shards, tmp_path / f"{name}.parquet"], tmp_path / "a.parquet")
+            merge_tables([*shards, tmp_path / f"{name}.parquet"], tmp_path / "a.parquet")
 
 
-def test_the_table_is_not_written_over_a_file_or_a_shard(shards, tmp_path) -> None:
+def test_no_file_and_no_shard_is_overwritten(shards, tmp_path) -> None:
     (tmp_path / "mine.parquet").write_text("mine")
-    with pytest.raises(RunError, match="is there already"):
-        merge(shards, tmp_path / "mine.parquet")
+    with pytest.raises(RunError, match="exists already"):
+        merge_tables(shards, tmp_path / "mine.parquet")
     with pytest.raises(RunError, match="is read by this command"):
-        merge(shards, shards[0])
+        merge_tables(shards, shards[0])
     assert (tmp_path / "mine.parquet").read_text() == "mine"
 
 
 def test_a_shard_that_is_not_finished_is_named(shards, tmp_path) -> None:
-    groups = RowGroups(tmp_path / "part-2.parquet")
-    groups.add(pq.read_table(shards[1]))
-    for _ in range(2):  # before there is a table, and beside one that rows were made for again
+    finished = FinishedRows(tmp_path / "part-2.parquet")
+    finished.add(pq.read_table(shards[1]))
+    for _ in range(2):  # without a table, and beside one some of whose rows are computed again
         with pytest.raises(RunError, match=r"part-2\.parquet is not finished .*start its command again"):
-            merge([shards[0], groups.out, shards[2]], tmp_path / "a.parquet")
-        shutil.copy(shards[1], groups.out)
+            merge_tables([shards[0], finished.out, shards[2]], tmp_path / "a.parquet")
+        shutil.copy(shards[1], finished.out)
     with pytest.raises(RunError, match=r"part-2\.parquet\.parts holds rows of a table that is not finished"):
-        groups.out.unlink()
-        merge(shards, groups.out)
+        finished.out.unlink()
+        merge_tables(shards, finished.out)
 
 
 def test_shards_that_chose_other_backends_are_refused(shards, tmp_path) -> None:
     table = pq.read_table(shards[1])
-    place = table.schema.get_field_index("backend")
-    other = table.set_column(place, table.schema.field(place), pa.array(["openvino"] * len(table)))
+    column = table.schema.get_field_index("backend")
+    other = table.set_column(column, table.schema.field(column), pa.array(["openvino"] * len(table)))
     pq.write_table(other, tmp_path / "other.parquet")
     with pytest.raises(RunError, match="other.parquet was computed by openvino, and .*part-1.parquet by eager"):
-        merge([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
+        merge_tables([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
 
 
-def test_two_networks_that_are_fused_otherwise_are_other_settings(corpus) -> None:
+def test_the_settings_of_two_networks_hold_their_fusion(corpus) -> None:
     model, compute = corpus.model, Compute(workers=0)
     one, other = (
-        Answers(streams, compute, videos=1, top=1).settings
+        PredictionRowMaker(streams, compute, videos=1, top=1).settings
         for streams in (Streams((model, model)), Streams((model, model), "probabilities", (1.0, 9.0)))
     )
     assert (one["fusion"], other["fusion"], other["fusion_weights"]) == ("logits", "probabilities", [1.0, 9.0])
 
 
-def test_merged_tables_name_the_whole_list(shards, tmp_path) -> None:
-    merge(shards, tmp_path / "a.parquet")
-    note, part = TableNote.of(tmp_path / "a.parquet"), TableNote.of(shards[1])
-    assert (note.first, note.end, note.shard) == (0, 11, "1/1")
-    assert (part.first, part.end, part.shard) == (3, 7, "2/3")
-    assert note.settings == part.settings
+def test_the_metadata_of_a_merged_table_covers_the_list(shards, tmp_path) -> None:
+    merge_tables(shards, tmp_path / "a.parquet")
+    merged, shard = TableMetadata.of(tmp_path / "a.parquet"), TableMetadata.of(shards[1])
+    assert (merged.first, merged.end, merged.shard) == (0, 11, "1/1")
+    assert (shard.first, shard.end, shard.shard) == (3, 7, "2/3")
+    assert merged.settings == shard.settings
 
 
 def test_a_disk_that_is_full_leaves_nothing(shards, tmp_path, monkeypatch) -> None:
@@ -153,7 +153,7 @@ def test_a_disk_that_is_full_leaves_nothing(shards, tmp_path, monkeypatch) -> No
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(RunError, match=r"a\.parquet cannot be written \(No space left on device\)"):
-        merge(shards, tmp_path / "a.parquet")
+        merge_tables(shards, tmp_path / "a.parquet")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,24 +162,24 @@ def rows(*numbers: int, mark: str) -> pa.Table:
     return pa.table(columns)
 
 
-def test_later_files_replace_rows_of_earlier_ones_and_order_is_that_of_the_list(tmp_path) -> None:
-    groups = RowGroups(tmp_path / "a.parquet")
+def test_later_files_replace_rows_of_earlier_ones_and_rows_are_in_order_of_the_list(tmp_path) -> None:
+    finished = FinishedRows(tmp_path / "a.parquet")
     for table in (rows(4, 5, 9, mark="a"), rows(0, 5, mark="b"), rows(1, 2, 3, mark="c")):
-        groups.add(table)
-    assert [path.name for path in groups.files] == [f"rows-0000000{number}.parquet" for number in range(3)]
-    joined = pa.concat_tables(in_order(groups.files, rows(0, mark="").schema)).to_pydict()
+        finished.add(table)
+    assert [path.name for path in finished.files] == [f"rows-0000000{number}.parquet" for number in range(3)]
+    joined = pa.concat_tables(in_order(finished.files, rows(0, mark="").schema)).to_pydict()
     assert list(zip(joined["row"], joined["mark"], strict=True)) == [
         (0, "b"), (1, "c"), (2, "c"), (3, "c"), (4, "a"), (5, "b"), (9, "a"),
     ]  # fmt: skip
-    assert Index.of(groups.files).repeated.tolist() == [5]
+    assert RowIndex.of(finished.files).repeated.tolist() == [5]
 
 
 def test_a_table_of_many_row_groups_in_any_order_is_joined(tmp_path) -> None:
-    groups = RowGroups(tmp_path / "a.parquet")
+    finished = FinishedRows(tmp_path / "a.parquet")
     for begin in range(40):
-        groups.add(rows(*range(begin, 400, 40), mark=str(begin)))
-    groups.join(rows(0, mark="").schema)
+        finished.add(rows(*range(begin, 400, 40), mark=str(begin)))
+    finished.join(rows(0, mark="").schema)
     found = pq.read_table(tmp_path / "a.parquet").to_pydict()
     assert found["row"] == list(range(400))
     assert found["mark"] == [str(row % 40) for row in range(400)]
-    assert not groups.folder.exists()
+    assert not finished.folder.exists()

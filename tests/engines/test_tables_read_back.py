@@ -1,4 +1,4 @@
-"""Tables as pandas, polars, DuckDB and pyarrow.dataset read them, against what was written."""
+"""pandas, polars, DuckDB and pyarrow.dataset read from tables what was written."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from marey.data.lists.videos import VideoEntry
-from marey.engines.row_groups import write_table
-from marey.engines.table import AnswerTable, FeatureTable, TableNote, VideoFeatures
+from marey.engines.finished_rows import write_table
+from marey.engines.table_format import FeatureColumns, PredictionColumns, TableMetadata, VideoFeatures
 from marey.tasks.prediction import Prediction
 
-NOTE = TableNote({"rows": 3, "recipe": "tiny"}, 0, 3, "1/1", {})
+METADATA = TableMetadata({"rows": 3, "recipe": "tiny"}, 0, 3, "1/1", {})
 
 
 @pytest.fixture(scope="session")
-def answers(tmp_path_factory) -> Path:
-    """Three rows: one with letters beyond ASCII, a part of a video with thresholds, and one that cannot be read."""
-    path = tmp_path_factory.mktemp("answers") / "a.parquet"
+def predictions(tmp_path_factory) -> Path:
+    """Three rows: one with letters beyond ASCII, a segment with thresholds, and one that cannot be read."""
+    path = tmp_path_factory.mktemp("predictions") / "a.parquet"
     names = ("a", "β", "c")
     rows = [
         Prediction(
@@ -32,14 +32,14 @@ def answers(tmp_path_factory) -> Path:
         ),
         Prediction(VideoEntry.named("c.mp4", Path("c.mp4")), np.empty(0, np.float32), (), "c.mp4: no such file", seconds=0),
     ]  # fmt: skip
-    table = AnswerTable(classes=3, top=2)
-    write_table(path, table.schema.with_metadata(NOTE.metadata()), iter([table.rows([0, 1, 2], rows)]))
+    columns = PredictionColumns(classes=3, top=2)
+    write_table(path, columns.schema.with_metadata(METADATA.key_value()), iter([columns.rows([0, 1, 2], rows)]))
     return path
 
 
 @pytest.fixture(scope="session", params=[(None, False), (None, True), (2, False), (2, True)], ids=str)
-def seen(request, tmp_path_factory) -> tuple[Path, np.ndarray]:
-    """Features of two videos, of which the second cannot be read; and those of the first."""
+def features(request, tmp_path_factory) -> tuple[Path, np.ndarray]:
+    """A table of features of two videos, of which the second cannot be read; and the features of the first."""
     clips, half = request.param
     path = tmp_path_factory.mktemp("features") / "f.parquet"
     values = np.arange(4 * (clips or 1), dtype=np.float32).reshape((4,) if clips is None else (clips, 4)) / 8
@@ -47,37 +47,37 @@ def seen(request, tmp_path_factory) -> tuple[Path, np.ndarray]:
         VideoFeatures(VideoEntry.named("a.mp4", Path("a.mp4")), values, content=1, seconds=1.0),
         VideoFeatures(VideoEntry.named("b.mp4", Path("b.mp4")), None, "b.mp4: no such file", seconds=0.0),
     ]
-    table = FeatureTable(width=4, clips=clips, half=half)
-    write_table(path, table.schema.with_metadata(NOTE.metadata()), iter([table.rows([0, 1], rows)]))
+    columns = FeatureColumns(width=4, clips=clips, half=half)
+    write_table(path, columns.schema.with_metadata(METADATA.key_value()), iter([columns.rows([0, 1], rows)]))
     return path, values
 
 
-def check(columns: dict[str, list]) -> None:
-    """What every reader must give of `answers`, null as None."""
-    assert columns["row"] == [0, 1, 2]
-    assert columns["path"] == [str(Path.cwd() / name) for name in ("跑/a.mp4", "b.mp4", "c.mp4")]
-    assert columns["id"] == ["跑/a.mp4", "b.mp4@1.5-", "c.mp4"]
-    assert columns["start"] == [None, 1.5, None] and columns["end"] == [None] * 3
-    assert columns["content"] == ["f" * 16, "0000000000000005", None]
-    assert columns["label"] == ["β", "a", None]
-    assert [None if one is None else list(one) for one in columns["top_labels"]] == [["β", "a"], ["a", "β"], None]
+def check(read: dict[str, list]) -> None:
+    """Check what a reader returns for `predictions`, with null as None."""
+    assert read["row"] == [0, 1, 2]
+    assert read["path"] == [str(Path.cwd() / name) for name in ("跑/a.mp4", "b.mp4", "c.mp4")]
+    assert read["id"] == ["跑/a.mp4", "b.mp4@1.5-", "c.mp4"]
+    assert read["start"] == [None, 1.5, None] and read["end"] == [None] * 3
+    assert read["content"] == ["f" * 16, "0000000000000005", None]
+    assert read["label"] == ["β", "a", None]
+    assert [None if one is None else list(one) for one in read["top_labels"]] == [["β", "a"], ["a", "β"], None]
     expected = np.float32([[0.25, 0.5, 0.25], [0.7, 0.2, 0.1], [np.nan] * 3])
-    assert np.array_equal(np.float32(list(map(list, columns["probabilities"]))), expected, equal_nan=True)
-    assert [None if one is None else list(one) for one in columns["labels"]] == [None, ["a"], None]
-    assert columns["below_threshold"] == [None, 0.75, None]
-    assert columns["backend"] == ["eager", "compile", None]
-    assert columns["seconds"] == [0.5, 0.25, 0]
-    assert columns["status"] == ["done", "done", "failed"]
-    assert columns["reason"] == [None, None, "c.mp4: no such file"]
+    assert np.array_equal(np.float32(list(map(list, read["probabilities"]))), expected, equal_nan=True)
+    assert [None if one is None else list(one) for one in read["labels"]] == [None, ["a"], None]
+    assert read["below_threshold"] == [None, 0.75, None]
+    assert read["backend"] == ["eager", "compile", None]
+    assert read["seconds"] == [0.5, 0.25, 0]
+    assert read["status"] == ["done", "done", "failed"]
+    assert read["reason"] == [None, None, "c.mp4: no such file"]
 
 
-def test_pyarrow_dataset_reads_answers(answers) -> None:
-    check(ds.dataset(answers.parent).to_table().to_pydict())
+def test_pyarrow_dataset_reads_predictions(predictions) -> None:
+    check(ds.dataset(predictions.parent).to_table().to_pydict())
 
 
-def test_pandas_reads_answers(answers) -> None:
+def test_pandas_reads_predictions(predictions) -> None:
     pandas = pytest.importorskip("pandas")
-    frame = pandas.read_parquet(answers)
+    frame = pandas.read_parquet(predictions)
     assert frame["row"].dtype == np.int64 and frame["probability"].dtype == np.float32
     check({name: [None if is_null(one) else one for one in frame[name].tolist()] for name in frame})
 
@@ -86,23 +86,25 @@ def is_null(value: object) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value))
 
 
-def test_polars_reads_answers(answers) -> None:
+def test_polars_reads_predictions(predictions) -> None:
     polars = pytest.importorskip("polars")
-    frame = polars.read_parquet(answers)
+    frame = polars.read_parquet(predictions)
     assert frame.schema["probabilities"] == polars.Array(polars.Float32, 3)
     check(frame.to_dict(as_series=False))
 
 
-def test_duckdb_reads_answers(answers) -> None:
+def test_duckdb_reads_predictions(predictions) -> None:
     duckdb = pytest.importorskip("duckdb")
-    found = duckdb.sql(f"SELECT * FROM '{answers}' ORDER BY row")
+    found = duckdb.sql(f"SELECT * FROM '{predictions}' ORDER BY row")
     check(dict(zip(found.columns, map(list, zip(*found.fetchall(), strict=True)), strict=True)))
-    counted = duckdb.sql(f"SELECT label, count(*) FROM '{answers}' WHERE status = 'done' GROUP BY label ORDER BY label")
+    counted = duckdb.sql(
+        f"SELECT label, count(*) FROM '{predictions}' WHERE status = 'done' GROUP BY label ORDER BY label"
+    )
     assert counted.fetchall() == [("a", 1), ("β", 1)]
 
 
-def test_features_are_read_by_all(seen) -> None:
-    path, values = seen
+def test_features_are_read_by_all(features) -> None:
+    path, values = features
     pandas, polars, duckdb = (pytest.importorskip(name) for name in ("pandas", "polars", "duckdb"))
     found = [
         pq.read_table(path)["features"].to_pylist(),
@@ -116,7 +118,7 @@ def test_features_are_read_by_all(seen) -> None:
         assert np.shape(second) == values.shape and np.isnan(np.array(second, np.float32)).all()
 
 
-def test_the_metadata_says_how_a_table_was_made(answers) -> None:
-    metadata = json.loads(pq.read_schema(answers).metadata[b"marey"])
+def test_the_metadata_holds_the_settings(predictions) -> None:
+    metadata = json.loads(pq.read_schema(predictions).metadata[b"marey"])
     assert metadata["schema"] == 1 and metadata["settings"]["recipe"] == "tiny"
-    assert TableNote.of(answers) == NOTE
+    assert TableMetadata.of(predictions) == METADATA

@@ -1,28 +1,31 @@
-"""A result names the backends that computed its scores: no other, and all of them."""
+"""A result names exactly the backends that computed its scores."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import Planted, classifier
 
 import marey
 from marey.backends import choose
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
+from marey.data.lists.manifest import Manifest
 from marey.evaluation.run import evaluate
-from tiny import write_clips
+from tests.support.planted import Planted, classifier
+
+VIDEOS_PER_CLASS = 3
 
 OPENVINO = {"asked": "openvino", "ran": "openvino", "tolerance": 1e-3}
 EAGER = {"asked": "eager", "ran": "eager"}
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return list_folder(write_clips(tmp_path_factory.mktemp("videos"), per_class=3))
+def videos(videos: Path) -> Manifest:
+    return list_folder(videos)
 
 
 def backend_of_run(videos, out, backend, *, change=lambda result: result + 1e-7, stop_after=None):
-    """Evaluate into `out`, with a compiler in OpenVINO's place that changes logits; returns what result.json names."""
+    """Evaluate into `out`, with a compiler in place of OpenVINO that changes logits; returns the backend in result.json."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(choose, "COMPILERS", (Planted("openvino", change=change),))
         if stop_after is not None:
@@ -53,7 +56,7 @@ def test_a_backend_that_computed_nothing_is_not_named(videos, tmp_path) -> None:
     assert (tmp_path / "result.json").read_bytes() == before
 
 
-def test_the_backend_that_computed_stays_named(videos, tmp_path) -> None:
+def test_the_backend_that_computed_is_still_named_after_a_resume_without_work(videos, tmp_path) -> None:
     report = backend_of_run(videos, tmp_path, "openvino")
     assert names(report) == OPENVINO
     assert 0 < report["difference"] < 2e-7
@@ -74,7 +77,7 @@ def test_parts_of_version_0_1_0_are_eager(videos, tmp_path) -> None:
     assert [names(report) for report in backend_of_run(videos, tmp_path, "openvino")] == [EAGER, OPENVINO]
 
 
-def test_a_backend_that_failed_on_the_way_and_eager_are_both_named(videos, tmp_path) -> None:
+def test_a_backend_that_failed_midway_and_eager_are_both_named(videos, tmp_path) -> None:
     passes = []
 
     def failing(result):
@@ -89,8 +92,8 @@ def test_a_backend_that_failed_on_the_way_and_eager_are_both_named(videos, tmp_p
 
 
 @pytest.mark.parametrize(("change", "expected"), [(2.0, ["eager", "openvino"]), (1 + 1e-5, ["openvino"])])
-def test_all_processes_are_heard(videos, tmp_path, monkeypatch, change, expected) -> None:
-    """The second of two differs more: so much that it falls back, or a little."""
+def test_the_backends_of_all_processes_are_named(videos, tmp_path, monkeypatch, change, expected) -> None:
+    """In the second of two processes the backend differs more: so much that it falls back to eager, or a little."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(choose, "COMPILERS", (Planted("openvino", change=lambda result: result * change),))

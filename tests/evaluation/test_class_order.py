@@ -1,4 +1,4 @@
-"""Two orders of the same classes: matched by name or refused, and never taken for one another."""
+"""Two orders of the same classes: matched by name or refused, and never mixed up."""
 
 from dataclasses import replace
 
@@ -9,17 +9,20 @@ import torch
 import marey
 from marey.base.errors import DataError, RecipeError
 from marey.data.lists.class_files import read_classes
-from marey.data.lists.class_order import in_class_order, permutation
-from marey.data.lists.listing import read_videos
-from marey.data.lists.manifest import make_manifest
+from marey.data.lists.labels import class_permutation
+from marey.data.lists.manifest import in_class_order, make_manifest
+from marey.data.lists.read_videos import read_videos
 from marey.evaluation.fusion import fuse
-from marey.evaluation.run import evaluate, read_labelled
+from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
+from marey.evaluation.tested_list import read_labelled
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
 from marey.weights.pretraining import start
 from marey.workflows.two_streams import Streams, open_models, predict_streams
-from tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE
+
+VIDEOS_PER_CLASS = 2
 
 
 def listed(tmp_path, *labels: str, classes=None):
@@ -32,7 +35,7 @@ def classifier(names=("run", "jump", "walk"), seed: int = 0):
     return build_model(RECIPE.variant(model={"num_classes": len(names)}), names).eval()
 
 
-def test_labels_move_by_name(tmp_path) -> None:
+def test_labels_are_matched_by_name(tmp_path) -> None:
     manifest = listed(tmp_path, "jump", "run", "jump", "walk")
     assert manifest.class_names == ("jump", "run", "walk")
     moved = in_class_order(manifest, ("walk", "swim", "jump", "run"), of="x")
@@ -47,7 +50,7 @@ def test_labels_move_by_name(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("written", ["Apply Eye Makeup", "apply_eye_makeup", "ApplyEyemakeup"])
-def test_other_spellings_are_refused_with_the_nearest(written, tmp_path) -> None:
+def test_other_spellings_are_refused_with_the_nearest_name(written, tmp_path) -> None:
     names = ("ApplyEyeMakeup", "Archery", "BabyCrawling")
     with pytest.raises(DataError, match=rf"'{written}' is none of the 3 classes .*Did you mean ApplyEyeMakeup"):
         in_class_order(listed(tmp_path, written, "Archery"), names, of="the checkpoint")
@@ -67,11 +70,6 @@ def test_a_list_s_own_class_file_is_matched_with_the_checkpoint_s_names(tmp_path
         read_labelled(tmp_path / "numbers.txt", classifier(), classes=tmp_path / "classes.txt")
 
 
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return write_clips(tmp_path_factory.mktemp("videos"), per_class=2)
-
-
 def test_a_manifest_in_another_order_is_tested_by_name(videos, capsys) -> None:
     model = classifier(("run", "jump"))
     by_list = evaluate(model, videos, workers=0)
@@ -81,7 +79,10 @@ def test_a_manifest_in_another_order_is_tested_by_name(videos, capsys) -> None:
     nameless = build_model(RECIPE.variant(dataset="unknown")).eval()
     capsys.readouterr()
     evaluate(nameless, marey.read_manifest(videos), workers=0)
-    assert "does not name its 2 classes: they are taken in the manifest's order, jump, run" in capsys.readouterr().err
+    assert (
+        "does not name its 2 classes: they are assumed to be the manifest's, in its order, jump, run"
+        in capsys.readouterr().err
+    )
 
 
 def scores(names, probabilities, labels) -> Scores:
@@ -91,7 +92,7 @@ def scores(names, probabilities, labels) -> Scores:
 
 def test_score_files_are_fused_by_name() -> None:
     one = scores(("a", "b", "c"), [[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], [0, 2])
-    order = permutation(("a", "b", "c"), ("c", "a", "b"))
+    order = class_permutation(("a", "b", "c"), ("c", "a", "b"))
     other = scores(("c", "a", "b"), one.probabilities[:, order], [1, 0])
     fused = fuse([one, other])
     np.testing.assert_allclose(fused.probabilities, one.probabilities, atol=1e-6)
@@ -104,7 +105,7 @@ def test_score_files_are_fused_by_name() -> None:
         fuse([one, scores(("a", "b", "d"), one.probabilities, [0, 2])])
 
 
-def test_streams_answer_by_name(videos) -> None:
+def test_streams_are_matched_by_name(videos) -> None:
     one, same = classifier(("run", "jump"), 1), classifier(("run", "jump"), 2)
     turned = classifier(("run", "jump"), 2)
     with torch.no_grad():
@@ -117,7 +118,7 @@ def test_streams_answer_by_name(videos) -> None:
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.class_names == ("run", "jump")
         np.testing.assert_allclose(mine.probabilities, theirs.probabilities, atol=1e-6)
-    with pytest.raises(RecipeError, match="the streams have other classes.*the first has no fly"):
+    with pytest.raises(RecipeError, match="the streams have different classes.*the first has no fly"):
         Streams((one, classifier(("run", "fly"))))
     with pytest.raises(RecipeError, match="one stream names its classes and the other does not.*--classes FILE"):
         Streams((one, build_model(RECIPE.variant(dataset="unknown"))))
@@ -136,7 +137,7 @@ def test_streams_without_names_take_those_of_a_file(tmp_path, capsys) -> None:
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """A network whose head answers a, b, c."""
+    """A network with the classes a, b, c."""
     model = classifier(("a", "b", "c"))
     save_checkpoint(tmp_path / "abc.safetensors", model)
     save_checkpoint(tmp_path / "nameless.safetensors", model.network, model.recipe)
@@ -158,7 +159,7 @@ def test_a_head_goes_into_training_only_with_its_own_classes(checkpoint, tmp_pat
     moved, said = head("abc.safetensors", ("c", "a", "b"))
     assert torch.equal(moved.weight, theirs[[2, 0, 1]])
     assert torch.equal(moved.bias, checkpoint.network.head.bias[[2, 0, 1]])
-    assert "its rows moved by name" in said
+    assert "its rows reordered by name" in said
     fresh, said = head("abc.safetensors", ("a", "b", "d"))
     assert not torch.equal(fresh.weight, theirs)
     assert "a new head: the file's 3 classes are others (a, b, c)" in said
@@ -180,10 +181,12 @@ def test_names_are_given_to_a_file_that_has_none_and_to_no_other(checkpoint, tmp
         load_model(tmp_path / "abc.safetensors", classes=("a", "b", "x"))
 
 
-def test_a_module_without_names_is_trained_in_the_lists_order_and_that_is_said(videos, tmp_path, capsys) -> None:
+def test_a_module_without_names_is_trained_in_the_lists_order_with_a_notice(videos, tmp_path, capsys) -> None:
     nameless = build_model(RECIPE.variant(dataset="unknown", train={"epochs": 1}))
     marey.fit(nameless, train=videos, out=tmp_path / "a", workers=0)
-    assert "its outputs are taken for those of the training list, in its order (jump, run)" in capsys.readouterr().err
+    assert (
+        "its outputs are assumed to be those of the training list, in its order (jump, run)" in capsys.readouterr().err
+    )
 
 
 def test_validation_videos_in_another_order_are_matched_by_name(videos, tmp_path) -> None:
@@ -197,7 +200,7 @@ def test_validation_videos_in_another_order_are_matched_by_name(videos, tmp_path
     assert found[0].best_score == found[1].best_score
 
 
-def test_folders_called_by_numbers_are_never_taken_for_places_in_other_classes(tmp_path) -> None:
+def test_folders_named_by_numbers_are_never_taken_as_indices_of_other_classes(tmp_path) -> None:
     numbers = make_manifest([("1/a.mp4", "1"), ("2/b.mp4", "2")], root=tmp_path, source="f", classes=["1", "2", "10"])
     with pytest.raises(DataError, match="the class '1' and 1 more is none of the 3 classes of the checkpoint"):
         in_class_order(numbers, ["across", "down", "up"], of="the checkpoint")

@@ -1,4 +1,4 @@
-"""Testing: every video once, predict equals evaluate, interrupted runs go on, numbers equal torchmetrics'."""
+"""Testing: every video once, predict equals evaluate, interrupted runs are resumed, metrics equal torchmetrics'."""
 
 import contextlib
 import json
@@ -11,7 +11,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from made_videos import coded_frame
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_calibration_error,
@@ -23,12 +22,14 @@ import marey
 from marey.backends.compute import Compute
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.page import heat_map
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import make_manifest
 from marey.evaluation.fusion import fuse
+from marey.evaluation.protocol import protocol_of
 from marey.evaluation.report.page import write_report
-from marey.evaluation.run import _protocol, evaluate, read_labelled
+from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
+from marey.evaluation.tested_list import read_labelled
 from marey.evaluation.views import Views
 from marey.inference.predict import predict, predict_many
 from marey.recipe import Test as Protocol
@@ -47,6 +48,7 @@ from marey.video.sampling import MMAction2Test
 from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support.made_videos import coded_frame
 
 PROTOCOL = Protocol(
     sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities"
@@ -84,7 +86,7 @@ def test_predict_equals_evaluate_to_the_last_bit(videos, model, tmp_path) -> Non
 
 
 def test_views_are_the_step_by_step_computation(videos, model) -> None:
-    """Nine views cut, normalised and averaged by hand."""
+    """Nine views cropped, normalised and averaged step by step."""
     path = videos / "run" / "v2.mp4"
     with marey.open_video(path, conversion="planes") as video:
         indices = PROTOCOL.sampling.sample(len(video))
@@ -96,14 +98,14 @@ def test_views_are_the_step_by_step_computation(videos, model) -> None:
     np.testing.assert_allclose(predict(model, path).probabilities, expected, atol=1e-6)
 
 
-def test_views_that_are_alike_are_computed_once(model, tmp_path) -> None:
-    """A square video of one clip's length has 3 x 3 views, all of them the same one."""
+def test_equal_views_are_computed_once(model, tmp_path) -> None:
+    """A square video as long as one clip has 3 x 3 equal views."""
     path = tmp_path / "short.mp4"
     write_video(path, [coded_frame(n)[:48, :48] for n in range(4)], fps=10, preset="ultrafast")
     dataset = marey.ViewDataset(make_manifest([("short.mp4", "a")], root=tmp_path, source=""), *rules(model))
     views = Views.of(dataset[0], PROTOCOL, model.recipe.pixels)
-    assert len(views.cuts) == 1
-    assert views.places.tolist() == [0] * 9
+    assert len(views.distinct) == 1
+    assert views.index.tolist() == [0] * 9
     with torch.inference_mode():
         once = model(model.preprocess(torch.cat(list(views.batches(8)))))
     np.testing.assert_allclose(predict(model, path).probabilities, once.softmax(dim=1)[0].numpy(), atol=1e-7)
@@ -154,10 +156,10 @@ def test_each_video_is_opened_once(videos, model, monkeypatch) -> None:
     assert len(opened) == len(set(opened)) == 8
 
 
-def test_goes_on_where_it_stopped(videos, model, tmp_path, monkeypatch) -> None:
+def test_a_test_is_resumed_where_it_stopped(videos, model, tmp_path, monkeypatch) -> None:
     manifest = list_folder(videos)
     whole = evaluate(model, manifest, workers=0)
-    monkeypatch.setattr("marey.evaluation.run._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("marey.evaluation.resumable._SAVE_EVERY", 0.0)
     score, count = marey.evaluation.run.score_video, []
 
     def breaks(*args, **kwargs):
@@ -193,7 +195,7 @@ def test_two_processes_equal_one(videos, model, tmp_path, monkeypatch) -> None:
 
 
 def test_process_0_waits_for_the_others(videos, model, tmp_path, monkeypatch) -> None:
-    """Also where an earlier, interrupted call has left parts."""
+    """Also if an earlier, interrupted call has left part files."""
     manifest = list_folder(videos)
     alone = evaluate(model, manifest, workers=0)
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -205,7 +207,7 @@ def test_process_0_waits_for_the_others(videos, model, tmp_path, monkeypatch) ->
             patched.setenv("RANK", "1")
             evaluate(model, manifest, out=tmp_path, workers=0)
 
-    monkeypatch.setattr("marey.evaluation.run.time.sleep", other_process)
+    monkeypatch.setattr("marey.evaluation.resumable.time.sleep", other_process)
     monkeypatch.setenv("RANK", "0")
     together = evaluate(model, manifest, out=tmp_path, workers=0)
     assert len(naps) == 1
@@ -227,8 +229,8 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
         predict(model, tmp_path / "v" / "run" / "v1.mp4")
 
 
-def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path, monkeypatch) -> None:
-    """By its id, which names the part: not opened a second time, not named twice, not waited for by process 0."""
+def test_a_broken_segment_of_a_video_is_recognised(videos, model, tmp_path, monkeypatch) -> None:
+    """By its id, which names the segment: it is not opened again, not named twice, and process 0 does not wait for it."""
     rows = "run/v0.mp4,run,0,0.5\nrun/v0.mp4,run,90,91\njump/v0.mp4,jump,,\n"
     (tmp_path / "l.csv").write_text("path,label,start,end\n" + rows)
     how = {"out": tmp_path / "e", "root": videos, "workers": 0, "max_broken": 0.5}
@@ -239,10 +241,10 @@ def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path, monkey
     assert (tmp_path / "e" / "broken.jsonl").read_bytes() == record
     assert record.count(b"\n") == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr("marey.evaluation.run.time.sleep", lambda seconds: pytest.fail("nothing is missing"))
+    monkeypatch.setattr("marey.evaluation.resumable.time.sleep", lambda seconds: pytest.fail("nothing is missing"))
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
-        with contextlib.suppress(DataError):  # process 1 has nothing but the broken part
+        with contextlib.suppress(DataError):  # process 1 has only the broken segment
             together = evaluate(model, tmp_path / "l.csv", **how | {"out": tmp_path / "two"})
     assert together.broken == first.broken
 
@@ -251,8 +253,8 @@ def nameless(classes: int, dataset: str = "unknown"):
     return build_model(RECIPE.variant(model={"num_classes": classes}, dataset=dataset)).eval()
 
 
-def test_which_class_is_which_is_never_guessed(tmp_path) -> None:
-    """Ten classes without names: a list of some of them would be scored against the wrong ones."""
+def test_classes_without_names_are_never_guessed(tmp_path) -> None:
+    """The network has ten classes without names: a list of some of them would be scored with the wrong ones."""
     (tmp_path / "numbers.txt").write_text("a.mp4 7\nb.mp4 2\n")
     manifest = read_labelled(tmp_path / "numbers.txt", nameless(10))
     assert manifest.labels.tolist() == [7, 2]
@@ -262,17 +264,17 @@ def test_which_class_is_which_is_never_guessed(tmp_path) -> None:
     ):
         read_labelled(tmp_path / "names.txt", nameless(10))
     with pytest.raises(DataError, match=r"2 class names, .* which of their 2 classes these are: .* --classes FILE"):
-        read_labelled(tmp_path / "names.txt", nameless(2))  # not even where they are as many: in which order?
+        read_labelled(tmp_path / "names.txt", nameless(2))  # not even with as many classes: in which order?
     (tmp_path / "classes.txt").write_text("swim\nrun\njump\n")
     named = read_labelled(tmp_path / "names.txt", nameless(3), classes=tmp_path / "classes.txt")
     assert named.labels.tolist() == [1, 2]
-    with pytest.raises(DataError, match=r"classes\.txt: 3 class names, but the network tells 10 apart"):
+    with pytest.raises(DataError, match=r"classes\.txt: 3 class names, but the network has 10 classes"):
         read_labelled(tmp_path / "names.txt", nameless(10), classes=tmp_path / "classes.txt")
     (tmp_path / "kinetics.csv").write_text("path,label\na.mp4,abseiling\nb.mp4,zumba\n")
     assert read_labelled(tmp_path / "kinetics.csv", nameless(400, "kinetics400")).labels.tolist() == [0, 399]
 
 
-def test_all_splits_are_said_to_be_tested(model, tmp_path, capsys) -> None:
+def test_a_warning_says_that_all_splits_are_tested(model, tmp_path, capsys) -> None:
     (tmp_path / "s.csv").write_text("path,label,split\na.mp4,run,train\nb.mp4,jump,val\n")
     assert len(read_labelled(tmp_path / "s.csv", model)) == 2
     assert "all splits of" in capsys.readouterr().err
@@ -331,10 +333,10 @@ def test_report_is_one_page(videos, model, tmp_path) -> None:
         write_report(tmp_path / "none")
 
 
-def test_a_protocol_names_no_gpu_by_number(videos, model, monkeypatch) -> None:
-    """Each process under torchrun has a number of its own."""
-    monkeypatch.setattr("marey.evaluation.run.pick_device", torch.device)
-    assert _protocol(model, list_folder(videos), Compute(device="cuda:1")).device == "cuda"
+def test_a_protocol_names_no_gpu_by_index(videos, model, monkeypatch) -> None:
+    """Under torchrun the index differs between processes."""
+    monkeypatch.setattr("marey.evaluation.protocol.pick_device", torch.device)
+    assert protocol_of(model, list_folder(videos), Compute(device="cuda:1")).device == "cuda"
 
 
 @pytest.mark.slow
@@ -354,7 +356,7 @@ def test_torchrun_equals_one_process(videos, model, tmp_path) -> None:
         "1",
     ]
     words += ["--device", "cpu", "--max-broken", "0.5", "--json"]
-    # torchrun gives each process one thread where nobody says how many; other threads add in another order.
+    # torchrun gives each process one thread by default; with other numbers of threads sums have another order.
     how = {"capture_output": True, "text": True, "env": os.environ | {"OMP_NUM_THREADS": "1"}}
     alone = subprocess.run([sys.executable, *words, "--out", str(tmp_path / "one")], check=True, **how)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -1,4 +1,4 @@
-"""From a real file to the score, against the same computation done step by step without any of our video code."""
+"""From a real file to the score, against the same computation step by step, without Marey's video code."""
 
 from pathlib import Path
 
@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from recorded import write_checkpoint
 
 from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.data.lists.videos import VideoList
-from marey.data.loading.clips import ViewDataset
+from marey.data.loading.datasets import ViewDataset
 from marey.evaluation.views import Views
 from marey.inference.predict import predict
 from marey.models.network import Network
@@ -20,10 +19,11 @@ from marey.recipes import get_recipe
 from marey.video.pixels import FloatPixels
 from marey.video.sampling import PySlowFastTest
 from marey.weights.load import load_model
-from tolerances import GOLDEN_LOGITS, PLANES_SCORE
+from tests.support.recorded import write_checkpoint
+from tests.support.tolerances import GOLDEN_LOGITS, PLANES_SCORE
 
 CLIPS, SHORT, CROP = 2, 128, 113
-"""Enough to tell clips and crops apart; small, for time; odd slack (57 columns, 15 rows), where the toolkits differ."""
+"""Enough to tell clips and crops apart; small, to save time; odd slack (57 columns, 15 rows), where the toolkits differ."""
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,14 @@ def film(shared) -> Path:
 
 @pytest.fixture(scope="module")
 def frames(film) -> np.ndarray:
-    """Every frame as RGB, by PyAV alone."""
+    """Every frame as RGB, read by PyAV alone."""
     with av.open(str(film)) as container:
         return np.stack([picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)])
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> Network:
-    """Recorded weights: logits spread as a trained network's."""
+    """Recorded weights, so that logits are spread like those of a trained network."""
     recipe = get_recipe("slowonly_r50_4x16_k400_mmaction2")
     recipe = recipe.variant(test={"sampling": {"clips": CLIPS}, "size": CROP}, pixels={"short_side": SHORT})
     path = write_checkpoint("mmaction2/slowonly_r50_4x16", tmp_path_factory.mktemp("w") / "w.pth")
@@ -56,7 +56,9 @@ def ours(network: Network, film: Path) -> torch.Tensor:
 
 
 def step_by_step(network: Network, frames: np.ndarray) -> torch.Tensor:
-    """MMAction2: offsets from first to last that fits, crops at 0, twice and once the floor of half the slack."""
+    """MMAction2: offsets from the first to the last that fits; crops at 0, and at twice and once the floor of half the
+    slack.
+    """
     last = len(frames) - (3 * 16 + 1)
     resized = [cv2.resize(frame, (170, SHORT), interpolation=cv2.INTER_LINEAR) for frame in frames]
     views = []
@@ -80,7 +82,7 @@ def test_mmaction2(network, film, frames) -> None:
 
 
 def test_pyslowfast(network, film, frames) -> None:
-    """Divided by 255, normalised, resized in float, places from linspace, crops by ceil."""
+    """Divided by 255, normalised, resized in float, frame positions from linspace, crops by ceil."""
     recipe = network.recipe.variant(
         pixels=FloatPixels(short_side=SHORT), test={"sampling": PySlowFastTest(clips=CLIPS, frames=4, stride=16)}
     )
@@ -102,7 +104,7 @@ def test_pyslowfast(network, film, frames) -> None:
     assert (got - expected).abs().max() <= GOLDEN_LOGITS * expected.std()
 
 
-def test_one_frame_off_is_seen(network, film, frames) -> None:
+def test_an_error_of_one_frame_is_detected(network, film, frames) -> None:
     expected, got = step_by_step(network, frames[1:]), ours(network, film)
     assert (got - expected).abs().max() > 10 * GOLDEN_LOGITS * expected.std()
 

@@ -1,4 +1,4 @@
-"""Two streams joined, and numbers set beside published ones."""
+"""Two fused streams, and results compared with published ones."""
 
 from datetime import date
 
@@ -47,13 +47,13 @@ def test_the_sum_of_logits_is_deepminds() -> None:
     assert np.abs(averaged.probabilities - weighted.probabilities).max() > 0.01
 
 
-def test_a_vanished_probability_stays_finite() -> None:
+def test_a_probability_of_0_stays_finite() -> None:
     labels = np.array([0])
     files = [scores_of(np.array([[200.0, 0.0]]), labels), scores_of(np.array([[0.0, 10.0]]), labels)]
     assert np.isfinite(fuse(files, of="logits").probabilities).all()
 
 
-def test_a_video_and_the_folder_of_its_flow_are_one() -> None:
+def test_a_video_and_the_folder_of_its_flow_are_matched() -> None:
     labels, scores = np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
 
     def named(*ids: str) -> Scores:
@@ -81,7 +81,7 @@ def test_searched_weights() -> None:
     assert len(three) == 3
 
 
-def test_a_number_that_compares() -> None:
+def test_comparable_numbers() -> None:
     (published,) = compare(ROW, PROTOCOL, top1=0.7462, videos=19796)
     assert published.comparable
     assert str(published).startswith(
@@ -109,7 +109,7 @@ def test_what_makes_numbers_incomparable(change, reason) -> None:
     assert "not comparable, because" in str(published)
 
 
-def test_other_videos_do_not_compare() -> None:
+def test_other_videos_are_not_comparable() -> None:
     (published,) = compare(ROW, PROTOCOL, top1=0.74, videos=18000)
     assert published.reasons == ("18,000 videos were tested, there 19,796",)
     quoted = get_recipe("i3d_incv1_rgb_64x1_k400")

@@ -1,4 +1,4 @@
-"""The page of a test: what stands on it, in which order, how large it is, and that it asks nothing of a network."""
+"""The page of a test: its content, order and size, and that it loads nothing from elsewhere."""
 
 import itertools
 import re
@@ -8,25 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_videos import coded_frame
 
 from marey.data.files.quarantine import Broken
 from marey.data.lists.manifest import Manifest, make_manifest
 from marey.evaluation.protocol import EvaluationProtocol
+from marey.evaluation.report.doubtful_labels import confidently_wrong, equal_files_with_other_labels
 from marey.evaluation.report.page import write_report
-from marey.evaluation.report.suspicious import equal_but_labelled_otherwise, sure_and_wrong
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
-from tiny import RECIPE, write_clips
+from tests.support.made_videos import coded_frame
+from tests.support.tiny import RECIPE, write_clips
 
 EVIL = """<script>alert("x")</script>"""
 
 
 class Page(HTMLParser):
-    """What a page holds: addresses that a browser would ask for, tags, and text outside of style."""
+    """The content of a page: addresses that a browser would load, tags, and text outside of styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Page(HTMLParser):
         named = dict(attrs)
         if tag == "img":
             self.images.append(named)
-        # Links are asked for when a person follows them; everything else when the page opens.
+        # Links are loaded when a person follows them; everything else when the page is opened.
         names = ("src", "srcset", "data", "poster", "background", *(() if tag == "a" else ("href",)))
         self.asked += [str(named[name]) for name in names if name in named]
 
@@ -54,7 +54,7 @@ def noise(folder: Path) -> Path:
 
 
 def made(folder: Path, classes: int, videos: int, video: Path, first: str = EVIL) -> tuple[Scores, Manifest]:
-    """Scores of which 60 % are right, and a list of as many files of the same content."""
+    """Scores of which 60 % are right, and a list of as many files with the same content."""
     random = np.random.default_rng(0)
     names = (first, *(f"class {k:03d} with quite a long name" for k in range(1, classes)))
     labels = random.integers(0, classes, videos)
@@ -73,7 +73,7 @@ def made(folder: Path, classes: int, videos: int, video: Path, first: str = EVIL
 
 @pytest.mark.parametrize("classes", [30, 400])
 def test_a_thousand_videos_give_a_small_page(classes, tmp_path) -> None:
-    """Films of noise, names that need to be escaped, and 2,000 broken files."""
+    """Filmstrips of noise, names that must be escaped, and 2,000 broken files."""
     scores, manifest = made(tmp_path, classes, 1000, noise(tmp_path))
     broken = tuple(Broken(f"{EVIL}{n}", "x", f"{EVIL}{n}: not a video") for n in range(2000))
     EvaluationResult(scores, broken).save(tmp_path)
@@ -90,7 +90,7 @@ def test_a_thousand_videos_give_a_small_page(classes, tmp_path) -> None:
     assert "1,000" in text
     assert "(over 112 groups)" in text
     assert "1,900 more are in result.json" in text
-    # Of many classes the worst are open, the others folded; a matrix of 400 rows is none that anybody reads.
+    # Of many classes the worst are shown and the others folded; a matrix of 400 rows would be unreadable.
     assert ("the other 34" in text or "the other 35" in text) == (classes == 400)
     assert ('class="heat' in text) == (classes == 30)
 
@@ -112,13 +112,13 @@ def test_it_has_headings_in_order_and_headers_of_tables(tmp_path) -> None:
     assert "<details><summary>Protocol of the test" in text
 
 
-def test_its_colours_have_contrast_in_the_light_and_in_the_dark(tmp_path) -> None:
-    """WCAG 2.1, 1.4.3: at least 4.5 of text on what lies behind it."""
+def test_its_colours_have_contrast_in_light_and_dark_mode(tmp_path) -> None:
+    """WCAG 2.1, 1.4.3: a contrast of at least 4.5 between text and background."""
     scores, manifest = made(tmp_path, 3, 4, noise(tmp_path), first="run")
     EvaluationResult(scores).save(tmp_path)
     text = write_report(tmp_path, manifest).read_text(encoding="utf-8")
     light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", rule)) for rule in re.findall(r":root \{ --ink.*?\}", text))
-    assert "@media screen and (prefers-color-scheme: dark)" in text  # paper stays light
+    assert "@media screen and (prefers-color-scheme: dark)" in text  # prints are always light
 
     def luminance(colour: str) -> float:
         parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
@@ -131,7 +131,7 @@ def test_its_colours_have_contrast_in_the_light_and_in_the_dark(tmp_path) -> Non
             assert (other + 0.05) / (one + 0.05) >= 4.5, (ink, behind)
 
 
-def test_it_is_laid_out_for_a_telephone_and_for_paper(tmp_path) -> None:
+def test_it_has_layouts_for_phones_and_for_print(tmp_path) -> None:
     scores, manifest = made(tmp_path, 3, 4, noise(tmp_path), first="run")
     EvaluationResult(scores).save(tmp_path)
     text = write_report(tmp_path, manifest).read_text(encoding="utf-8")
@@ -153,38 +153,38 @@ NAMES = ("v0.mp4", "v1.mp4", "v2.mp4", "copy.mp4")
 
 
 def of_four(folder: Path, labels: list[int], **how: object) -> tuple[Scores, Manifest]:
-    """Answers "run" with 95, 95, 80 and 95 %."""
+    """Predictions of "run" with 95, 95, 80 and 95 %."""
     probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.8, 0.2], [0.95, 0.05]], np.float32)
     rows = [(name, ("run", "jump")[label]) for name, label in zip(NAMES, labels, strict=True)]
     manifest = make_manifest(rows, root=folder, source="", classes=("run", "jump"), **how)
     return Scores(tuple(sample.id for sample in manifest), np.array(labels), probabilities, ("run", "jump")), manifest
 
 
-def test_wrong_answers_that_are_sure_are_suspicious(four, tmp_path) -> None:
+def test_confident_wrong_predictions_make_labels_doubtful(four, tmp_path) -> None:
     scores, manifest = of_four(four, [0, 1, 1, 0])
-    (found,) = sure_and_wrong(scores)
+    (found,) = confidently_wrong(scores)
     assert (found.id, found.labels, found.reason) == ("v1.mp4", "jump", "answered 'run' with 95.0 %")
     scores.save(tmp_path / "scores.npz")
     text = write_report(tmp_path, manifest).read_text(encoding="utf-8")
     assert "Another class has a probability of 90 % or more" in text
     assert "equal files, different labels" in text
-    assert "equal files, different labels" not in write_report(tmp_path).read_text(encoding="utf-8")  # not looked for
+    assert "equal files, different labels" not in write_report(tmp_path).read_text(encoding="utf-8")  # not checked
 
 
-def test_equal_files_with_different_labels_are_suspicious(four) -> None:
-    assert equal_but_labelled_otherwise(*of_four(four, [0, 1, 1, 0])) == []
-    found = equal_but_labelled_otherwise(*of_four(four, [0, 1, 1, 1]))
+def test_equal_files_with_different_labels_are_doubtful(four) -> None:
+    assert equal_files_with_other_labels(*of_four(four, [0, 1, 1, 0])) == []
+    found = equal_files_with_other_labels(*of_four(four, [0, 1, 1, 1]))
     assert [(one.id, one.labels, one.reason) for one in found] == [
         ("v0.mp4", "run", "equal in content to copy.mp4, whose label is 'jump'"),
         ("copy.mp4", "jump", "equal in content to v0.mp4, whose label is 'run'"),
     ]
     apart = of_four(four, [0, 1, 1, 1], times=[(0, 0.5), (0, 1), (0, 1), (0.5, 1)])
-    assert equal_but_labelled_otherwise(*apart) == []  # other parts of a file may show something else
+    assert equal_files_with_other_labels(*apart) == []  # other segments of a file may show something else
     same = of_four(four, [0, 1, 1, 1], times=[(0, 0.5), (0, 1), (0, 1), (0, 0.5)])
-    assert len(equal_but_labelled_otherwise(*same)) == 2
+    assert len(equal_files_with_other_labels(*same)) == 2
 
 
-def test_groups_of_the_list_come_to_the_scores(tmp_path) -> None:
+def test_scores_have_the_groups_of_the_list(tmp_path) -> None:
     folder = write_clips(tmp_path / "videos", 3)
     rows = [(f"{name}/v{i}.mp4", name) for name in ("jump", "run") for i in range(3)]
     model = build_model(RECIPE)
@@ -196,7 +196,7 @@ def test_groups_of_the_list_come_to_the_scores(tmp_path) -> None:
     assert groups(groups=["a", "b", "c", "a", "b", "c"]) == ["a", "b", "c", "a", "b", "c"]
     assert groups() is None
     assert groups(groups=[""] * 6) is None
-    assert groups(times=[(0.0, 0.3)] * 6) is None  # one part of each file
+    assert groups(times=[(0.0, 0.3)] * 6) is None  # one segment of each file
     parts = make_manifest(
         [rows[0], rows[0], rows[1]],
         root=folder,

@@ -1,4 +1,4 @@
-"""A result keeps everything on its way to files and back, and what version 0.1.0 wrote is still read."""
+"""A result is complete after it was written and read, and files of version 0.1.0 are still read."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def protocol_in(path: Path) -> str:
         return str(file["protocol"])
 
 
-def test_a_result_of_0_1_0_is_read_and_written_as_it_was(tmp_path) -> None:
+def test_a_result_of_0_1_0_is_read_and_written_unchanged(tmp_path) -> None:
     result = EvaluationResult.load(WRITTEN)
     assert [broken.id for broken in result.broken] == ["run/bad.mp4"]
     result.save(tmp_path)
@@ -40,7 +40,7 @@ def test_a_result_of_0_1_0_is_read_and_written_as_it_was(tmp_path) -> None:
 
 
 def assert_as_it_was(text: str, path: Path) -> None:
-    """The same JSON in the same order, with what later versions add."""
+    """The same JSON in the same order, with the fields that later versions add."""
     told, was = json.loads(text), json.loads(path.read_text(encoding="utf-8"))
     assert len(told["interval_text"]) > 9
     kept = {name: value for name, value in told.items() if name not in ("interval", "interval_text", "baseline")}
@@ -48,7 +48,7 @@ def assert_as_it_was(text: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["scores", "only", "several_labels", "rgb", "flow", "fused"])
-def test_protocols_of_0_1_0_are_kept_word_for_word(name, tmp_path) -> None:
+def test_protocols_of_0_1_0_are_written_unchanged(name, tmp_path) -> None:
     scores = Scores.load(WRITTEN / f"{name}.npz")
     scores.save(tmp_path / "again.npz")
     assert protocol_in(tmp_path / "again.npz") == protocol_in(WRITTEN / f"{name}.npz")
@@ -56,7 +56,7 @@ def test_protocols_of_0_1_0_are_kept_word_for_word(name, tmp_path) -> None:
     assert all(part.recipe == "slowonly_r18_8x2_motions" for part in scores.protocol.parts)
 
 
-def test_what_0_1_0_wrote_fuses_as_it_did() -> None:
+def test_scores_of_0_1_0_are_fused_as_before() -> None:
     rgb, flow, fused = (Scores.load(WRITTEN / f"{name}.npz") for name in ("rgb", "flow", "fused"))
     again = fuse([rgb, flow], weights=[1, 1.5])
     np.testing.assert_array_equal(again.probabilities, fused.probabilities)
@@ -64,7 +64,7 @@ def test_what_0_1_0_wrote_fuses_as_it_did() -> None:
     assert len(fuse([fused, rgb]).protocol.parts) == 3
 
 
-def test_what_0_1_0_wrote_compares() -> None:
+def test_scores_of_0_1_0_are_compared() -> None:
     protocol = Scores.load(WRITTEN / "only.npz").protocol
     assert isinstance(protocol, EvaluationProtocol)
     assert protocol.only is not None
@@ -90,7 +90,7 @@ def result(**more: object) -> EvaluationResult:
     return EvaluationResult(Scores(("x", "y", "z"), np.array([0, 1, 1]), probabilities, ("a", "b")), **more)
 
 
-def test_what_is_saved_is_loaded(tmp_path) -> None:
+def test_a_saved_result_is_loaded(tmp_path) -> None:
     numbers = Comparison("published (paper)", 60.0, 66.7, 20.0, 90.0, ("the split is test",))
     whole = result(broken=(Broken("w", "v/w", "v/w: no"),), comparisons=(numbers,))
     whole.save(tmp_path)
@@ -106,7 +106,7 @@ def test_what_is_saved_is_loaded(tmp_path) -> None:
             EvaluationResult.load(tmp_path)
 
 
-def test_it_is_shown_in_one_line() -> None:
+def test_its_repr_is_one_line() -> None:
     assert repr(result()) == "EvaluationResult(3 videos: top-1 66.7 % (90 % interval 25 % to 92 %))"
     shown = repr(result(broken=(Broken("w", "v/w", "v/w: no"),)))
     assert shown == "EvaluationResult(3 videos, 1 broken: top-1 66.7 % (90 % interval 25 % to 92 %))"
@@ -114,7 +114,7 @@ def test_it_is_shown_in_one_line() -> None:
     assert repr(EvaluationResult(several)) == "EvaluationResult(1 video: mAP 100.0 %)"
 
 
-def test_scores_and_protocols_are_shown_in_one_line() -> None:
+def test_the_repr_of_scores_and_protocols_is_one_line() -> None:
     tested = EvaluationProtocol(recipe="tiny", split="val", videos=1200, test={"frames": list(range(99))})
     assert repr(tested) == str(tested) == "EvaluationProtocol(tiny, val, 1,200 videos, float32)"
     assert repr(EvaluationProtocol()) == "EvaluationProtocol(float32)"
@@ -123,7 +123,7 @@ def test_scores_and_protocols_are_shown_in_one_line() -> None:
     assert repr(result().scores) == "Scores(3 videos, 2 classes: EvaluationProtocol(float32))"
 
 
-def test_fields_that_are_not_known_are_kept_in_files_and_refused_in_code() -> None:
+def test_unknown_fields_are_kept_in_files_and_refused_in_code() -> None:
     later = {"recipe": "mine", "only": {"list": "l", "left_out": 1, "missing": 0, "later": 2}, "a later field": [1]}
     whole = {"fused": [later, later], "of": "logits", "weights": [1, 1], "later": "x"}
     for kept in (later, whole):
@@ -141,7 +141,7 @@ def test_fields_that_are_not_known_are_kept_in_files_and_refused_in_code() -> No
             misspelt()
 
 
-def test_scores_that_marey_did_not_make_say_nothing_of_their_protocol() -> None:
+def test_scores_that_marey_did_not_make_have_an_empty_protocol() -> None:
     assert result().scores.protocol.as_json() == {}
     assert read_protocol({}) == EvaluationProtocol()
     kept = {"recipe": "mine", "a later field": [1, 2]}
@@ -152,7 +152,7 @@ def test_scores_that_marey_did_not_make_say_nothing_of_their_protocol() -> None:
 
 
 def answered(right: list[bool], classes: int = 3, **more: object) -> EvaluationResult:
-    """Videos of the first class, but every fourth of the second; wrong ones are taken for the next class."""
+    """Scores of videos of the first class, every fourth of the second; wrong ones are predicted as the next class."""
     labels = (np.arange(len(right)) % 4 == 3).astype(np.int64)
     probabilities = np.full((len(right), classes), 0.1, np.float32)
     probabilities[np.arange(len(right)), (labels + ~np.array(right)) % classes] = 0.8
@@ -173,7 +173,7 @@ def test_top5_is_shown_with_six_classes_or_more(classes, shown, tmp_path) -> Non
 
 
 def test_the_verdict_compares_with_always_answering_one_class() -> None:
-    """Of 40 videos three quarters are of the first class, "run"."""
+    """Three quarters of 40 videos are of the first class, "run"."""
     clearly, hardly = answered([True] * 36 + [False] * 4), answered([True] * 32 + [False] * 8)
     assert clearly.majority == hardly.majority == 0.75
     assert clearly.verdict == "90.0 % of 40 videos right, more than always answering 'run' would give (75.0 %)."
@@ -185,8 +185,8 @@ def test_the_verdict_compares_with_always_answering_one_class() -> None:
     assert fewer.verdict == "30.0 % of 40 videos right, less than always answering 'run' would give (75.0 %)."
     one = answered([True])
     assert one.verdict == (
-        "100.0 % of 1 video right; always answering 'run' gives 100.0 % too: videos of one class show nothing of telling "
-        "classes apart."
+        "100.0 % of 1 video right; always answering 'run' gives 100.0 % too: videos of one class do not "
+        "show whether classes are told apart."
     )
     assert "(1 video)" in one.summary()
     assert "(over 1 video)" in one.summary()
@@ -219,7 +219,7 @@ def test_groups_are_kept_and_intervals_are_over_them(tmp_path) -> None:
     assert Scores.load(WRITTEN / "scores.npz").groups is None
 
 
-def test_few_groups_have_no_interval_and_that_is_said() -> None:
+def test_few_groups_have_no_interval_with_a_reason() -> None:
     found = answered([True] * 30 + [False] * 10, groups=np.repeat(["a", "b", "c", "d"], 10))
     assert found.interval is None
     assert found.verdict == "75.0 % of 40 videos right; always answering 'run' would give 75.0 %."
@@ -232,7 +232,7 @@ def test_few_groups_have_no_interval_and_that_is_said() -> None:
     assert "these are of 1 group, and fewer than 5" in alone.summary()
 
 
-def test_groups_of_which_one_has_nearly_all_videos_have_no_interval_and_that_is_said() -> None:
+def test_groups_of_which_one_has_nearly_all_videos_have_no_interval_with_a_reason() -> None:
     found = answered([True] * 60 + [False] * 20, groups=np.array(["a"] * 72 + [f"g{i}" for i in range(8)]))
     assert found.interval is None
     assert found.rows()[0].note == (
@@ -242,7 +242,7 @@ def test_groups_of_which_one_has_nearly_all_videos_have_no_interval_and_that_is_
 
 
 def test_a_confusion_matrix_keeps_its_columns_below_names_of_any_width() -> None:
-    """A Chinese letter takes two columns of a terminal."""
+    """A Chinese character takes two columns of a terminal."""
     names = ("打篮球", "run", "a sentence about what is done in the videos of this class")
     lines = (
         replace(answered([True] * 8), scores=replace(answered([True] * 8).scores, class_names=names))
@@ -256,10 +256,10 @@ def test_a_confusion_matrix_keeps_its_columns_below_names_of_any_width() -> None
     assert rows[2].startswith(" 2 a sentence about what is done i")
 
 
-def test_long_class_names_are_cut_in_sentences() -> None:
+def test_long_class_names_are_shortened_in_sentences() -> None:
     found = EvaluationResult(replace(answered([True, True]).scores, class_names=("x" * 200, "b", "c")))
     assert len(found.verdict) < 250 and "always answering 'xxxxxxxxx" in found.verdict
-    assert repr(found.standing) == "Standing(top-1 100.0 % (90 % interval 43 % to 100 %) of 2 videos)"
+    assert repr(found.standing) == "PrimaryMetric(top-1 100.0 % (90 % interval 43 % to 100 %) of 2 videos)"
 
 
 def test_every_share_is_written_in_one_way() -> None:
@@ -270,7 +270,7 @@ def test_every_share_is_written_in_one_way() -> None:
 
 
 def test_several_labels_have_a_baseline_and_no_interval() -> None:
-    """Classes of 3 and 1 of 4 videos: with equal scores the precision is 3/4 and 1/4, at the only threshold there is."""
+    """Classes of 3 and 1 of 4 videos: with equal scores the precision is 3/4 and 1/4 at the only threshold."""
     labels = np.array([[1, 0], [1, 0], [1, 1], [0, 0]])
     found = EvaluationResult(Scores(("a", "b", "c", "d"), labels, labels.astype(np.float32), ("run", "jump")))
     equal = EvaluationResult(Scores(("a", "b", "c", "d"), labels, np.full((4, 2), 0.5, np.float32), ("run", "jump")))

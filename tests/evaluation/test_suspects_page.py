@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.base.reporter import KeepingReporter, reporting
+from marey.base.reporter import CollectingReporter, reporting
 from marey.data.recordings.signature import signature_of
-from marey.data.splits.corrected import LABELS
+from marey.data.splits.corrected_data import LABELS
 from marey.evaluation.out_of_fold.cost import Cost
 from marey.evaluation.out_of_fold.result import OutOfFold
 from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SUSPECTS_PAGE, SuspectClip, SuspectList, strip_of
@@ -141,7 +141,7 @@ def test_a_run_in_which_nothing_stands_out_says_so(tmp_path):
 def test_a_report_is_written_where_the_suspects_cannot_be_read(tmp_path):
     _run(tmp_path)
     (tmp_path / SUSPECTS_PAGE).write_text("no json", encoding="utf-8")
-    reporter = KeepingReporter()
+    reporter = CollectingReporter()
     with reporting(reporter):
         assert "<h2>Suspects</h2>" not in write_report(tmp_path).read_text(encoding="utf-8")
     assert ["the report has no suspects" in message for _, message in reporter.take()] == [True]

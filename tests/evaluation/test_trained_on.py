@@ -1,4 +1,4 @@
-"""What a test says of videos that the network was trained on, against sets of files that the tests draw up themselves."""
+"""How a test reports videos that the network was trained on, against sets of files that are known here."""
 
 import json
 import shutil
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import marey
-from marey.data.files.identity import Identities, content_of
-from marey.data.lists.folders import list_folder
+from marey.data.files.identity import Identities, file_identity
+from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import make_manifest
 from marey.evaluation.fusion import fuse
 from marey.evaluation.report.page import write_report
@@ -18,19 +18,16 @@ from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from marey.workflows.train import TrainOptions, plan_recipe, train_and_test
-from tiny import RECIPE, write_clips
+from marey.workflows.train_network import TrainOptions, plan_recipe, train_and_test
+from tests.support.tiny import RECIPE
 
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return write_clips(tmp_path_factory.mktemp("videos"), 4)
+VIDEOS_PER_CLASS = 4
 
 
 def model_trained_on(folder: Path, *videos: Path) -> marey.Classifier:
     """A classifier as if it had been trained on these files."""
     file = folder / "model.safetensors"
-    trained_on = Identities.of(map(content_of, videos))
+    trained_on = Identities.of(map(file_identity, videos))
     save_checkpoint(file, build_model(RECIPE), RECIPE, ["jump", "run"], trained_on=trained_on)
     return marey.load_model(file)
 
@@ -79,7 +76,7 @@ def test_all_and_none(videos, tmp_path) -> None:
     assert result.as_json()["trained_on"] == {"videos": 8, "others": None}
 
 
-def test_nothing_is_said_where_nothing_is_known(videos, tmp_path) -> None:
+def test_nothing_is_reported_if_nothing_is_known(videos, tmp_path) -> None:
     save_checkpoint(tmp_path / "m.safetensors", build_model(RECIPE), RECIPE, ["jump", "run"])
     result = evaluate(marey.load_model(tmp_path / "m.safetensors"), list_folder(videos), out=tmp_path / "e", workers=0)
     assert result.scores.trained_on is None
@@ -93,7 +90,7 @@ def full_disk(*_: object) -> None:
     raise OSError("disk full")
 
 
-def test_an_interrupted_test_keeps_what_it_found(videos, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_test_keeps_its_findings(videos, tmp_path, monkeypatch) -> None:
     manifest = list_folder(videos)
     model = model_trained_on(tmp_path, videos / "jump" / "v0.mp4")
     with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
@@ -101,17 +98,17 @@ def test_an_interrupted_test_keeps_what_it_found(videos, tmp_path, monkeypatch) 
         evaluate(model, manifest, out=tmp_path / "e", workers=0)
     monkeypatch.setattr("marey.evaluation.run.read_ahead", lambda views, rows, workers: iter(()))
     shutil.copytree(tmp_path / "e", tmp_path / "old")
-    for _ in range(2):  # from the parts, and then from the scores that take their place
+    for _ in range(2):  # from the part files, and then from the scores that replace them
         assert "1 of 8 videos was trained on (jump/v0.mp4)" in evaluate(model, manifest, out=tmp_path / "e").summary()
-    # Parts of version 0.1.0 have no identities: nothing is claimed then.
+    # Part files of version 0.1.0 have no identities: nothing is reported then.
     (part,) = (tmp_path / "old" / "parts").iterdir()
     with np.load(part) as file:
         np.savez(part, **{name: file[name] for name in file if name != "identities"})
     assert "trained on" not in evaluate(model, manifest, out=tmp_path / "old").summary()
 
 
-def test_parts_of_videos(videos, tmp_path) -> None:
-    """The whole file was trained on, and so all its parts; of another file only one part."""
+def test_segments_of_videos(videos, tmp_path) -> None:
+    """One file was trained on as a whole, so all its segments were; of another file only one segment was."""
     file, other = videos / "run" / "v0.mp4", videos / "run" / "v1.mp4"
     times = [(0.0, 0.4), (0.4, 0.8), (0.0, 0.4), (0.4, 0.8)]
     rows = [(str(path), "run") for path in (file, file, other, other)]
@@ -119,12 +116,12 @@ def test_parts_of_videos(videos, tmp_path) -> None:
     trained = marey.fit(RECIPE, train=manifest[2:3], out=tmp_path / "run", workers=0, init="none")
     model = marey.load_model(trained.last)
     assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [False, False, True, False]
-    model.trained_on |= Identities.of([content_of(file)])
+    model.trained_on |= Identities.of([file_identity(file)])
     assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("frames", [False, True])
-def test_a_file_of_which_a_part_was_trained_on_was_trained_on(videos, tmp_path, frames) -> None:
+def test_a_file_counts_as_trained_on_if_a_segment_was(videos, tmp_path, frames) -> None:
     names = [str(videos / "run" / f"v{i}.mp4") for i in range(2)]
     rows = [(name, "run") for name in names]
     part = {"frame_ranges": [(0, 4), (0, 4)]} if frames else {"times": [(np.nan, 0.4), (np.nan, 0.4)]}
@@ -138,7 +135,7 @@ def test_a_file_of_which_a_part_was_trained_on_was_trained_on(videos, tmp_path, 
         assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [True, False]
 
 
-def test_fused_scores_know_it_of_any_stream() -> None:
+def test_fused_scores_know_it_if_any_stream_does() -> None:
     def scores(ids, seen):
         known = None if seen is None else np.array(seen)
         return Scores(ids, np.array([0, 1]), np.eye(2, dtype=np.float32), ("a", "b"), trained_on=known)
@@ -149,7 +146,7 @@ def test_fused_scores_know_it_of_any_stream() -> None:
     assert one.keep({"y"}).trained_on.tolist() == [False]
 
 
-def test_the_test_after_a_training_names_what_is_on_both_sides(videos, tmp_path, capsys) -> None:
+def test_the_test_after_a_training_names_videos_in_both_splits(videos, tmp_path, capsys) -> None:
     """The command's own test of the held-out videos, and the warning before the training begins."""
     rows = [
         ("jump/v0.mp4", "jump", "train"),

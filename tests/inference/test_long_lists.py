@@ -1,4 +1,4 @@
-"""Long lists: predict and features go on after a kill, name broken files, and give what one video at a time gives."""
+"""Long lists: predict and features are resumed after a kill, name broken files, and equal single predictions."""
 
 import csv
 import json
@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_videos import coded_frame
-from planted import Planted
 from typer.testing import CliRunner
 
 from marey.backends import choose
@@ -21,11 +19,11 @@ from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
-from marey.data.lists.folders import list_folder
-from marey.data.lists.formats import read_manifest
-from marey.data.lists.listing import read_videos
+from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import Manifest
-from marey.data.loading.clips import ViewDataset
+from marey.data.lists.read_manifest import read_manifest
+from marey.data.lists.read_videos import read_videos
+from marey.data.loading.datasets import ViewDataset
 from marey.evaluation.views import Views
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict, predict_many
@@ -33,7 +31,9 @@ from marey.recipes import get_recipe
 from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
-from platforms import posix
+from tests.support.made_videos import coded_frame
+from tests.support.planted import Planted
+from tests.support.platforms import posix
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2}, test={"size": 32, "crops": "three"}, pixels={"short_side": 32}
@@ -88,7 +88,7 @@ def test_lists_of_every_kind_name_the_same_videos(videos, tmp_path) -> None:
             read_videos([tmp_path / word])
 
 
-def test_parts_of_a_video_are_videos_of_their_own(videos, checkpoint, tmp_path) -> None:
+def test_segments_of_a_video_are_separate_videos(videos, checkpoint, tmp_path) -> None:
     (tmp_path / "parts.csv").write_text("path,label,start,end\nv0.mp4,x,0,0.5\nv0.mp4,x,0.5,\nv1.mp4,y,,\n")
     out = tmp_path / "a.jsonl"
     done = marey("predict", checkpoint, tmp_path / "parts.csv", "--root", videos, "--out", out, "--workers", "0")
@@ -96,7 +96,7 @@ def test_parts_of_a_video_are_videos_of_their_own(videos, checkpoint, tmp_path) 
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(line.get("start"), line.get("end")) for line in lines] == [(0, 0.5), (0.5, None), (None, None)]
     assert lines[0]["top"] != lines[1]["top"]
-    assert "going on: 3 of 3" in marey(
+    assert "resuming: 3 of 3" in marey(
         "predict", checkpoint, tmp_path / "parts.csv", "--root", videos, "--out", out, "--workers", "0"
     ).stderr  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_parts_of_a_video_are_videos_of_their_own(videos, checkpoint, tmp_path) 
 # -- predict
 
 
-def test_predict_says_of_a_list_what_it_says_of_each(videos, checkpoint, tmp_path) -> None:
+def test_predictions_for_a_list_equal_those_for_each_video(videos, checkpoint, tmp_path) -> None:
     out = tmp_path / "a.jsonl"
     assert marey("predict", checkpoint, videos, "--out", out, "--workers", "2").exit_code == 0
     network = load_model(checkpoint)
@@ -126,7 +126,7 @@ def test_broken_videos_are_counted(videos, checkpoint, tmp_path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpoint, tmp_path) -> None:
+def test_names_that_are_not_utf_8_are_read_and_written_everywhere(videos, checkpoint, tmp_path) -> None:
     odd = os.fsdecode(b"b\xe4d\xff.mp4")
     for label in ("jump", "run"):
         (tmp_path / "set" / label).mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpo
     for _ in range(2):
         answered = marey("predict", checkpoint, tmp_path / "set.csv", "--out", out, *here)
         assert "1 of 3 videos could not be read" in answered.stderr
-    assert "going on: 2 of 3" in answered.stderr
+    assert "resuming: 2 of 3" in answered.stderr
     paths = [json.loads(line)["path"] for line in out.read_text(encoding="utf-8").splitlines()]
     assert paths[0] == str(tmp_path / "set" / "jump" / odd)
     told = marey("predict", checkpoint, tmp_path / "set.csv", "--json", *here)
@@ -167,7 +167,7 @@ def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpo
     assert json.loads((tmp_path / "e" / "result.json").read_text(encoding="utf-8"))["broken"][0]["path"] == paths[2]
 
 
-def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoint, tmp_path) -> None:
+def test_output_files_that_differ_by_suffix_are_never_mixed_up(videos, checkpoint, tmp_path) -> None:
     save_checkpoint(tmp_path / "b.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
     models = {"r.a.jsonl": checkpoint, "r.b.jsonl": tmp_path / "b.safetensors", "r.jsonl": checkpoint}
 
@@ -183,14 +183,14 @@ def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoi
         assert len((tmp_path / name).read_text().splitlines()) == 2
 
 
-def test_answers_that_0_1_0_began_are_resumed(videos, checkpoint, tmp_path) -> None:
-    """It named the note without the ending of the file: where two files may be meant, none of them is taken for it."""
+def test_output_files_of_0_1_0_are_resumed(videos, checkpoint, tmp_path) -> None:
+    """It named the note without the suffix of the file; if two files may be meant, neither is used."""
     out, older = tmp_path / "a.jsonl", tmp_path / "a.run.json"
     words = (videos / "v0.mp4", videos / "v1.mp4", "--out", out, "--workers", "0")
     assert marey("predict", checkpoint, *words).exit_code == 0
     (tmp_path / "a.jsonl.run.json").rename(older)
     (tmp_path / "a.mp4").write_bytes(b"no answers")
-    assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
+    assert "resuming: 2 of 2" in marey("predict", checkpoint, *words).stderr
     save_checkpoint(tmp_path / "b.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
     assert "weights_sha256 differs" in marey("predict", tmp_path / "b.safetensors", *words).stderr
     (tmp_path / "a.txt").write_bytes(out.read_bytes())
@@ -198,10 +198,10 @@ def test_answers_that_0_1_0_began_are_resumed(videos, checkpoint, tmp_path) -> N
     assert refused.exit_code == 1
     assert f"{older} may describe {out} or a.txt: rename it to NAME.run.json" in refused.stderr
     older.rename(tmp_path / "a.jsonl.run.json")
-    assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
+    assert "resuming: 2 of 2" in marey("predict", checkpoint, *words).stderr
 
 
-def test_answers_of_two_models_never_mix(videos, checkpoint, tmp_path) -> None:
+def test_outputs_of_two_models_are_never_mixed_up(videos, checkpoint, tmp_path) -> None:
     out = tmp_path / "a.jsonl"
     words = ("predict", videos / "v0.mp4", "--out", out, "--workers", "0")
     assert marey(words[0], checkpoint, *words[1:]).exit_code == 0
@@ -214,11 +214,11 @@ def test_answers_of_two_models_never_mix(videos, checkpoint, tmp_path) -> None:
     out.unlink()
     assert marey(words[0], tmp_path / "b.safetensors", *words[1:]).exit_code == 0
     out.write_text("hello\n")
-    assert f"{out}:1: no answer" in marey(words[0], tmp_path / "b.safetensors", *words[1:]).stderr
+    assert f"{out}:1: no prediction" in marey(words[0], tmp_path / "b.safetensors", *words[1:]).stderr
 
 
 @pytest.mark.parametrize("text", [b"", b"a\n", b"a\nb", b"b", b"a\n" + b"c" * 200_000])
-def test_a_line_cut_short_is_taken_off(text, tmp_path) -> None:
+def test_a_truncated_line_is_removed(text, tmp_path) -> None:
     (tmp_path / "a").write_bytes(text)
     mend_lines(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == (b"a\n" if b"a\n" in text else b"")
@@ -226,7 +226,7 @@ def test_a_line_cut_short_is_taken_off(text, tmp_path) -> None:
 
 
 def kill_in_the_middle(words: list[str], enough) -> None:
-    """Run a command until `enough()`, then kill it, and nothing but it."""
+    """Run a command until `enough()`, then kill this process only."""
     with subprocess.Popen(
         [sys.executable, "-m", "marey", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -239,7 +239,7 @@ def kill_in_the_middle(words: list[str], enough) -> None:
 
 
 @posix
-def test_predict_goes_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
+def test_predict_is_resumed_after_a_kill(long_list, checkpoint, tmp_path) -> None:
     out, whole = tmp_path / "a.jsonl", tmp_path / "whole.jsonl"
     words = [str(word) for word in ("predict", checkpoint, long_list, "--workers", 1, "--device", "cpu", "--out")]
     kill_in_the_middle([*words, str(out)], lambda: out.exists() and len(out.read_bytes().splitlines()) >= 4)
@@ -265,7 +265,7 @@ def test_features_are_means_over_views(videos, checkpoint, tmp_path) -> None:
     item = ViewDataset(wanted, RECIPE.test.sampling, RECIPE.pixels)[2]
     backend = EagerBackend(network)
     cuts = Views.of(item, RECIPE.test, RECIPE.pixels)
-    views = torch.cat([backend.features(part) for part in cuts.batches(5)])[cuts.places]
+    views = torch.cat([backend.features(part) for part in cuts.batches(5)])[cuts.index]
     name = file_name(str(wanted[2].path))
     one, clips = np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name)
     assert one.dtype == clips.dtype == np.float32
@@ -311,7 +311,7 @@ def test_features_name_the_backend_that_computed_them(videos, checkpoint, tmp_pa
     assert "backend" not in again
 
 
-def test_features_are_read_when_they_are_asked_for(videos, checkpoint, tmp_path) -> None:
+def test_features_are_read_on_access(videos, checkpoint, tmp_path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     wanted = read_videos([videos / "v0.mp4", tmp_path / "bad.mp4", videos / "v1.mp4"])
     found = features(load_model(checkpoint), wanted, out=tmp_path / "f", workers=0)
@@ -385,7 +385,7 @@ def test_a_video_that_is_listed_twice(videos, checkpoint, tmp_path) -> None:
 
 
 def test_a_second_list_adds_to_a_folder(videos, checkpoint, tmp_path) -> None:
-    """The first result reads what it read before; index.csv lists the videos of the last call."""
+    """The first result still reads its own videos; index.csv lists the videos of the last call."""
     (tmp_path / "bad.mp4").write_text("no video")
     network, out = load_model(checkpoint), tmp_path / "f"
     first = features(network, [videos / "v0.mp4", tmp_path / "bad.mp4", videos / "v1.mp4"], out=out, workers=0)
@@ -424,7 +424,7 @@ def test_names_are_safe_and_never_the_same() -> None:
 
 
 @posix
-def test_features_go_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
+def test_features_are_resumed_after_a_kill(long_list, checkpoint, tmp_path) -> None:
     out, whole = tmp_path / "f", tmp_path / "whole"
     words = [str(word) for word in ("features", checkpoint, "--data", long_list, "--workers", 1, "--out")]
     kill_in_the_middle([*words, str(out)], lambda: out.exists() and len(list(out.glob("[0-9]*.npy"))) >= 4)
@@ -446,7 +446,7 @@ def test_features_go_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_features_under_several_processes(long_list, checkpoint, tmp_path) -> None:
-    """Each video by exactly one of them; the first brings them together."""
+    """Each video is computed by exactly one process; the first one waits for all."""
     words = [str(word) for word in ("features", checkpoint, "--data", long_list, "--workers", 0, "--json", "--out")]
     both = [
         subprocess.Popen(
@@ -463,14 +463,14 @@ def test_features_under_several_processes(long_list, checkpoint, tmp_path) -> No
         assert sum(bool(row["error"]) for row in csv.DictReader(file)) == 1
 
 
-def test_several_processes_are_told_apart_or_refused(videos, checkpoint, tmp_path, monkeypatch) -> None:
+def test_several_processes_have_ranks_or_are_refused(videos, checkpoint, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     done = marey("predict", checkpoint, videos, "--out", tmp_path / "a.jsonl")
-    assert "answers in one process" in done.stderr
+    assert "runs in one process" in done.stderr
 
 
 @pytest.mark.usefixtures("forked")
-def test_a_dead_decoder_is_said(videos, checkpoint, tmp_path, monkeypatch) -> None:
+def test_a_dead_decoder_is_reported(videos, checkpoint, tmp_path, monkeypatch) -> None:
     def dies(self, index):
         os._exit(3)
 

@@ -1,4 +1,4 @@
-"""`marey.predict` takes in Python what `marey predict` takes on the command line; one video gives one answer."""
+"""`marey.predict` takes in Python what `marey predict` takes on the command line; one video gives one prediction."""
 
 import os
 from pathlib import Path
@@ -9,17 +9,17 @@ import pytest
 from typer.testing import CliRunner
 
 import marey
-from marey.base.reporter import KeepingReporter, reporting
+from marey.base.reporter import CollectingReporter, reporting
 from marey.classifier import Classifier
 from marey.cli.app import app
-from marey.data.lists.listing import as_videos
-from marey.data.loading.limited import decode_limited
+from marey.data.lists.read_videos import as_videos
+from marey.data.loading.limited_decoding import decode_limited
 from marey.recipes import get_recipe
 from marey.recipes.probe import probe_on
 from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE, write_clips
 
 QUICK = {"workers": 0}
 
@@ -46,7 +46,7 @@ def there(place, monkeypatch) -> None:
 
 @pytest.mark.parametrize("kind", [str, Path])
 @pytest.mark.parametrize("name", ["clips/run/v1.mp4", "frames"])
-def test_one_video_gives_one_answer(kind, name) -> None:
+def test_one_video_gives_one_prediction(kind, name) -> None:
     found = marey.predict("m.safetensors", kind(name), **QUICK)
     assert isinstance(found, marey.Prediction)
     assert (found.path, found.error, len(found.top(5))) == (Path(name), None, 2)
@@ -71,7 +71,7 @@ ALL = ["clips/jump/v0.mp4", "clips/jump/v1.mp4", "clips/run/v0.mp4", "clips/run/
     ],
     ids=["folder", "path", "list", "list of one", "one", "tuple", "iterator", "texts", "mixed", "none"],
 )
-def test_what_names_several_gives_a_list(given, paths) -> None:
+def test_several_videos_give_a_list(given, paths) -> None:
     found = marey.predict("m.safetensors", given, **QUICK)
     assert type(found) is marey.Predictions
     assert [str(one.path) for one in found] == paths
@@ -91,7 +91,7 @@ def test_lists_that_were_read_and_their_entries() -> None:
     assert marey.predict("m.safetensors", manifest[0], **QUICK).video == manifest[0]
 
 
-def test_a_part_by_frames_stays_one() -> None:
+def test_a_segment_by_frames_is_one_video() -> None:
     (Path("framed.csv")).write_text(f"path,start_frame,end_frame\n{ALL[0]},2,6\n{ALL[1]},3,\n")
     videos = marey.read_videos("framed.csv")
     again = as_videos([videos[0], videos[1], ALL[2]])
@@ -117,7 +117,7 @@ def test_a_model_is_a_classifier_a_file_or_a_recipe() -> None:
     for call in (marey.predict, marey.evaluate, marey.features):
         with pytest.raises(
             marey.WeightsError, match="tiny"
-        ):  # as load_model(recipe) answers: there are no such weights
+        ):  # the error of load_model(recipe): there are no such weights
             call(RECIPE, "clips", **QUICK)
 
 
@@ -136,7 +136,7 @@ def test_a_model_is_a_classifier_a_file_or_a_recipe() -> None:
         (["clips", "empty"], "no video files in this folder"),
     ],
 )
-def test_what_names_no_video_is_refused_before_a_model_is_read(given, words) -> None:
+def test_an_argument_without_videos_is_refused_before_a_model_is_read(given, words) -> None:
     os.makedirs("empty", exist_ok=True)  # noqa: PTH103
     with pytest.raises(marey.DataError, match=words):
         marey.predict("no-such-model", given)
@@ -147,7 +147,7 @@ def test_an_open_video_is_refused_with_its_path() -> None:
         marey.predict("m.safetensors", video)
 
 
-def test_a_single_video_that_is_not_there_is_an_error_and_one_of_several_is_told() -> None:
+def test_a_single_missing_video_is_an_error_and_one_of_several_is_reported() -> None:
     with pytest.raises(marey.DecodeError, match=r"^none\.mp4: no such file$"):
         marey.predict("m.safetensors", "none.mp4", **QUICK)
     found = marey.predict("m.safetensors", ["none.mp4", ALL[0]], **QUICK)
@@ -155,18 +155,18 @@ def test_a_single_video_that_is_not_there_is_an_error_and_one_of_several_is_told
     assert found.broken == found[:1]
 
 
-def test_exchanged_arguments_are_named() -> None:
+def test_swapped_arguments_are_detected() -> None:
     with pytest.raises(marey.DataError, match=r"^model: clips/jump/v0\.mp4 is a video; the model comes first"):
         marey.predict(ALL[0], "m.safetensors")
 
 
-def test_a_million_paths_are_not_looked_at(monkeypatch) -> None:
-    monkeypatch.setattr("marey.data.lists.listing.os.path.isdir", lambda path: pytest.fail("looked at"))
+def test_a_million_paths_are_not_checked(monkeypatch) -> None:
+    monkeypatch.setattr("marey.data.lists.read_videos.os.path.isdir", lambda path: pytest.fail("looked at"))
     assert len(as_videos(f"videos/{i}.mp4" for i in range(1_000_000))) == 1_000_000
 
 
 def test_several_videos_show_progress() -> None:
-    with reporting(kept := KeepingReporter()):
+    with reporting(kept := CollectingReporter()):
         marey.predict("m.safetensors", ALL[0], **QUICK)
     assert kept.take() == []
 
@@ -185,7 +185,7 @@ def test_evaluate_reads_lists_as_the_command_does() -> None:
         marey.evaluate("m.safetensors", marey.read_videos("clips"))
 
 
-def test_features_without_a_folder_take_the_next_one() -> None:
+def test_features_without_a_folder_use_the_next_free_one() -> None:
     for number in (1, 2):
         found = marey.features("m.safetensors", ALL[:1], **QUICK)
         assert found.out == Path(f"runs/m-features-{number}")
@@ -193,14 +193,14 @@ def test_features_without_a_folder_take_the_next_one() -> None:
     assert marey.features(model, "one.txt", **QUICK).out == Path("runs/tiny-features-1")
 
 
-def test_features_without_out_refuse_what_is_no_model() -> None:
+def test_features_without_out_refuse_an_argument_that_is_no_model() -> None:
     with pytest.raises(marey.RecipeError, match=r"^expected a marey\.Classifier, got 42"):
         marey.features(42, "clips")
 
 
 @pytest.fixture
 def probe() -> Classifier:
-    """A small classifier that looks at pairs of frames over the whole length."""
+    """A small classifier on pairs of frames spread over the video."""
     frames = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
         name="tiny", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
     )
@@ -209,7 +209,7 @@ def probe() -> Classifier:
 
 @pytest.fixture
 def clip_probe() -> Classifier:
-    """A small classifier on a network that looks at clips."""
+    """A small classifier on a network of clips."""
     clips = get_recipe("tsm_lite0_8seg_folder_imagenet").variant(
         name="tiny", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
     )
@@ -217,21 +217,21 @@ def clip_probe() -> Classifier:
 
 
 def film(path: Path, seconds: int) -> str:
-    """A film of two frames a second."""
+    """A video of two frames a second."""
     write_video(path, np.zeros((2 * seconds, 32, 32, 3), np.uint8), fps=2)
     return str(path)
 
 
-def test_films_of_which_a_few_places_are_seen_are_counted_in_a_line(probe, tmp_path) -> None:
+def test_long_videos_are_counted_in_a_notice(probe, tmp_path) -> None:
     long, longer, short = (film(tmp_path / f"{length}.mp4", length) for length in (24, 60, 16))
-    with reporting(said := KeepingReporter()):
+    with reporting(said := CollectingReporter()):
         marey.predict(probe, [long, longer, short], **QUICK)
     (line,) = [message for _, message in said.take() if "longer than" in message]
     assert line == (
-        "2 of 3 videos are longer than 20 s and answered as a whole, from 8 places spread over the length: what is short "
-        "may be missed. Of a list with the columns path, start, end each part is answered."
+        "2 of 3 videos are longer than 20 s and predicted from 8 frame pairs spread over the length: short actions may be "
+        "missed. A list with the columns path, start, end has one prediction per segment."
     )
-    with reporting(said := KeepingReporter()):
+    with reporting(said := CollectingReporter()):
         marey.predict(probe, longer, **QUICK)
         marey.predict(probe, short, **QUICK)
     assert [message.split(" and ")[0] for _, message in said.take() if "longer than" in message] == [
@@ -239,42 +239,42 @@ def test_films_of_which_a_few_places_are_seen_are_counted_in_a_line(probe, tmp_p
     ]
 
 
-def test_long_films_are_counted_for_a_network_of_clips_too(clip_probe, tmp_path) -> None:
-    with reporting(said := KeepingReporter()):
+def test_long_videos_are_counted_for_a_network_of_clips_too(clip_probe, tmp_path) -> None:
+    with reporting(said := CollectingReporter()):
         marey.predict(clip_probe, film(tmp_path / "long.mp4", 24), **QUICK)
     (line,) = [message for _, message in said.take() if "longer than" in message]
-    assert line.startswith("the video is longer than 20 s and answered as a whole, from 1 clip of 8 frames: what")
+    assert line.startswith("the video is longer than 20 s and predicted from 1 clip of 8 frames: short actions")
 
 
-def test_parts_of_a_long_film_are_not_called_long(probe, tmp_path) -> None:
+def test_segments_of_a_long_video_are_not_called_long(probe, tmp_path) -> None:
     film(tmp_path / "film.mp4", 40)
     (tmp_path / "parts.csv").write_text("path,start,end\nfilm.mp4,0,10\nfilm.mp4,20,40\n")
-    with reporting(said := KeepingReporter()):
+    with reporting(said := CollectingReporter()):
         marey.predict(probe, tmp_path / "parts.csv", **QUICK)
     assert not [message for _, message in said.take() if "longer than" in message]
 
 
-def test_long_parts_are_counted_without_the_advice_to_name_parts(probe, tmp_path) -> None:
+def test_long_segments_are_counted_without_the_advice_to_list_segments(probe, tmp_path) -> None:
     film(tmp_path / "film.mp4", 60)
     (tmp_path / "parts.csv").write_text("path,start,end\nfilm.mp4,0,30\nfilm.mp4,30,40\n")
-    with reporting(said := KeepingReporter()):
+    with reporting(said := CollectingReporter()):
         marey.predict(probe, tmp_path / "parts.csv", **QUICK)
     (line,) = [message for _, message in said.take() if "longer than" in message]
-    assert line.startswith("1 of 2 videos is longer than 20 s and answered as a whole")
-    assert line.endswith("what is short may be missed.")
+    assert line.startswith("1 of 2 videos is longer than 20 s and predicted from")
+    assert line.endswith("short actions may be missed.")
 
 
-def test_evaluation_counts_long_films_too(probe, tmp_path) -> None:
+def test_evaluation_counts_long_videos_too(probe, tmp_path) -> None:
     for label in ("jump", "run"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         film(tmp_path / "clips" / label / "a.mp4", 24 if label == "run" else 4)
-    with reporting(said := KeepingReporter()):
+    with reporting(said := CollectingReporter()):
         marey.evaluate(probe.with_classes(["jump", "run"]), tmp_path / "clips", **QUICK)
     (line,) = [message for _, message in said.take() if "longer than" in message]
-    assert line.startswith("1 of 2 videos is longer than 20 s and answered as a whole, from 8 places spread")
+    assert line.startswith("1 of 2 videos is longer than 20 s and predicted from 8 frame pairs spread")
 
 
-def test_answers_keep_the_order_of_the_list_whichever_video_comes_first(monkeypatch) -> None:
+def test_predictions_have_the_order_of_the_list_whichever_video_is_decoded_first(monkeypatch) -> None:
     def backwards(*args, **options):
         found = list(decode_limited(*args, **options))
         return (one for one in found[::-1])
@@ -287,7 +287,7 @@ def test_answers_keep_the_order_of_the_list_whichever_video_comes_first(monkeypa
         np.testing.assert_array_equal(mine.probabilities, same.probabilities)
 
 
-def test_what_decoding_may_take_is_as_it_was_asked_for(monkeypatch) -> None:
+def test_limits_of_decoding_are_those_of_the_caller(monkeypatch) -> None:
     seen = []
 
     def noting(*args, limits, **options):
@@ -301,11 +301,11 @@ def test_what_decoding_may_take_is_as_it_was_asked_for(monkeypatch) -> None:
     marey.predict("m.safetensors", "clips", **QUICK)
     words = ("clips", "--workers", "1", "--decode-seconds", "300", "--decode-memory", "2")
     done = CliRunner().invoke(app, ["predict", "m.safetensors", *words])
-    assert done.exit_code == 0 and "no limit is kept" not in done.stderr
+    assert done.exit_code == 0 and "without limits" not in done.stderr
     assert seen == [own, own, marey.Limits(), own]
 
 
 @pytest.mark.parametrize("words", [(ALL[0],), ("clips", "--workers", "0")])
-def test_limits_that_are_not_kept_are_said(words) -> None:
+def test_a_notice_says_if_limits_do_not_apply(words) -> None:
     done = CliRunner().invoke(app, ["predict", "m.safetensors", *words, "--decode-seconds", "9"])
     assert done.exit_code == 0 and "--decode-seconds: one video alone" in done.stderr

@@ -1,4 +1,4 @@
-"""One prediction from the network to text, JSON and back: as version 0.1.0 wrote it, byte by byte."""
+"""A prediction as text and as JSON that is read back, byte for byte as version 0.1.0 wrote it."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def broken() -> Prediction:
     return Prediction(video, np.empty(0, np.float32), (), "v/a.mp4: not a video")
 
 
-def test_lines_of_0_1_0_are_read_and_written_as_they_were() -> None:
+def test_lines_of_0_1_0_are_read_and_written_unchanged() -> None:
     lines = WRITTEN.read_text(encoding="utf-8").splitlines()
     read = [Prediction.from_json(json.loads(line)) for line in lines]
     assert [json.dumps(one.as_json(), ensure_ascii=False) for one in read] == lines
@@ -48,7 +48,7 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_a_file_keeps_the_likeliest(k) -> None:
+def test_a_file_holds_the_most_probable_classes(k) -> None:
     read = Prediction.from_json(json.loads(json.dumps(prediction(0, 2.5).as_json(k))))
     assert read.top(k) == prediction().top(k)
     assert (read.video, read.error) == (prediction(0, 2.5).video, None)
@@ -56,7 +56,7 @@ def test_a_file_keeps_the_likeliest(k) -> None:
     assert len(read.probabilities) == min(k, 4)
 
 
-def test_of_equal_classes_the_first_comes_first() -> None:
+def test_among_equal_classes_the_first_ranks_first() -> None:
     equal = Prediction(VideoEntry("a", Path("a")), np.full(4, 0.25, np.float32), NAMES)
     assert [name for name, _ in equal.top(3)] == ["run", "kick", "swim"]
 
@@ -69,18 +69,18 @@ def test_text() -> None:
     assert broken().as_text() == "v/a.mp4: not a video"
 
 
-def test_it_is_shown_in_one_line() -> None:
+def test_its_repr_is_one_line() -> None:
     assert repr(prediction()) == "Prediction('v/kick.mp4': kick 93.1 %, run 4.0 %, öffnen 2.9 %, ...)"
     assert repr(prediction(1, 2).likeliest(2)) == "Prediction('v/kick.mp4' 1 s to 2 s: kick 93.1 %, run 4.0 %)"
     assert repr(broken()) == "Prediction('v/a.mp4': not a video)"
 
 
 @pytest.mark.parametrize("value", [{}, {"path": "a", "top": [{"label": "x"}]}, {"path": "a", "top": 1}])
-def test_what_is_no_prediction_is_refused(value) -> None:
+def test_json_that_is_no_prediction_is_refused(value) -> None:
     with pytest.raises((KeyError, TypeError)):
         Prediction.from_json(value)
 
 
-def test_more_answers_than_classes_are_all_of_them() -> None:
+def test_asking_for_more_classes_than_there_are_gives_all() -> None:
     assert len(prediction().top(5)) == len(prediction().as_json(9)["top"]) == 4
     assert len(prediction().as_text(5).splitlines()) == 1 + 4

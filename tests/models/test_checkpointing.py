@@ -1,4 +1,4 @@
-"""Blocks that are recomputed in the backward pass give the same bits as blocks that are remembered."""
+"""Blocks that are recomputed in the backward pass give the same bits as blocks whose maps are stored."""
 
 import copy
 from contextlib import nullcontext
@@ -10,19 +10,19 @@ from torch.utils.checkpoint import checkpoint
 
 from marey.base.errors import RecipeError
 from marey.models.csn.config import CSNConfig
+from marey.models.freeze import freeze, hold_frozen
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.layers.checkpointing import Blocks, _again, recompute_blocks
+from marey.models.layers.config import NonLocalConfig
 from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.drop_path import set_drop_path
-from marey.models.layers.freeze import freeze, hold_frozen
-from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.norms import batch_norms, statistics_kept
 from marey.models.non_local.config import I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig
-from small_transformer import SmallTransformer
+from tests.support.small_transformer import SmallTransformer
 
 NON_LOCAL = NonLocalConfig(pairwise="dot_product", places=((), (1,), (0,), ()))
 CONFIGS = [
@@ -48,56 +48,62 @@ def clip(frames: int = 8) -> torch.Tensor:
     return torch.randn(2, 3, frames, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def trained(network: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Logits, gradients and buffers after a step's forward and backward pass."""
+def step_results(network: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Logits, gradients, buffers and the next random number after a forward and a backward pass."""
     torch.manual_seed(5)
     logits = network(x)
     logits.square().sum().backward()
     gradients = {f"gradient of {name}": p.grad for name, p in network.named_parameters()}
-    return {"logits": logits.detach(), "next draw": torch.rand(1), **gradients, **dict(network.named_buffers())}
+    return {
+        "logits": logits.detach(),
+        "next random number": torch.rand(1),
+        **gradients,
+        **dict(network.named_buffers()),
+    }
 
 
 def differing(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the tensors that differ."""
     return [name for name in one if not torch.equal(one[name], two[name])]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.network)
 @pytest.mark.parametrize("bfloat16", [False, True], ids=["float32", "bfloat16"])
 def test_same_bits(config, bfloat16) -> None:
-    """With dropout, dropped paths, batch norms in training mode, and under the mode that a training step runs in."""
+    """With dropout, drop path and batch norms in training mode, inside `SafeConvolutions` as in a training step."""
     torch.manual_seed(0)
     network = config.build()
     inception = config.network in ("i3d_incv1", "tsn_bninception")
     network.regularise(dropout=0.5, drop_path=0.0 if inception else 0.5)
     plain, recomputed = pair(network)
     with SafeConvolutions(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        assert differing(trained(plain, clip()), trained(recomputed, clip())) == []
+        assert differing(step_results(plain, clip()), step_results(recomputed, clip())) == []
     assert all(norm.num_batches_tracked == 1 for norm in batch_norms(recomputed))
 
 
-def test_a_transformer_of_yours() -> None:
+def test_a_users_own_transformer() -> None:
     torch.manual_seed(0)
     network = SmallTransformer()
     set_drop_path(network, 0.5)
     plain, recomputed = pair(network)
-    assert differing(trained(plain, clip(2)), trained(recomputed, clip(2))) == []
+    assert differing(step_results(plain, clip(2)), step_results(recomputed, clip(2))) == []
 
 
-def test_statistics_that_move_twice_are_seen(monkeypatch) -> None:
-    """Torch's own recomputation moves them on the way forward and once more on the way back."""
+def test_statistics_that_are_updated_twice_are_found(monkeypatch) -> None:
+    """PyTorch's recomputation updates them in the forward pass and again in the backward pass."""
     plain, recomputed = pair(CONFIGS[0].build())
-    expected = trained(plain, clip())
+    expected = step_results(plain, clip())
     monkeypatch.setattr(Blocks, "run", lambda self, block, x: checkpoint(block, x, use_reentrant=False))
-    moved = differing(expected, trained(recomputed, clip()))
-    assert moved
-    assert all("running" in name or "num_batches" in name for name in moved)
+    updated = differing(expected, step_results(recomputed, clip()))
+    assert updated
+    assert all("running" in name or "num_batches" in name for name in updated)
 
 
-def test_draws_that_are_not_repeated_are_seen(monkeypatch) -> None:
+def test_random_numbers_that_are_not_repeated_are_found(monkeypatch) -> None:
     network = CONFIGS[0].build()
     network.regularise(dropout=0.0, drop_path=0.5)
     plain, recomputed = pair(network)
-    expected = trained(plain, clip())
+    expected = step_results(plain, clip())
 
     def run(self, block, x):
         return checkpoint(
@@ -106,14 +112,14 @@ def test_draws_that_are_not_repeated_are_seen(monkeypatch) -> None:
         )  # fmt: skip
 
     monkeypatch.setattr(Blocks, "run", run)
-    assert any("gradient" in name for name in differing(expected, trained(recomputed, clip())))
+    assert any("gradient" in name for name in differing(expected, step_results(recomputed, clip())))
 
 
-def test_a_pass_that_norms_forget_is_forgotten_on_the_way_back_too() -> None:
+def test_kept_statistics_are_kept_in_the_backward_pass_too() -> None:
     plain, recomputed = pair(CONFIGS[0].build())
     before = [norm.running_mean.clone() for norm in batch_norms(recomputed)]
     with statistics_kept(plain), statistics_kept(recomputed):
-        assert differing(trained(plain, clip()), trained(recomputed, clip())) == []
+        assert differing(step_results(plain, clip()), step_results(recomputed, clip())) == []
     for norm, old in zip(batch_norms(recomputed), before, strict=True):
         assert torch.equal(norm.running_mean, old)
         assert norm.track_running_stats
@@ -133,8 +139,8 @@ def test_frozen_blocks() -> None:
     assert differing(*results) == []
 
 
-def test_convolutions_of_others_are_safe_when_recomputed() -> None:
-    """A narrow pointwise convolution with a stride must not run as such on the CPU, not the second time either."""
+def test_recomputed_convolutions_of_other_modules_are_safe() -> None:
+    """A narrow pointwise convolution must not have a stride on the CPU, in neither of the two forward passes."""
     strides = []
 
     class Own(nn.Module):
@@ -154,30 +160,30 @@ def test_convolutions_of_others_are_safe_when_recomputed() -> None:
     assert strides == [(1, 1), (1, 1)]
 
 
-def test_less_is_remembered() -> None:
-    """Bytes of distinct tensors that autograd keeps of a forward pass, parameters aside."""
+def test_less_memory_is_taken() -> None:
+    """Bytes of the distinct tensors that autograd saves in a forward pass, without parameters."""
 
-    def kept(network: nn.Module) -> int:
-        own = {p.untyped_storage().data_ptr() for p in network.parameters()}
-        found: dict[int, int] = {}
+    def saved_bytes(network: nn.Module) -> int:
+        parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
+        saved: dict[int, int] = {}
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:
             storage = tensor.untyped_storage()
-            if storage.data_ptr() not in own:
-                found[storage.data_ptr()] = storage.nbytes()
+            if storage.data_ptr() not in parameters:
+                saved[storage.data_ptr()] = storage.nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             logits = network(x)
         assert logits.requires_grad
-        return sum(found.values())
+        return sum(saved.values())
 
     x = clip()
     plain, recomputed = pair(SlowOnlyConfig(depth=50, width=8).build())
-    assert kept(recomputed) < 0.5 * kept(plain)
+    assert saved_bytes(recomputed) < 0.5 * saved_bytes(plain)
 
 
-def test_testing_and_measuring_recompute_nothing(monkeypatch) -> None:
+def test_nothing_is_recomputed_without_gradients(monkeypatch) -> None:
     _, network = pair(CONFIGS[0].build())
     monkeypatch.setattr(
         "marey.models.layers.checkpointing.checkpoint", lambda *args, **kwargs: pytest.fail("recomputed")
@@ -187,6 +193,6 @@ def test_testing_and_measuring_recompute_nothing(monkeypatch) -> None:
         network.train()(clip())
 
 
-def test_a_module_without_blocks_refuses() -> None:
+def test_a_module_without_blocks_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"^train.checkpointing: Linear has no Blocks to recompute"):
         recompute_blocks(nn.Linear(2, 2))

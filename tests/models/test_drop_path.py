@@ -1,4 +1,4 @@
-"""Stochastic depth: what is dropped, how often, and where in a network."""
+"""Stochastic depth: what is dropped, how often, and at which depth."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from marey.recipes import get_recipe
 from marey.weights.load import build_model
 
 
-def test_whole_samples_are_dropped_and_the_rest_scaled() -> None:
+def test_samples_are_dropped_entirely_and_the_others_scaled() -> None:
     torch.manual_seed(0)
     layer = DropPath(0.25)
     x = torch.rand(4000, 2, 3) + 1
@@ -21,17 +21,17 @@ def test_whole_samples_are_dropped_and_the_rest_scaled() -> None:
     kept = (y != 0).all(dim=(1, 2))
     assert torch.equal(kept, (y != 0).any(dim=(1, 2)))
     torch.testing.assert_close(y[kept], x[kept] / 0.75)
-    # Four deviations of a share of 4000 draws.
+    # Four standard deviations of a share of 4000 samples.
     assert float(kept.float().mean()) == pytest.approx(0.75, abs=4 * (0.25 * 0.75 / 4000) ** 0.5)
 
 
-def test_the_mean_stays() -> None:
+def test_the_mean_is_the_same() -> None:
     torch.manual_seed(0)
     x = torch.ones(20000, 1, dtype=torch.float64)
     assert float(DropPath(0.4)(x).mean()) == pytest.approx(1, abs=0.03)
 
 
-def test_testing_and_a_rate_of_zero_change_nothing_and_draw_nothing() -> None:
+def test_eval_mode_and_a_rate_of_zero_change_nothing_and_draw_no_random_numbers() -> None:
     x = torch.randn(3, 2)
     before = torch.get_rng_state()
     assert DropPath(0.9).eval()(x) is x
@@ -39,7 +39,7 @@ def test_testing_and_a_rate_of_zero_change_nothing_and_draw_nothing() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_decides_what_is_dropped() -> None:
     layer, x = DropPath(0.5), torch.ones(64, 1)
     drawn = []
     for seed in (1, 1, 2):
@@ -54,7 +54,7 @@ def rates(module: torch.nn.Module) -> list[float]:
 
 
 def test_rates_rise_with_depth() -> None:
-    """timm: linspace(0, rate, blocks). SlowFast's pathways lie side by side and each begins at 0."""
+    """timm: linspace(0, rate, blocks). Each pathway of SlowFast begins at 0."""
     network = SlowOnlyConfig(depth=50, width=4).build()
     network.regularise(dropout=0.3, drop_path=0.2)
     assert rates(network) == pytest.approx(torch.linspace(0, 0.2, 16, dtype=torch.float64).tolist())
@@ -72,7 +72,7 @@ def test_rates_rise_with_depth() -> None:
 
 @pytest.mark.parametrize("config", [SlowOnlyConfig(depth=18, width=4), LiteTSNConfig(width=8)], ids=lambda c: c.network)
 def test_a_dropped_branch_leaves_the_shortcut(config) -> None:
-    """Of the last block whose shortcut is the identity, with a rate of nearly 1."""
+    """In the last block whose shortcut is the identity, with a rate of nearly 1."""
     network = config.build().train()
     block = [module for module in network.modules() if hasattr(module, "drop_path")][-1]
     if config.network == "tsn_lite":
@@ -84,7 +84,7 @@ def test_a_dropped_branch_leaves_the_shortcut(config) -> None:
     assert torch.equal(block(x), x)
 
 
-def test_a_recipe_declares_it() -> None:
+def test_a_recipe_sets_the_rate() -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(train={"drop_path": 0.1})
     assert rates(build_model(recipe).network)[-1] == 0.1
     assert set(rates(build_model(get_recipe("slowonly_r18_8x2_motions")).network)) == {0}
@@ -93,7 +93,7 @@ def test_a_recipe_declares_it() -> None:
 @pytest.mark.parametrize(
     "config", [InceptionI3DConfig(width=8), BNInceptionTSNConfig(width=8)], ids=lambda c: c.network
 )
-def test_a_network_without_residual_blocks_refuses(config) -> None:
+def test_a_network_without_residual_blocks_is_refused(config) -> None:
     network = config.build()
     network.regularise(dropout=0.5)
     with pytest.raises(RecipeError, match=rf"^train.drop_path=0.1: {type(network).__name__} has no residual block"):

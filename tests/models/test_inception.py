@@ -1,4 +1,4 @@
-"""The Inception family: padding on every length, pools, and one small mistake at a time."""
+"""The Inception family: padding on every length, pools, and the head's windows."""
 
 import pytest
 import torch
@@ -41,13 +41,13 @@ def test_same_pool_is_a_zero_padded_pool(size, step, lengths) -> None:
 
 @pytest.mark.parametrize("length", [5, 8, 17])
 def test_same_pad_aligns_as_tensorflow(length) -> None:
-    # One weight at the kernel's middle reads the place that each output looks at.
+    # A kernel whose only weight is in the middle gives the index at the centre of each window.
     x = torch.arange(length, dtype=torch.float32).expand(1, 1, length)
     middle = torch.zeros(1, 1, 7)
     middle[..., 3] = 1
-    seen = F.conv1d(SamePad(1, kernel=7, stride=2)(x), middle, stride=2)[0, 0].tolist()
+    centres = F.conv1d(SamePad(1, kernel=7, stride=2)(x), middle, stride=2)[0, 0].tolist()
     first = 3 - same_padding(length, 7, 2)[0]
-    assert seen == list(range(first, length, 2))
+    assert centres == list(range(first, length, 2))
 
 
 def small(**fields) -> torch.nn.Module:
@@ -78,23 +78,23 @@ def test_windows_of_deepminds_head(lengths, windows) -> None:
     assert positions.shape[2:] == windows
 
 
-def test_pictures_of_odd_size_and_very_short_clips() -> None:
+def test_frames_of_odd_size_and_very_short_clips() -> None:
     with torch.inference_mode():
         network = BNInceptionTSNConfig(width=8, num_classes=5).build().eval()
-        (last,) = network.trunk(torch.zeros(1, 3, 2, 232, 237))  # 29 and 30 rows where a block halves the picture
+        (last,) = network.trunk(torch.zeros(1, 3, 2, 232, 237))  # maps of 29 x 30 where a block halves them
         assert last.shape[2:] == (2, 8, 8)
         assert small()(torch.zeros(1, 3, 1, 33, 33)).shape == (1, 5)
 
 
-def test_weights_from_caffe_see_blue_first() -> None:
+def test_weights_from_caffe_take_bgr() -> None:
     recipe = get_recipe("tsn_bninception_rgb_3seg_ucf101")
     red = torch.tensor([255, 0, 0], dtype=torch.uint8).expand(1, 3, 32, 32, 3)
-    seen = build_model(recipe).preprocess(red)
-    assert seen[0, :, 0, 0, 0].tolist() == [-104, -117, 255 - 128]
-    assert torch.equal(seen, to_clip(red, recipe.pixels.mean, recipe.pixels.std, order="bgr"))
+    clip = build_model(recipe).preprocess(red)
+    assert clip[0, :, 0, 0, 0].tolist() == [-104, -117, 255 - 128]
+    assert torch.equal(clip, to_clip(red, recipe.pixels.mean, recipe.pixels.std, order="bgr"))
 
 
-def test_biases_come_before_norms_in_two_dimensions_only() -> None:
+def test_convolutions_have_biases_in_two_dimensions_only() -> None:
     flat = BNInceptionTSNConfig(width=8, num_classes=5).build()
     assert flat.inception.stem.a.conv.bias is not None
     assert small().inception.stem.a.conv.bias is None

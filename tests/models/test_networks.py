@@ -1,16 +1,15 @@
-"""What holds for every network: shapes, gradients, batches, compilation, export, published parameter counts."""
+"""Every network: shapes, gradients, batches, compilation, export, published numbers of parameters."""
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from marey.models.csn.config import CSNConfig
+from marey.models.freeze import freeze, hold_frozen
 from marey.models.i3d.config import InceptionI3DConfig
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation, NonLocalConfig
 from marey.models.layers.efficientnet import InvertedResidual
-from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.non_local import NonLocal
-from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.resnet import Residual
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.r2plus1d.config import R2Plus1DConfig
@@ -65,8 +64,8 @@ SMALL = [
 
 
 EXPORTED = (0, 2, 5, 8, 14, 19)
-"""Places in SMALL of networks that are quick to compile and export: with and without time, non-local blocks, two pathways,
-shifts, separated convolutions. The others are slow."""
+"""Indices in SMALL of networks that are quick to compile and export: with and without time, non-local blocks, two pathways,
+shifts, factorised convolutions. The others are slow."""
 
 
 def name_of(config) -> str:
@@ -114,12 +113,12 @@ def test_gradients_everywhere(network) -> None:
 
 @pytest.mark.parametrize(
     "network",
-    [pytest.param(c, marks=[] if place in EXPORTED else pytest.mark.slow) for place, c in enumerate(SMALL)],
+    [pytest.param(c, marks=[] if index in EXPORTED else pytest.mark.slow) for index, c in enumerate(SMALL)],
     indirect=True,
     ids=name_of,
 )
-def test_compiles_and_exports_whole(network) -> None:
-    torch.compiler.reset()  # all networks share one `forward`, and dynamo keeps eight versions of it
+def test_compiles_and_exports_completely(network) -> None:
+    torch.compiler.reset()  # all networks share one `forward`, of which dynamo caches eight versions
     x = clip(network)
     with torch.inference_mode():
         expected = network(x)
@@ -179,12 +178,12 @@ def test_initialisation(network) -> None:
         (I3DResNetConfig(non_local=GAUSSIAN), 31_723_728),
         (I3DResNetConfig(non_local=NonLocalConfig(pairwise="dot_product")), 35_397_840),
         (I3DResNetConfig(inflated="everywhere"), 33_024_208),
-        # MMAction's 35_134_648 less the lateral that it never uses.
+        # MMAction's 35_134_648 without the lateral convolution that it never uses.
         (SlowFastConfig(), 34_479_288),
         (SlowFastConfig(alpha=4, lateral_kernel=7), 34_565_560),
         (SlowFastConfig(alpha=4, lateral_kernel=7, lateral_norm=True), 34_566_488),
         (TSMConfig(), 24_327_632),
-        # Published to a hundredth of a million: 4.65, 5.42 and 6.09.
+        # Published in millions with two decimals: 4.65, 5.42 and 6.09.
         (LiteTSNConfig(num_classes=1000), 4_652_008),
         (LiteTSNConfig(size=1, num_classes=1000), 5_416_680),
         (LiteTSMConfig(size=2, num_classes=1000), 6_092_072),
@@ -246,7 +245,7 @@ def test_parameters_in_the_zoos(name, millions) -> None:
     ],
 )
 def test_multiplications_of_the_toolkits(name, frames, billions) -> None:
-    """Counted on their own networks at 256 x 256: strides and pools leave no parameters, but they cost or save these."""
+    """Counted on the toolkits' networks at 256 x 256: strides and pools have no parameters, but change this number."""
     with torch.device("meta"):
         network, clip = get_recipe(name).model.build().eval(), torch.empty(1, 3, frames, 256, 256)
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
@@ -267,13 +266,13 @@ def test_multiplications_of_the_toolkits(name, frames, billions) -> None:
         ("ipcsnfull_r152_32x2_k400_mmaction", (32, 224), 263.761),
         ("ircsn_r50_32x2_k400_ig65m_mmaction2", (32, 256), 55.260),
         ("ircsn_r101_32x2_k400_pytorchvideo", (32, 224), 56.468),
-        # VMZ's zoo counts at the size of its test crops; it is what tells that no pool follows the stem.
+        # VMZ's zoo counts at the size of its test crops. Its number shows that no pool follows the stem.
         ("r2plus1d_r152_32x1_k400_ig65m_vmz", (32, 128), 329.1),
         ("r2plus1d_r34_8x1_k400_ig65m_vmz", (8, 128), 49.7),
         ("ipcsn_r152_32x2_k400_ig65m_vmz", (32, 256), 108.8),
     ],
 )
-def test_multiplications_of_separated_networks(name, shape, billions) -> None:
+def test_multiplications_of_factorised_networks(name, shape, billions) -> None:
     frames, side = shape
     with torch.device("meta"):
         network, clip = get_recipe(name).model.build().eval(), torch.empty(1, 3, frames, side, side)
@@ -293,7 +292,7 @@ def test_multiplications_of_separated_networks(name, shape, billions) -> None:
     ],
 )
 def test_parameters_in_vmz_s_zoo(name, millions) -> None:
-    """It counts the weights of convolutions and of the classifier, not norms and biases."""
+    """It counts the weights of convolutions and of the head, not norms and biases."""
     with torch.device("meta"):
         network = get_recipe(name).model.build()
     assert sum(p.numel() for p in network.parameters() if p.ndim > 1) / 1e6 == pytest.approx(millions, abs=0.1)
@@ -304,15 +303,15 @@ def test_parameters_in_vmz_s_zoo(name, millions) -> None:
     [(32, 4, [0, 4, 8, 13, 17, 22, 26, 31]), (32, 8, [0, 10, 20, 31]), (8, 4, [0, 7])],
 )
 def test_slow_frames(frames, alpha, expected) -> None:
-    """Spread from the first to the last and cut to whole numbers, as PySlowFast picks them; not every alpha-th."""
+    """Spread from the first to the last and rounded down, as in PySlowFast, or every alpha-th."""
     clip = torch.arange(float(frames)).reshape(1, 1, frames, 1, 1)
-    for kind, places in (("spread", expected), ("stride", list(range(0, frames, alpha)))):
+    for kind, indices in (("spread", expected), ("stride", list(range(0, frames, alpha)))):
         config = SlowFastConfig(depth=18, width=8, alpha=alpha, slow_frames=kind)
-        assert config.build()._slow_frames(clip).flatten().tolist() == places
+        assert config.build()._slow_frames(clip).flatten().tolist() == indices
 
 
 def test_sliding_window_of_the_head() -> None:
-    """On an 8 x 8 map a window of 7 has 2 x 2 positions, each the logits of its own mean; over all frames at once."""
+    """On an 8 x 8 map a window of 7 has 2 x 2 positions: logits of the mean of each window over all frames."""
     torch.manual_seed(0)
     network = SlowFastConfig(depth=18, width=8, num_classes=5, pool_window=7).build().eval()
     clip = torch.randn(2, 3, 8, 256, 256)
@@ -337,27 +336,27 @@ def test_non_local_is_the_paper_s_formula(pairwise, pool_first) -> None:
     x = torch.randn(1, 6, 2, 4, 4)
     embedded = pairwise != "gaussian"
     with torch.inference_mode():
-        seen = block.pool(x) if pool_first else x
-        keys, values = block.phi(seen) if embedded else seen, block.g(seen)
+        pooled = block.pool(x) if pool_first else x
+        keys, values = block.phi(pooled) if embedded else pooled, block.g(pooled)
         if not pool_first:
             keys, values = block.pool(keys), block.pool(values)
         queries = block.theta(x) if embedded else x
-        likeness = torch.einsum("cthw,cn->thwn", queries[0], keys[0].flatten(1))
+        similarity = torch.einsum("cthw,cn->thwn", queries[0], keys[0].flatten(1))
         if pairwise == "dot_product":
-            weights = likeness / keys[0, 0].numel()
+            weights = similarity / keys[0, 0].numel()
         else:
-            weights = (likeness / (3**0.5 if config.scaled else 1)).softmax(dim=-1)
+            weights = (similarity / (3**0.5 if config.scaled else 1)).softmax(dim=-1)
         y = torch.einsum("thwn,cn->cthw", weights, values[0].flatten(1))[None]
         torch.testing.assert_close(block(x), x + block.norm(block.out(y)))
 
 
 def test_flow_stacks_become_channels_in_order() -> None:
     network = TSNConfig(depth=18, width=4, channels=2, stack=5, num_classes=3).build().eval()
-    seen = []
-    network.resnet.stem.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    inputs_of_stem = []
+    network.resnet.stem.register_forward_hook(lambda module, inputs, output: inputs_of_stem.append(inputs[0]))
     flow = torch.arange(10.0).reshape(1, 5, 2).permute(0, 2, 1)[..., None, None].expand(1, 2, 5, 32, 32)
     network(flow)
-    assert seen[0][0, :, 0, 0].tolist() == list(range(10))  # x0, y0, x1, y1, ...
+    assert inputs_of_stem[0][0, :, 0, 0].tolist() == list(range(10))  # x0, y0, x1, y1, ...
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)

@@ -1,4 +1,4 @@
-"""Position embeddings of another grid: the interpolations of OpenCV and Pillow, and grids inferred from a count."""
+"""Position embeddings of another grid: interpolations as in OpenCV and Pillow, and grids inferred from a count."""
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ def positions(count: int, seed: int = 0) -> torch.Tensor:
 
 
 def resized(source: Grid, grid: Grid, interpolation: Interpolation) -> tuple[np.ndarray, np.ndarray]:
-    """Drawn values of one grid, [T, H, W, D], and what becomes of them in another."""
+    """Random values on a grid, [T, H, W, D], and the same resized to another grid."""
     theirs = positions(source[0] * source[1] * source[2])
     ours = resize_positions(theirs, grid, interpolation, source=source)
     return theirs.reshape(*source, WIDTH).numpy(), ours.tensor.reshape(*grid, WIDTH).numpy()
@@ -40,10 +40,8 @@ def test_bicubic_is_opencvs() -> None:
 def test_bicubic_with_antialiasing_is_pillows() -> None:
     theirs, ours = resized((1, 12, 12), (1, 5, 4), BICUBIC_ANTIALIASED)
     for channel in range(WIDTH):
-        picture = Image.fromarray(np.ascontiguousarray(theirs[0, ..., channel])).resize(
-            (4, 5), Image.Resampling.BICUBIC
-        )
-        assert np.abs(np.asarray(picture) - ours[0, ..., channel]).max() < 1e-5
+        image = Image.fromarray(np.ascontiguousarray(theirs[0, ..., channel])).resize((4, 5), Image.Resampling.BICUBIC)
+        assert np.abs(np.asarray(image) - ours[0, ..., channel]).max() < 1e-5
 
 
 @pytest.mark.parametrize("interpolation", [BICUBIC, TRILINEAR], ids=lambda i: i.name)
@@ -64,17 +62,17 @@ def test_nearest_repeats() -> None:
     assert np.array_equal(theirs.repeat(2, 0).repeat(2, 1).repeat(3, 2), ours)
 
 
-def test_tokens_stay_and_the_grid_is_inferred() -> None:
+def test_tokens_are_not_changed_and_the_grid_is_inferred() -> None:
     theirs = positions(2 + 8 * 7 * 7)
     larger = resize_positions(theirs, (8, 16, 16), BICUBIC, tokens=2)
     assert torch.equal(larger.tensor[:, :2], theirs[:, :2])
     assert larger.tensor.shape == (1, 2 + 8 * 16 * 16, WIDTH)
     assert str(larger) == "8 x 7 x 7 positions resized to 8 x 16 x 16, bicubic in space, linear in time"
-    # As many rows and columns, which are no square, and half as long.
+    # The area is the same and no square, the length half.
     assert resize_positions(positions(4 * 6 * 10), (8, 6, 10), NEAREST).source == (4, 6, 10)
 
 
-def test_what_is_of_no_other_grid_is_left() -> None:
+def test_shapes_that_fit_no_grid_give_none() -> None:
     grid = (8, 14, 14)
     assert resize_positions(positions(1 + 8 * 14 * 14), grid, BICUBIC) is None  # a class token too many
     assert resize_positions(positions(8 * 14 * 15), grid, BICUBIC) is None
@@ -84,10 +82,10 @@ def test_what_is_of_no_other_grid_is_left() -> None:
     assert resize_positions(torch.zeros(1, 1, WIDTH).expand(1, 10**12, WIDTH), grid, BICUBIC) is None
 
 
-def test_two_possible_grids_are_refused_and_a_named_one_is_taken() -> None:
+def test_two_possible_grids_are_refused_and_a_given_one_is_used() -> None:
     theirs, grid = positions(8 * 7 * 7), (8, 14, 14)
     with pytest.raises(
-        WeightsError, match=r"392 position embeddings can be 8 x 7 x 7 or 2 x 14 x 14 .*to 8 x 14 x 14 by"
+        WeightsError, match=r"392 position embeddings can be 8 x 7 x 7 or 2 x 14 x 14 .*to 8 x 14 x 14 beforehand"
     ):
         resize_positions(theirs, grid, BICUBIC)
     assert resize_positions(theirs, grid, BICUBIC, source=(2, 14, 14)).tensor.shape == (1, 8 * 14 * 14, WIDTH)

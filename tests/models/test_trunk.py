@@ -1,14 +1,14 @@
-"""A trunk of a new kind needs no line elsewhere: its own name, its strides, and weights that go over."""
+"""A new trunk needs no change elsewhere: `PooledClassifier` and the transfer of weights use its name and strides."""
 
 import torch
 from torch import Tensor, nn
 
 import marey
-import tiny
 from marey.classifier import LoadReport
-from marey.models.layers.classifier import PooledClassifier
 from marey.models.layers.trunk import Trunk
-from marey.weights.pretraining import carry_over
+from marey.models.network import PooledClassifier
+from marey.weights.inflation import carry_over
+from tests.support import tiny
 
 
 class Strided(Trunk):
@@ -37,10 +37,10 @@ def test_a_new_trunk_makes_a_network() -> None:
     assert network(torch.zeros(1, 3, 2, 16, 12)).shape == (1, 2)
 
 
-def test_weights_go_over_to_a_trunk_of_the_same_kind() -> None:
+def test_weights_are_transferred_to_a_trunk_of_the_same_name() -> None:
     source, target = PooledClassifier(Strided(3), num_classes=2), PooledClassifier(Strided(2), num_classes=5)
-    given = marey.Classifier(source, tiny.RECIPE, load_report=LoadReport("a.pth", "ours", ()))
-    report = carry_over(given, target, "flow")
+    pretrained = marey.Classifier(source, tiny.RECIPE, load_report=LoadReport("a.pth", "ours", ()))
+    report = carry_over(pretrained, target, "flow")
     assert report.notes == ("strided: the mean over 3 input channels for each of 2",)
     assert torch.equal(source.strided.stages[0].weight, target.strided.stages[0].weight)
     mean = source.strided.stem.weight.mean(dim=1, keepdim=True).expand(-1, 2, -1, -1, -1)

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 import marey
-import tiny
 from marey.classifier import Calibration, Classifier
 from marey.data.lists.videos import VideoEntry
 from marey.evaluation.run import evaluate
 from marey.inference.predict import predict
 from marey.recipe import Classify, MultiLabel, TaskConfig
-from marey.tasks.all import task_of
+from marey.tasks.choose import task_of
 from marey.tasks.prediction import Prediction
+from tests.support import tiny
 
 NAMES = ("run", "kick", "swim")
 LOGITS = 6 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -27,7 +27,7 @@ def fitted(temperature: float = 1.0, threshold: float | None = None) -> Calibrat
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7, 20.0])
 def test_a_temperature_divides_the_logits(temperature) -> None:
-    """Guo et al., section 4.2: softmax(z / T); and sigmoid(z / T) of several labels."""
+    """Guo et al., section 4.2: softmax(z / T); with several labels sigmoid(z / T)."""
     for config, probabilities in ((Classify(), lambda z: z.softmax(dim=1)), (MultiLabel(), torch.sigmoid)):
         for given, expected in zip(probabilities(LOGITS), probabilities(LOGITS / temperature), strict=True):
             found = task_of(config).calibrated(given.float().numpy(), fitted(temperature))
@@ -47,19 +47,19 @@ def test_probabilities_of_0_and_1_stay_finite(config: TaskConfig, temperature) -
 def test_a_prediction_below_the_threshold_says_so(config: TaskConfig) -> None:
     video, answer = VideoEntry("a.mp4", Path("v/a.mp4")), np.array([0.25, 0.5, 0.25], np.float32)
     task = task_of(config)
-    found = task.prediction(video, answer, NAMES, fitted(threshold=0.6))
+    found = task.as_prediction(video, answer, NAMES, fitted(threshold=0.6))
     assert found.as_text(1) == "v/a.mp4\n  none of the classes reaches 60.0 %; the likeliest:\n   50.0 %  kick"
     assert found.as_json(1)["below_threshold"] == 0.6
     read = Prediction.from_json(json.loads(json.dumps(found.as_json(2))))
     assert read.as_text(2) == found.as_text(2)
     assert found.likeliest(1).as_text(1) == found.as_text(1)
     for calibration in (None, fitted(2.0), fitted(threshold=0.5)):
-        reached = task.prediction(video, answer, NAMES, calibration)
+        reached = task.as_prediction(video, answer, NAMES, calibration)
         assert reached.as_text(1) == "v/a.mp4\n   50.0 %  kick"
         assert list(reached.as_json()) == ["path", "top"]
 
 
-def test_a_classifier_answers_with_its_calibration(tmp_path) -> None:
+def test_a_classifier_predicts_with_its_calibration(tmp_path) -> None:
     folder = tiny.write_clips(tmp_path / "v", 1)
     torch.manual_seed(0)
     network = tiny.RECIPE.model.build()
@@ -87,15 +87,15 @@ def test_labels_are_the_classes_that_reach_their_own_thresholds() -> None:
     video, answer = VideoEntry("a.mp4", Path("v/a.mp4")), np.array([0.25, 0.5, 0.3], np.float32)
     task = task_of(MultiLabel())
     own = Calibration(thresholds=(0.2, 0.6, 0.3), fitted_on="20 made videos")
-    found = task.prediction(video, answer, NAMES, own)
+    found = task.as_prediction(video, answer, NAMES, own)
     assert found.labels == ("swim", "run")
     assert found.as_text(1) == "v/a.mp4\n  labels: swim, run; the likeliest:\n   50.0 %  kick"
     assert found.likeliest(1).as_json()["labels"] == ["swim", "run"]
     assert Prediction.from_json(json.loads(json.dumps(found.as_json(1)))).labels == found.labels
-    none = task.prediction(video, answer, NAMES, own.model_copy(update={"thresholds": (0.9, 0.9, 0.9)}))
+    none = task.as_prediction(video, answer, NAMES, own.model_copy(update={"thresholds": (0.9, 0.9, 0.9)}))
     assert none.labels == () and "none of the classes reaches its threshold; the likeliest:" in none.as_text()
     assert Prediction.from_json(none.as_json()).labels == ()
-    assert "labels" not in task.prediction(video, answer, NAMES, fitted()).as_json()
+    assert "labels" not in task.as_prediction(video, answer, NAMES, fitted()).as_json()
 
 
 def test_a_calibration_has_a_threshold_for_each_class_or_is_refused() -> None:
@@ -104,7 +104,7 @@ def test_a_calibration_has_a_threshold_for_each_class_or_is_refused() -> None:
         Classifier(tiny.RECIPE.model.build(), tiny.RECIPE, classes=["jump", "run"], calibration=wrong)
 
 
-def test_what_a_calibration_means_is_said() -> None:
+def test_the_meaning_of_a_calibration_is_text() -> None:
     assert fitted().meaning == ""
     assert fitted(threshold=0.6).meaning == "below 60.0 % the answer is none of the classes"
     stated = fitted(threshold=0.6).model_copy(update={"turned_away": 0.05})

@@ -1,4 +1,4 @@
-"""Intervals of a share of right answers against tables, formulas solved by hand, and drawn videos."""
+"""Intervals of a share of right predictions against tables, values computed by hand, and simulations."""
 
 import math
 
@@ -63,7 +63,7 @@ def test_over_groups_by_hand() -> None:
     assert share_interval(right[order], groups[order]).low == pytest.approx(found.low)
 
 
-def test_where_all_are_right_each_group_counts_as_one_video() -> None:
+def test_if_all_are_right_each_group_counts_as_one_video() -> None:
     """8 groups of 50: 8 of 8 with t of 7 degrees, 1.895; the lower end is 8 / (8 + t^2)."""
     groups = np.repeat([f"g{i}" for i in range(8)], 50)
     for right in (np.ones(400, bool), np.zeros(400, bool)):
@@ -71,7 +71,7 @@ def test_where_all_are_right_each_group_counts_as_one_video() -> None:
         ends = (found.low, found.high) if right[0] else (1 - found.high, 1 - found.low)
         assert ends == pytest.approx((8 / (8 + 1.895**2), 1), abs=1e-3)
     nearly = np.ones(400, bool)
-    nearly[0] = False  # one wrong answer tells no more of how groups differ
+    nearly[0] = False  # one wrong prediction does not show more about how groups differ
     assert share_interval(nearly, groups).low < 0.7
     assert share_interval(np.ones(400, bool)).low > 0.99
 
@@ -100,7 +100,7 @@ def test_unequal_groups_by_hand() -> None:
 
 
 def test_the_design_effect_is_the_jackknifes() -> None:
-    """The variance of the share by leaving out one group after the other, computed as its definition has it."""
+    """The variance of the share when one group after the other is left out, computed by its definition."""
     random = np.random.default_rng(1)
     sizes = random.integers(5, 40, 15)
     groups = np.repeat([f"g{i}" for i in range(15)], sizes)
@@ -122,8 +122,8 @@ def test_groups_of_which_one_has_nearly_all_videos_give_no_interval() -> None:
 
 
 @pytest.mark.parametrize("share", [0.6, 0.9])
-def test_drawn_groups_of_very_unequal_size_lie_inside_as_often_as_claimed(share) -> None:
-    """Sizes by Pareto's law, up to 300: an interval that takes the groups for equal ones holds in 70 %."""
+def test_simulated_groups_of_very_unequal_size_are_inside_as_often_as_claimed(share) -> None:
+    """Sizes by Pareto's law, up to 300: an interval that assumes equal groups holds in 70 %."""
     random = np.random.default_rng(0)
     inside = rounds = 0
     for _ in range(400):
@@ -137,7 +137,7 @@ def test_drawn_groups_of_very_unequal_size_lie_inside_as_often_as_claimed(share)
     assert rounds > 200 and inside / rounds > 0.87
 
 
-def test_a_video_without_a_group_is_one_of_its_own() -> None:
+def test_a_video_without_a_group_is_a_group_by_itself() -> None:
     assert group_numbers(np.array(["a", "", "b", "a", ""])).tolist() == [0, 2, 1, 0, 3]
     right = np.arange(40) % 3 > 0
     assert share_interval(right, np.full(40, "")) == share_interval(right)
@@ -147,7 +147,7 @@ def test_a_video_without_a_group_is_one_of_its_own() -> None:
 @pytest.mark.parametrize("groups", [6, 12, 30])
 @pytest.mark.parametrize("alike", [0.0, 0.2, 0.8])
 @pytest.mark.parametrize("share", [0.6, 0.9])
-def test_drawn_groups_lie_inside_about_as_often_as_claimed(groups, alike, share) -> None:
+def test_simulated_groups_are_inside_about_as_often_as_claimed(groups, alike, share) -> None:
     """Groups of 3 to 20 videos whose shares are drawn from a beta distribution: `alike` is the correlation inside them."""
     random = np.random.default_rng(0)
     inside, rounds = 0, 300
@@ -161,7 +161,7 @@ def test_drawn_groups_lie_inside_about_as_often_as_claimed(groups, alike, share)
     assert inside / rounds > 0.83  # nominally 0.9; the deviation of 300 draws is 0.017
 
 
-def test_over_videos_drawn_groups_would_be_missed() -> None:
+def test_an_interval_over_videos_would_be_too_narrow_for_groups() -> None:
     """Why groups matter: with videos of a group alike, an interval over videos holds in far fewer than 90 %."""
     random, inside = np.random.default_rng(0), 0
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""The interval of new videos against draws, tables, and groups whose new videos are drawn as well."""
+"""The interval for new videos against random draws, tables, and simulations of tested and new groups."""
 
 import math
 
@@ -21,7 +21,7 @@ def rows(right: int, total: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (2, 1), (1, 0.25), (7, 3), (60, 0.5), (400, 90)])
 def test_the_beta_distribution(a, b) -> None:
-    """Where b is 1 the distribution is x^a, where a is 1 it is 1 - (1 - x)^b; else against draws."""
+    """With b = 1 the distribution is x^a, with a = 1 it is 1 - (1 - x)^b; otherwise against random draws."""
     x = np.array([0.0, 0.01, 0.3, 0.8, 0.99, 1.0])
     found = np.array([beta_share(one, a, b) for one in x])
     assert found[0] == 0 and found[-1] == 1 and (np.diff(found) >= 0).all()
@@ -69,7 +69,7 @@ def test_over_groups_by_hand() -> None:
 
 @pytest.mark.parametrize("total", [1, 10, 100, 5000])
 @pytest.mark.parametrize("videos", [1, 7, 100])
-def test_all_right_and_all_wrong_stay_honest(total, videos) -> None:
+def test_all_right_and_all_wrong_have_a_width(total, videos) -> None:
     best, worst = (new_videos_interval(np.full(total, right), None, videos) for right in (True, False))
     assert best.high == 1 and worst.low == 0
     assert best.low == pytest.approx(1 - worst.high)
@@ -77,7 +77,7 @@ def test_all_right_and_all_wrong_stay_honest(total, videos) -> None:
         assert best.low <= {1: 0.1, 10: 0.7, 100: 0.97, 5000: 1.0}[total]
 
 
-def test_it_is_wider_than_that_of_the_share_and_narrows_with_videos_on_both_sides() -> None:
+def test_it_is_wider_than_that_of_the_share_and_narrows_with_tested_and_new_videos() -> None:
     groups = np.repeat([f"g{i}" for i in range(40)], 5)
     right = np.random.default_rng(0).random(200) < 0.7
     share = share_interval(right, groups)
@@ -98,7 +98,7 @@ def test_the_order_of_videos_does_not_matter() -> None:
     assert new_videos_interval(right, groups) == new_videos_interval(right[order], groups[order])
 
 
-def test_where_groups_show_nothing_there_is_none() -> None:
+def test_too_few_groups_have_none() -> None:
     right = np.arange(40) % 3 > 0
     assert new_videos_interval(np.ones(0, bool), None) is None
     assert new_videos_interval(right, np.array([f"g{i % (FEWEST_GROUPS - 1)}" for i in range(40)])) is None
@@ -108,7 +108,7 @@ def test_where_groups_show_nothing_there_is_none() -> None:
 
 @pytest.mark.parametrize("sizes", [(1,), (2,), (3, 5, 10, 20), (1, 1, 1, 1, 1, 1, 2, 4, 30)], ids=str)
 @pytest.mark.parametrize(("share", "alike"), [(0.75, 0.0), (0.75, 0.3), (0.92, 0.3), (0.3, 0.6)])
-def test_new_videos_of_new_groups_lie_inside_as_often_as_claimed(sizes, share, alike) -> None:
+def test_new_videos_of_new_groups_are_inside_as_often_as_claimed(sizes, share, alike) -> None:
     """Tested and new groups are drawn alike; `alike` is the correlation inside groups. Half as many new groups."""
     random = np.random.default_rng(0)
 
@@ -130,8 +130,8 @@ def test_new_videos_of_new_groups_lie_inside_as_often_as_claimed(sizes, share, a
     assert rounds > 50 and inside / rounds > 0.81  # nominally 0.9; the deviation of 100 draws is 0.03
 
 
-def test_the_share_s_own_interval_would_be_missed() -> None:
-    """Why it is another interval: half as many new videos lie inside that of the share far less often."""
+def test_the_interval_of_the_share_would_be_too_narrow() -> None:
+    """Half as many new videos are inside the interval of the share far less often."""
     random, inside, missed = np.random.default_rng(0), 0, 0
     for _ in range(200):
         right, new = random.random(100) < 0.7, random.random(50) < 0.7

@@ -1,4 +1,4 @@
-"""From declarations and stored scores to tasks."""
+"""The task of a declaration and of stored scores; its targets and predictions."""
 
 from pathlib import Path
 
@@ -10,21 +10,21 @@ from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError
 from marey.classifier import Classifier, Output
-from marey.data.lists.folders import list_folder
-from marey.data.loading.clips import ClipDataset, ViewDataset
-from marey.data.loading.views import DecodedVideo
+from marey.data.lists.class_folders import list_folder
+from marey.data.loading.datasets import ClipDataset, ViewDataset
+from marey.data.loading.view_decoder import DecodedVideo
 from marey.evaluation.fusion import fuse, fuse_probabilities
 from marey.evaluation.protocol import EvaluationProtocol, read_protocol
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import Views, score_video
 from marey.recipe import Classify, MultiLabel
-from marey.tasks.all import task_of
+from marey.tasks.choose import task_of
 from marey.tasks.classify import ClassifyTask
 from marey.tasks.multilabel import MultiLabelTask
 from marey.video.pixels.crops import RandomCrop
 from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Train
-from tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE, write_clips
 
 ONE = np.array([0, 1], np.int64)
 SEVERAL = np.array([[1, 0], [1, 1]], np.int64)
@@ -35,7 +35,7 @@ def scores(labels: np.ndarray, protocol: EvaluationProtocol | None = None) -> Sc
     return Scores(("x", "y"), labels, PROBABILITIES, ("a", "b"), protocol or EvaluationProtocol())
 
 
-def test_labels_show_the_task_where_the_protocol_names_none() -> None:
+def test_the_task_is_inferred_from_labels_if_the_protocol_names_none() -> None:
     assert isinstance(scores(ONE).task, ClassifyTask)
     assert isinstance(scores(SEVERAL).task, MultiLabelTask)
     assert isinstance(scores(SEVERAL, EvaluationProtocol(recipe="x")).task, MultiLabelTask)
@@ -60,18 +60,18 @@ def test_streams_of_several_labels_fuse_probabilities_alone() -> None:
 
 
 class Asks(ClassifyTask):
-    """Answers with an output of the network as it is."""
+    """A task whose prediction is an output of the network, unchanged."""
 
     def __init__(self, name: Output) -> None:
         self.name = name
 
-    def answer(self, outputs, averaging, seconds):
+    def predict(self, outputs, seconds):
         assert seconds.shape == (2, 2)
         return outputs(self.name).numpy()
 
 
 @pytest.mark.parametrize(("name", "shape"), [("logits", (6, 2)), ("positions", (6, 2, 1)), ("features", (6, 32))])
-def test_an_answer_may_be_made_of_any_output(name, shape, tmp_path) -> None:
+def test_a_prediction_may_be_made_of_any_output(name, shape, tmp_path) -> None:
     test = {"crops": "three", "sampling": {"clips": 2}}
     recipe = RECIPE.variant(test=test, pixels={"short_side": 64})
     classifier = Classifier(recipe.model.build(), recipe)
@@ -84,7 +84,7 @@ def test_an_answer_may_be_made_of_any_output(name, shape, tmp_path) -> None:
     cut = Views.of(video, recipe.test, recipe.pixels)
     outputs = {"logits": classifier.logits, "positions": classifier.positions, "features": classifier.features}
     with torch.inference_mode():
-        expected = outputs[name](classifier.preprocess(torch.cat(list(cut.batches(99)))))[cut.places]
+        expected = outputs[name](classifier.preprocess(torch.cat(list(cut.batches(99)))))[cut.index]
     np.testing.assert_allclose(found, expected.reshape(shape), atol=1e-5)
 
 
@@ -105,7 +105,7 @@ def test_a_target_knows_when_the_frames_of_its_clip_are_shown(tmp_path: Path) ->
     assert np.diff(seen[1]) == pytest.approx([0.2, 0.2])
 
 
-def test_a_task_decides_what_a_mirror_does_to_its_targets(tmp_path: Path) -> None:
+def test_a_task_decides_how_mirroring_changes_its_targets(tmp_path: Path) -> None:
     manifest = list_folder(write_clips(tmp_path, 1))
     assert len(manifest.class_names) == 2
 
@@ -123,7 +123,7 @@ def test_a_task_decides_what_a_mirror_does_to_its_targets(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("config", [Classify(), MultiLabel()])
-def test_a_mirror_swaps_classes_in_each_form_of_labels(config) -> None:
+def test_mirroring_swaps_classes_in_each_form_of_labels(config) -> None:
     task = task_of(config)
     assert task.mirrored(1, {1: 2, 2: 1}) == 2
     assert np.array_equal(task.mirrored(np.array([1, 0.25, 0], np.float32), {1: 2, 2: 1}), [1, 0, 0.25])

@@ -1,4 +1,4 @@
-"""Thresholds by counting, and by values solved by hand."""
+"""Thresholds against counts, and against values computed by hand."""
 
 import math
 
@@ -18,7 +18,7 @@ def test_the_rank_of_a_threshold(videos, rank) -> None:
         assert (confidences < found).sum() == rank - 1
 
 
-def test_a_class_with_many_videos_has_the_threshold_that_parts_it_best() -> None:
+def test_a_class_with_many_videos_has_the_threshold_that_separates_it_best() -> None:
     answers = np.concatenate([np.full((100, 1), 0.32), np.full((100, 1), 0.28)]).astype(np.float32)
     positives = np.repeat([True, False], 100)[:, None]
     (found,) = of_best_f1(answers, positives)
@@ -45,12 +45,12 @@ def test_nothing_to_fit_gives_one_half() -> None:
     assert of_best_f1(np.full((4, 1), 0.001, np.float32), np.zeros((4, 1), bool)) == (0.5,)
 
 
-def test_f1_of_a_class_without_videos_and_answers_is_not_known() -> None:
+def test_f1_of_a_class_without_videos_and_predictions_is_nan() -> None:
     found = f1_at(np.full((3, 2), 0.6, np.float32), np.zeros((3, 2), bool), np.array([0.7, 0.5]))
     assert math.isnan(found[0]) and found[1] == 0
 
 
-def test_videos_may_have_thresholds_of_their_own() -> None:
+def test_each_video_may_have_its_own_thresholds() -> None:
     answers, positives = np.array([[0.6], [0.6]], np.float32), np.array([[True], [False]])
     assert f1_at(answers, positives, np.array([[0.5], [0.7]])).tolist() == [1.0]
     assert f1_at(answers, positives, np.array([[0.7], [0.5]])).tolist() == [0.0]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import trustme
-from serving import chunked, says, serving, whole
 
-import links
-from links import Answer, Network, ask, differences, table
-from marey.recipe.hosts import State
-from marey.recipe.source import Hash, Part, Source
+from marey.recipe.hosts import HostState
+from marey.recipe.source import CompanionFile, Hash, Source
+from tests.support.serving import chunked, says, serving, whole
+from tools import links
+from tools.links import Answer, Network, ask, differences, table
 
 TODAY = datetime.date(2026, 11, 27)
 CONTENT = bytes(range(256)) * 40
@@ -24,8 +24,8 @@ NO_BUCKET = b'<?xml version="1.0"?>\n<Error><Code>NoSuchBucket</Code><Message>It
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + DIGITS.encode() + b"\nsize 97641409\n"
 LOST_BUCKET = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/a.pth"
 IS_POINTER = "a Git LFS pointer to a file of 97641409 bytes (git lfs pull fetches that file)"
-GONE = State(reported="gone", date=datetime.date(2021, 8, 12), evidence="o/r#1")
-LIVES = State(reported="no loss reported")
+GONE = HostState(reported="gone", date=datetime.date(2021, 8, 12), evidence="o/r#1")
+LIVES = HostState(reported="no loss reported")
 
 
 @pytest.fixture(autouse=True)
@@ -314,7 +314,7 @@ def test_a_host_is_asked_at_a_limited_rate(monkeypatch) -> None:
 
 
 SOON = datetime.date(2026, 12, 1)
-LOST = "state=State(reported='gone', date=Date(2026, 11, 27), evidence='{}, asked on 2026-11-27')"
+LOST = "state=HostState(reported='gone', date=Date(2026, 11, 27), evidence='{}, asked on 2026-11-27')"
 EXPIRED = "the certificate of x.org expired on 2025-08-16"
 
 
@@ -343,7 +343,7 @@ EXPIRED = "the certificate of x.org expired on 2025-08-16"
             {"status": 200},
             [
                 "the host answers again; its owner may be another: compare a copy before you: declare "
-                "state=State(reported='lost and back', date=Date(2026, 11, 27), "
+                "state=HostState(reported='lost and back', date=Date(2026, 11, 27), "
                 "evidence='answers 200 again, asked on 2026-11-27')"
             ],
         ),
@@ -356,7 +356,7 @@ def test_what_to_change_in_a_declaration(fields, answer, expected) -> None:
 
 def test_a_declaration_that_is_printed_is_one() -> None:
     lost = differences(source("https://x.org/a.pth"), Answer(on=TODAY, status=404))[0].declare
-    names = {"State": State, "Date": datetime.date, "Hash": Hash, "dict": dict}
+    names = {"HostState": HostState, "Date": datetime.date, "Hash": Hash, "dict": dict}
     assert eval(f"dict({lost})", names)["state"].date == TODAY
     given = Answer(on=TODAY, status=200, hash=Hash(digits=DIGITS))
     for kind, trust in (("publisher", "verified"), ("copy", "checked")):
@@ -386,7 +386,7 @@ def test_hashes_against_the_declaration(declared, given, sure, expected) -> None
 
 
 def test_an_address_is_asked_once_and_what_lies_beside_it_too() -> None:
-    known, index = Hash(algorithm="git_blob", digits=BLOB), Part(name="model.ckpt.index", size=77)
+    known, index = Hash(algorithm="git_blob", digits=BLOB), CompanionFile(name="model.ckpt.index", size=77)
     first = source("hf://org/name@v1/rgb/model.ckpt.data", hash=known, size=99, parts=(index,))
     again = first.model_copy(update={"size": 1})
     other = source("https://a.org/b.pth")
@@ -420,7 +420,9 @@ def test_the_table_and_what_is_printed(monkeypatch, tmp_path, capsys) -> None:
     out = capsys.readouterr().out
     for text in (page.read_text(encoding="utf-8"), out):
         assert "Not asked: 1 on lost.invalid, declared gone on 2021-08-12." in text
-    assert f"{declared[1].address}\n    gone: answers 404: NoSuchBucket: It is not there: declare state=State(" in out
+    assert (
+        f"{declared[1].address}\n    gone: answers 404: NoSuchBucket: It is not there: declare state=HostState(" in out
+    )
     assert out.endswith(f"2 of 3 addresses asked, 1 differ; the table: {page}\n")
 
 

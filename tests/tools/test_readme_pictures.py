@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-import readme_pictures
+from tools import readme_pictures
 
 
 def test_without_a_browser_one_line_says_what_to_do(monkeypatch) -> None:

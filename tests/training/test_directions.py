@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from marey.models.probe.pooled import Pooled
+from marey.models.probe.pooled import PooledFeatures
 from marey.training.heads import directions
 from marey.training.heads.directions import Directions
 
 
-def _pooled(clips: int = 60, features: int = 90) -> Pooled:
+def _pooled(clips: int = 60, features: int = 90) -> PooledFeatures:
     random = np.random.default_rng(0)
     values = random.normal(size=(clips, 12)) @ random.normal(size=(12, features)) + 0.1 * random.normal(
         size=(clips, features)
     )
-    return Pooled(values.astype(np.float32), (features,))
+    return PooledFeatures(values.astype(np.float32), (features,))
 
 
 def test_coordinates_keep_the_inner_products_of_clips():
@@ -34,7 +34,7 @@ def test_weights_along_directions_are_those_of_the_features():
     torch.testing.assert_close(answers, found.coordinates_of(np.arange(60)) @ along, atol=1e-9, rtol=1e-9)
 
 
-def test_of_many_clips_the_leading_directions_are_kept(monkeypatch):
+def test_many_clips_keep_the_leading_directions(monkeypatch):
     pooled, rows = _pooled(), np.arange(60)
     exact = Directions.of(pooled, rows)
     monkeypatch.setattr(directions, "MOST_DIRECTIONS", 16)
@@ -46,8 +46,8 @@ def test_of_many_clips_the_leading_directions_are_kept(monkeypatch):
     torch.testing.assert_close(leading.coordinates_of(rows), leading.coordinates, atol=1e-4, rtol=1e-4)
 
 
-def test_fewer_features_than_directions_are_kept_whole(monkeypatch):
-    pooled, rows = Pooled(_pooled().features[:, :5].copy(), (5,)), np.arange(60)
+def test_fewer_features_than_directions_are_kept_completely(monkeypatch):
+    pooled, rows = PooledFeatures(_pooled().features[:, :5].copy(), (5,)), np.arange(60)
     exact = Directions.of(pooled, rows)
     monkeypatch.setattr(directions, "MOST_DIRECTIONS", 16)
     leading = Directions.of(pooled, rows)
@@ -56,7 +56,7 @@ def test_fewer_features_than_directions_are_kept_whole(monkeypatch):
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_features_all_but_constant_do_not_make_large_numbers_of_new_clips():
+def test_nearly_constant_features_give_new_clips_no_large_coordinates():
     pooled = _pooled()
     pooled.features[:, 0] = 1.0
     pooled.features[0, 0] = 1.0 + 1e-6
@@ -67,7 +67,7 @@ def test_features_all_but_constant_do_not_make_large_numbers_of_new_clips():
 
 @pytest.mark.parametrize("clips", [1, 2])
 def test_clips_that_are_alike_span_nothing(clips):
-    found = Directions.of(Pooled(np.ones((3, 4), np.float32), (2, 2)), np.arange(clips))
+    found = Directions.of(PooledFeatures(np.ones((3, 4), np.float32), (2, 2)), np.arange(clips))
     assert found.coordinates.shape == (clips, 0)
     assert found.coordinates_of(np.arange(3)).shape == (3, 0)
     assert found.weight(torch.zeros(0, 2, dtype=torch.float64)).shape == (4, 2)

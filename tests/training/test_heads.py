@@ -3,29 +3,29 @@ import math
 import numpy as np
 import pytest
 
-from marey.models.probe.pooled import Pooled
+from marey.models.probe.pooled import PooledFeatures
 from marey.recipe import Classify, MultiLabel
 from marey.training.heads.logistic import fit_head
 
 CLASSIFY, MULTILABEL = Classify(), MultiLabel()
 
 
-def _pooled(clips: int = 40, widths: tuple[int, ...] = (30, 50), seed: int = 0) -> Pooled:
+def _pooled(clips: int = 40, widths: tuple[int, ...] = (30, 50), seed: int = 0) -> PooledFeatures:
     features = np.random.default_rng(seed).normal(1.0, 2.0, (clips, sum(widths)))
-    return Pooled(features.astype(np.float32), widths)
+    return PooledFeatures(features.astype(np.float32), widths)
 
 
 def _classes(clips: int = 40, classes: int = 3, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.arange(clips) % classes)
 
 
-def _standardised(pooled: Pooled) -> np.ndarray:
+def _standardised(pooled: PooledFeatures) -> np.ndarray:
     x = pooled.features.astype(np.float64)
     roots = np.concatenate([np.full(width, math.sqrt(width)) for width in pooled.widths])
     return (x - x.mean(axis=0)) / x.std(axis=0) / roots
 
 
-def _scale(pooled: Pooled) -> np.ndarray:
+def _scale(pooled: PooledFeatures) -> np.ndarray:
     roots = np.concatenate([np.full(width, math.sqrt(width)) for width in pooled.widths])
     return pooled.features.astype(np.float64).std(axis=0) * roots
 
@@ -57,7 +57,7 @@ def test_the_objective_of_sigmoids_has_no_derivative_at_the_head():
 
 
 def test_two_mirrored_clips_have_the_solution_of_one_equation():
-    pooled = Pooled(np.array([[3.0], [5.0]], np.float32), (1,))
+    pooled = PooledFeatures(np.array([[3.0], [5.0]], np.float32), (1,))
     head = fit_head(pooled, np.array([0, 1]), classes=2, strength=2.0, task=CLASSIFY)
     logits = head.logits(pooled.features)
     gap = logits[1, 1] - logits[1, 0]  # 2 w, where w = 2 * strength * sigmoid(-2 w)
@@ -65,18 +65,18 @@ def test_two_mirrored_clips_have_the_solution_of_one_equation():
     np.testing.assert_allclose(logits[0], -logits[1], atol=1e-6)
 
 
-def test_a_block_in_another_unit_gives_the_same_answers():
+def test_a_block_in_another_unit_gives_the_same_logits():
     pooled, targets = _pooled(), _classes()
     other = pooled.features.copy()
     other[:, 30:] = other[:, 30:] * 64 + 5
-    in_units = (pooled, Pooled(other, (30, 50)))
+    in_units = (pooled, PooledFeatures(other, (30, 50)))
     heads = [fit_head(found, targets, classes=3, strength=10.0, task=CLASSIFY) for found in in_units]
     np.testing.assert_allclose(heads[0].logits(pooled.features), heads[1].logits(other), atol=1e-3)
 
 
 def test_a_block_counts_the_same_however_often_it_is_repeated_inside_itself():
     pooled, targets = _pooled(), _classes()
-    wide = Pooled(np.concatenate([pooled.features, pooled.features[:, 30:]], axis=1), (30, 100))
+    wide = PooledFeatures(np.concatenate([pooled.features, pooled.features[:, 30:]], axis=1), (30, 100))
     heads = [fit_head(found, targets, classes=3, strength=10.0, task=CLASSIFY) for found in (pooled, wide)]
     np.testing.assert_allclose(heads[0].logits(pooled.features), heads[1].logits(wide.features), atol=1e-3)
 
@@ -84,7 +84,7 @@ def test_a_block_counts_the_same_however_often_it_is_repeated_inside_itself():
 def test_constant_features_have_no_weight():
     pooled, targets = _pooled(), _classes()
     pooled.features[:, 7] = 3.7
-    pooled.features[:, 30:] = 0.1  # a whole block
+    pooled.features[:, 30:] = 0.1  # a complete block
     head = fit_head(pooled, targets, classes=3, strength=10.0, task=CLASSIFY)
     assert np.isfinite(head.weight).all()
     np.testing.assert_allclose(head.weight[:, [7, *range(30, 80)]], 0, atol=1e-4)
@@ -103,7 +103,7 @@ def test_the_order_of_clips_does_not_matter_and_a_fit_repeats_bit_for_bit():
     np.testing.assert_allclose(first.logits(pooled.features), other.logits(pooled.features), atol=1e-4)
 
 
-def test_a_class_without_clips_is_as_likely_as_half_a_clip_and_never_the_first_answer():
+def test_a_class_without_clips_is_as_likely_as_half_a_clip_and_never_predicted():
     pooled, targets = _pooled(), np.where(_classes() == 2, 3, _classes())
     head = fit_head(pooled, targets, classes=5, strength=10.0, task=CLASSIFY)
     assert not head.weight[[2, 4]].any()
@@ -113,7 +113,7 @@ def test_a_class_without_clips_is_as_likely_as_half_a_clip_and_never_the_first_a
     assert np.exp(np.log(shares).mean()) == pytest.approx(0.5 / 40, rel=0.1)
 
 
-def test_labels_that_no_clip_or_every_clip_has_are_answered_by_their_share():
+def test_labels_of_no_clip_or_of_every_clip_are_predicted_by_their_share():
     pooled = _pooled()
     targets = np.stack([np.arange(40) % 2 == 0, np.zeros(40, bool), np.ones(40, bool)], axis=1)
     head = fit_head(pooled, targets, classes=3, strength=10.0, task=MULTILABEL)
@@ -124,7 +124,7 @@ def test_labels_that_no_clip_or_every_clip_has_are_answered_by_their_share():
 
 @pytest.mark.parametrize("clips", [1, 3])
 def test_clips_that_are_all_alike_or_of_one_class_give_a_head(clips):
-    pooled = Pooled(np.ones((clips, 4), np.float32), (4,))
+    pooled = PooledFeatures(np.ones((clips, 4), np.float32), (4,))
     head = fit_head(pooled, np.zeros(clips, np.int64), classes=2, strength=10.0, task=CLASSIFY)
     assert (head.logits(pooled.features).argmax(axis=1) == 0).all()
 

@@ -1,4 +1,4 @@
-"""What a checkpoint knows of the videos that it was trained on, over resumes, other starts, files and processes."""
+"""The identities of training videos in a checkpoint: with resumes, initial weights, files and several processes."""
 
 import json
 import os
@@ -9,30 +9,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from crashing import CrashError, crash_after
 
 import marey
-from marey.data.files.identity import Identities, content_of
-from marey.data.lists.folders import list_folder
+from marey.data.files.identity import Identities, file_identity
+from marey.data.lists.class_folders import list_folder
 from marey.training.fit import fit
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_folder
-from tiny import RECIPE, write_clips
+from tests.support.crashing import CrashError, crash_after
+from tests.support.tiny import RECIPE
 
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return write_clips(tmp_path_factory.mktemp("videos"), 5)
+VIDEOS_PER_CLASS = 5
 
 
 def contents(manifest) -> Identities:
-    return Identities.of(content_of(video.path) for video in manifest)
+    return Identities.of(file_identity(video.path) for video in manifest)
 
 
 def noted(file: Path) -> Identities | None:
     return read_checkpoint(file).description.trained_on
 
 
-def test_every_checkpoint_notes_the_training_videos(videos, tmp_path) -> None:
+def test_every_checkpoint_records_the_training_videos(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     train, val = manifest[::2], manifest[1::2]
     for workers in (0, 2):
@@ -41,8 +38,8 @@ def test_every_checkpoint_notes_the_training_videos(videos, tmp_path) -> None:
             assert noted(tmp_path / f"{workers}" / name) == contents(train)
 
 
-def test_a_resumed_run_knows_what_it_saw_before(videos, tmp_path, monkeypatch) -> None:
-    """Of an epoch that is cut short only the videos that it came to; after the resume those behind it, too."""
+def test_a_resumed_run_keeps_the_earlier_identities(videos, tmp_path, monkeypatch) -> None:
+    """After part of an epoch only the videos of its steps; after the resume the others, too."""
     manifest, recipe = list_folder(videos), RECIPE.variant(train={"epochs": 1})
     with monkeypatch.context() as patched, pytest.raises(CrashError):
         crash_after(2, patched)
@@ -54,7 +51,7 @@ def test_a_resumed_run_knows_what_it_saw_before(videos, tmp_path, monkeypatch) -
     assert noted(tmp_path / "last.safetensors") == contents(manifest)
 
 
-def test_a_state_of_version_0_1_0_leaves_it_open(videos, tmp_path) -> None:
+def test_after_a_state_of_version_0_1_0_they_are_unknown(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     fit(RECIPE.variant(train={"epochs": 1}), train=manifest, out=tmp_path, workers=0)
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)
@@ -64,7 +61,7 @@ def test_a_state_of_version_0_1_0_leaves_it_open(videos, tmp_path) -> None:
     assert noted(tmp_path / "last.safetensors") is None
 
 
-def test_what_it_started_from_counts(videos, tmp_path) -> None:
+def test_the_identities_of_initial_weights_count(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     first = fit(RECIPE, train=manifest[:6], out=tmp_path / "a", workers=0)
     fit(RECIPE, train=manifest[6:], init=first.last, out=tmp_path / "b", workers=0)
@@ -76,7 +73,7 @@ def test_what_it_started_from_counts(videos, tmp_path) -> None:
     assert model.trained_on == contents(manifest), "the classifier was trained in place"
 
 
-def test_files_keep_it(videos, tmp_path) -> None:
+def test_files_hold_them(videos, tmp_path) -> None:
     fit(RECIPE, train=list_folder(videos), out=tmp_path / "a", workers=0)
     model = marey.load_model(tmp_path / "a" / "last.safetensors")
     save_checkpoint(tmp_path / "b.safetensors", model)
@@ -96,7 +93,7 @@ def test_broken_videos_are_not_trained_on(videos, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_note_what_both_saw(videos, tmp_path) -> None:
+def test_two_processes_record_the_videos_of_both(videos, tmp_path) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text(RECIPE.variant(train={"epochs": 1}).to_yaml())
     list_folder(videos).write_csv(tmp_path / "list.csv")
@@ -128,7 +125,7 @@ def rates(out: Path) -> list[float]:
 COSINE = RECIPE.variant(train={"schedule": {"kind": "cosine", "by": "step"}})
 
 
-def test_more_epochs_go_on_from_the_end(videos, tmp_path, capsys) -> None:
+def test_a_finished_run_is_resumed_with_more_epochs(videos, tmp_path, capsys) -> None:
     manifest = list_folder(videos)
     short, long = (COSINE.variant(train={"epochs": count}) for count in (2, 4))
     fit(short, train=manifest, val=manifest, out=tmp_path / "a", workers=0)
@@ -150,7 +147,7 @@ def test_more_epochs_go_on_from_the_end(videos, tmp_path, capsys) -> None:
     assert "in place of" not in capsys.readouterr().err
 
 
-def test_more_epochs_go_on_from_the_middle(videos, tmp_path, monkeypatch) -> None:
+def test_an_unfinished_run_is_resumed_with_more_epochs(videos, tmp_path, monkeypatch) -> None:
     manifest = list_folder(videos)
     with monkeypatch.context() as patched, pytest.raises(CrashError):
         crash_after(5, patched)
@@ -164,7 +161,7 @@ def test_more_epochs_go_on_from_the_middle(videos, tmp_path, monkeypatch) -> Non
         fit(shorter, train=manifest, out=tmp_path / "a", workers=0, resume=True)
 
 
-def test_a_run_that_stopped_early_goes_on_where_it_stopped(videos, tmp_path) -> None:
+def test_a_run_that_stopped_early_is_resumed_where_it_stopped(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     stopping = RECIPE.variant(train={"epochs": 9, "stop_after": 1, "optimizer": {"lr": 1e-9}})
     first = fit(stopping, train=manifest, val=manifest, out=tmp_path, workers=0)
@@ -178,7 +175,7 @@ def test_a_run_that_stopped_early_goes_on_where_it_stopped(videos, tmp_path) -> 
     assert epochs[-1] > done
 
 
-def test_what_differs_is_named_with_the_way_out(videos, tmp_path) -> None:
+def test_a_difference_is_named_with_a_remedy(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     fit(RECIPE, train=manifest, out=tmp_path, workers=0)
     other = RECIPE.variant(train={"optimizer": {"lr": 0.5}, "epochs": 5})

@@ -1,4 +1,4 @@
-"""How a network starts that takes no weights from elsewhere: each kind of tensor, in every family, by distribution."""
+"""The initial values of networks: the distribution of each kind of tensor, in every family."""
 
 import math
 
@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from marey.base.errors import RecipeError
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation
 from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
 from marey.models.layers.norms import batch_norms
 from marey.models.layers.resnet import Residual
 from marey.recipes import RECIPES
-from small_transformer import SmallTransformer
+from tests.support.small_transformer import SmallTransformer
 
 FAMILIES = {recipe.model.network: recipe for recipe in reversed(RECIPES)}
 LIMIT = 1.95
@@ -24,7 +24,7 @@ LIMIT = 1.95
 def small(recipe):
     try:
         return recipe.variant(model={"width": 8, "num_classes": 50})
-    except RecipeError:  # a family whose width is no field
+    except RecipeError:  # a family without the setting `width`
         return recipe.variant(model={"num_classes": 50})
 
 
@@ -37,7 +37,7 @@ def network(request):
 
 
 def distance(values: torch.Tensor) -> float:
-    """sqrt(n) times the largest distance of the values' distribution to the standard normal one."""
+    """sqrt(n) times the largest distance between the distribution of the values and the standard normal one."""
     ordered = values.double().flatten().sort().values
     normal = 0.5 * (1 + torch.erf(ordered / math.sqrt(2)))
     steps = torch.arange(len(ordered) + 1, dtype=torch.float64) / len(ordered)
@@ -45,7 +45,7 @@ def distance(values: torch.Tensor) -> float:
 
 
 def standardised(network: nn.Module) -> torch.Tensor:
-    """All weights of convolutions over their deviation."""
+    """All weights of convolutions, divided by their deviation."""
     parts = []
     for module, fan in fans(network):
         parts.append((module.weight.detach() * math.sqrt(fan / 2)).flatten())
@@ -71,7 +71,7 @@ def test_convolutions(network) -> None:
 
 
 @pytest.mark.parametrize("mistake", ["fan in", "uniform", "xavier"])
-def test_another_distribution_is_seen(mistake) -> None:
+def test_another_distribution_is_detected(mistake) -> None:
     drawn = {
         "fan in": nn.init.kaiming_normal_,
         "uniform": lambda weight: nn.init.kaiming_uniform_(weight, mode="fan_out", nonlinearity="relu"),
@@ -100,8 +100,8 @@ def test_norms(network) -> None:
         assert (norm.running_var == 1).all()
 
 
-def told_again(network: nn.Module, *, last_gamma_zero: bool, head_std: float) -> None:
-    """The rule in one walk over the layers and one over the blocks, in the order in which seeds have always been used."""
+def reimplemented(network: nn.Module, *, last_gamma_zero: bool, head_std: float) -> None:
+    """The rule implemented again: one loop over the layers and one over the blocks, in the order in which seeds are used."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -126,12 +126,12 @@ def told_again(network: nn.Module, *, last_gamma_zero: bool, head_std: float) ->
 @pytest.mark.parametrize("zero", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_seed_gives_the_same_bits(family, zero) -> None:
-    """A run begun from scratch can be repeated by another version."""
+    """A run from scratch can be repeated with another version."""
     one, two = (small(FAMILIES[family]).model.build() for _ in range(2))
     torch.manual_seed(3)
     one.initialise(Initialisation(last_gamma_zero=zero, head_std=0.02))
     torch.manual_seed(3)
-    told_again(two, last_gamma_zero=zero, head_std=0.02)
+    reimplemented(two, last_gamma_zero=zero, head_std=0.02)
     theirs = two.state_dict()
     assert [name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])] == []
 
@@ -145,8 +145,8 @@ def test_a_fresh_head_alone() -> None:
     assert float(network.head.weight.detach().std()) == pytest.approx(0.5, rel=0.1)
 
 
-def test_modules_have_their_own_say() -> None:
-    """Linear layers inside are no classifiers; a module's own values come after those of its layers, outer ones last."""
+def test_modules_may_set_their_own_values() -> None:
+    """Inner linear layers are not heads; a module's own values are set after those of its layers, outer modules last."""
     torch.manual_seed(0)
     module = SmallTransformer()
     nn.init.constant_(module.wide_norm.weight, 5)
@@ -166,8 +166,8 @@ def test_without_zeros() -> None:
     assert all((norm.weight == 1).all() for norm in batch_norms(built))
 
 
-# What each toolkit's own initialisation left in built networks: which ones start residual blocks at zero. (MMAction has
-# no training config of SlowFast, and its builder could not be asked.)
+# Whether residual blocks start at zero, recorded from networks that the toolkits' own code built. (MMAction has no training
+# config of SlowFast, so that it could not be recorded.)
 
 SCRATCH_ZERO = {("mmaction2", "slowonly"), ("mmaction2", "slowfast")}
 ALWAYS_ZERO = {(t, n) for t in ("pyslowfast", "pytorchvideo") for n in ("slowonly", "slowfast", "i3d_resnet")}

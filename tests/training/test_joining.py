@@ -1,4 +1,4 @@
-"""Joining the processes of a run: torchrun says which belong together, and no other scheduler does."""
+"""Joining the processes of a run: torchrun alone decides which belong together."""
 
 import torch
 
@@ -6,7 +6,7 @@ from marey.training.distributed import start_fabric
 
 
 def test_one_process_within_a_job_of_several_slurm_tasks(monkeypatch) -> None:
-    """Fabric by itself ends with "You set `--ntasks=2`" there: it takes the job's tasks for processes of the training."""
+    """Fabric by itself fails there with "You set `--ntasks=2`": it assumes that the job's tasks are processes of the run."""
     monkeypatch.setenv("SLURM_NTASKS", "2")
     monkeypatch.setenv("SLURM_JOB_NAME", "night")
     for name in ("PROCID", "LOCALID", "NODEID"):

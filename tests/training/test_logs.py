@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from marey.evaluation.report.page import write_report
-from marey.tasks.all import every_task
+from marey.tasks.choose import every_task
 from marey.tasks.classify import ClassifyTask
 from marey.tasks.multilabel import MultiLabelTask
 from marey.tasks.task import Metric, Validation
@@ -30,7 +30,7 @@ def record(epoch: int, validation: Validation | None, train_top1: float | None =
 
 
 def judged(task, outputs: list[list[float]], targets: list) -> Validation:
-    judge = task.judge()
+    judge = task.validation_metrics()
     judge.add(torch.tensor(outputs), torch.tensor(targets))
     return judge.result(judge.sums, judge.rows())
 
@@ -50,8 +50,8 @@ def test_fewer_than_six_classes_have_no_top5_and_its_column_is_empty(tmp_path: P
     assert dict(zip(HEADER.split(","), row.split(","), strict=True))["val_top5"] == ""
 
 
-def test_processes_without_clips_leave_the_top5_of_the_others() -> None:
-    one, other = ClassifyTask().judge(), ClassifyTask().judge()
+def test_processes_without_clips_do_not_change_the_top5_of_the_others() -> None:
+    one, other = ClassifyTask().validation_metrics(), ClassifyTask().validation_metrics()
     one.add(torch.eye(6), torch.arange(6))
     assert other.result(one.sums + other.sums, ()).metrics[1].value == 1
 
@@ -81,8 +81,8 @@ def test_rows_of_both_tasks_are_as_version_0_1_0_wrote_them(tmp_path: Path) -> N
     assert list(json.loads((tmp_path / "log.jsonl").read_text())) == ["step", "epoch", "loss", "lr", "time"]
 
 
-def test_metrics_of_another_task_get_columns_of_their_own(tmp_path: Path) -> None:
-    """Also in a log that began without them, as one of version 0.1.0."""
+def test_metrics_of_another_task_have_their_own_columns(tmp_path: Path) -> None:
+    """Also in a log that was started without them, for example by version 0.1.0."""
     old = "1,10,0.1,0.9,,0.8,,,,2.0,5.0,0.5,0"
     (tmp_path / "log.csv").write_text(f"{HEADER}\n{old}\n2,20,0.1,0.9,,0.8,,,,2.0,5.0,0.5,0\n")
     RunLog(tmp_path, resume_step=10).epoch(record(2, SPANS))

@@ -1,4 +1,4 @@
-"""Losses against their formulas in NumPy: cross-entropies, focal losses (Lin et al.), weights of classes (Cui et al.)."""
+"""Losses against their formulas in NumPy: cross-entropies, focal losses (Lin et al.), class weights (Cui et al.)."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from marey.base.errors import DataError, RecipeError
 from marey.data.lists.manifest import make_manifest
 from marey.recipe import EffectiveNumber, FocalLoss, InverseFrequency, Recipe
 from marey.recipes import get_recipe
-from marey.tasks.all import task_of
-from marey.tasks.classify import cross_entropy, focal_loss, right_answers
+from marey.tasks.choose import task_of
+from marey.tasks.classify import count_correct, cross_entropy, focal_loss
 from marey.tasks.losses import class_weights
 from marey.tasks.multilabel import binary_cross_entropy, binary_focal_loss
 
@@ -45,13 +45,13 @@ def test_binary_cross_entropy_is_the_mean_over_classes() -> None:
     assert float(binary_cross_entropy(LOGITS, CLASSES)) == pytest.approx(float(one_each))
 
 
-def test_right_answers() -> None:
+def test_counts_of_right_predictions() -> None:
     best = LOGITS.argmax(dim=1)
-    assert int(right_answers(LOGITS, best)) == 6
-    assert float(right_answers(LOGITS, HOT)) == float(HOT[torch.arange(6), best].sum())
+    assert int(count_correct(LOGITS, best)) == 6
+    assert float(count_correct(LOGITS, HOT)) == float(HOT[torch.arange(6), best].sum())
 
 
-def test_weights_of_classes() -> None:
+def test_class_weights() -> None:
     train = manifest({"a": 10, "b": 1, "c": 100})
     inverse = class_weights(InverseFrequency(), train)
     np.testing.assert_allclose(inverse / inverse[1], [0.1, 1, 0.01])
@@ -195,7 +195,7 @@ def test_focal_loss_from_the_command_line() -> None:
         focal.with_settings(["train.loss.alpha=0.25"])
 
 
-def test_a_recipe_written_before_there_was_a_choice_has_cross_entropy() -> None:
+def test_a_recipe_of_an_earlier_version_has_cross_entropy() -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions")
     older = recipe.model_dump(mode="json")
     del older["train"]["loss"]

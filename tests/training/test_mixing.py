@@ -1,4 +1,4 @@
-"""Mixup, cutmix and erasing: draws restated, shares that sum to one, the same whatever the parts, and after a resume."""
+"""Mixup, cutmix and erasing: draws implemented again, shares that sum to one, any micro-batches, and a resume."""
 
 import json
 import math
@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from crashing import CrashError, crash_after
-from made_videos import coded_frame
 
 from marey.base.errors import RecipeError
 from marey.base.random import random_for
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.recipe import Erase, Mix, Train
 from marey.recipes import get_recipe
 from marey.training.fit import fit
 from marey.training.mixing import Blend, MixedBatch, draw_blend, draw_boxes
 from marey.video.pixels.transforms import to_clip
-from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
+from tests.support.crashing import CrashError, crash_after
+
+VIDEOS_PER_CLASS = 4
 
 HEIGHT, WIDTH = 20, 30
 MIX, ERASE = Mix(), Erase(probability=0.7)
@@ -32,7 +32,7 @@ def declared(mix: Mix | None = None, erase: Erase | None = None) -> Train:
 
 
 def frames(count: int) -> torch.Tensor:
-    """[count, T, H, W, C], each clip another noise."""
+    """[count, T, H, W, C] of noise, different in each clip."""
     return torch.from_numpy(np.random.RandomState(0).randint(0, 256, (count, 3, HEIGHT, WIDTH, 3)).astype(np.uint8))
 
 
@@ -49,7 +49,7 @@ def mixed(train: Train, count: int = 7, *, step: int = 3, rank: int = 0, world: 
 
 
 def test_draws_are_the_toolkits() -> None:
-    """timm's and PySlowFast's order: mix at all, which, lambda, the box's middle; lambda is the area that is left."""
+    """In the order of timm and PySlowFast: whether, which, lambda, the centre of the box; lambda is the area outside it."""
     for seed in range(500):
         random = np.random.RandomState(seed)
         random.uniform()
@@ -109,11 +109,11 @@ def test_erased_boxes() -> None:
     pairs = [draw_boxes(Erase(probability=1, boxes=2), 112, 112, random_for(seed)) for seed in range(200)]
     assert {len(pair) for pair in pairs} == {2}
     assert max(box.height * box.width for pair in pairs for box in pair) < 0.18 * 112**2
-    # A picture of one pixel has no room for a box.
+    # A frame of one pixel has no room for a box.
     assert draw_boxes(Erase(probability=1), 1, 1, random_for(0)) == []
 
 
-# What becomes of a batch
+# Mixed batches
 
 
 def test_mixup() -> None:
@@ -158,8 +158,8 @@ def test_erasing_is_a_cube() -> None:
 @pytest.mark.parametrize("mix", [None, MIX, Mix(mixup_alpha=0), Mix(cutmix_alpha=0)])
 @pytest.mark.parametrize("erase", [None, ERASE])
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
-def test_parts_change_nothing(mix, erase, parts) -> None:
-    """Every n-th clip, as training passes them."""
+def test_micro_batches_change_nothing(mix, erase, parts) -> None:
+    """Every n-th clip, as in training."""
     train = declared(mix, erase)
     whole, cut, logits = mixed(train), mixed(train), torch.zeros(7, 4)
     clips, shares = whole.clips(range(7)), whole.shares(range(7), logits)
@@ -169,15 +169,15 @@ def test_parts_change_nothing(mix, erase, parts) -> None:
         assert torch.equal(cut.shares(places, logits[number::parts]), shares[number::parts])
 
 
-def mixed_by_parts(train: Train, part: int) -> torch.Tensor:
-    """What must not be: each part mixed by itself."""
+def mixed_by_micro_batch(train: Train, part: int) -> torch.Tensor:
+    """A deliberate mistake: each micro-batch is mixed by itself."""
     parts = [frames(7)[begin : begin + part] for begin in range(0, 7, part)]
     batches = [MixedBatch(p, torch.zeros(len(p)), normalise, train, key=(0, 3)) for p in parts]
     return torch.cat([batch.clips(range(len(batch.frames))) for batch in batches])
 
 
-def test_partners_inside_a_part_are_seen() -> None:
-    assert not torch.equal(mixed_by_parts(declared(MIX), 2), mixed(declared(MIX)).clips(range(0, 7)))
+def test_partners_inside_a_micro_batch_are_detected() -> None:
+    assert not torch.equal(mixed_by_micro_batch(declared(MIX), 2), mixed(declared(MIX)).clips(range(0, 7)))
 
 
 def test_processes_erase_the_same_clips_and_draw_the_same_lambda() -> None:
@@ -195,7 +195,7 @@ def test_steps_and_seeds_differ() -> None:
     assert torch.equal(mixed(declared(MIX, ERASE)).clips(range(0, 7)), mixed(declared(MIX, ERASE)).clips(range(0, 7)))
 
 
-def test_nothing_declared_nothing_done() -> None:
+def test_without_declarations_nothing_is_changed() -> None:
     batch = mixed(declared())
     assert torch.equal(batch.clips(range(0, 7)), normalise(frames(7)))
     assert batch.shares(range(2, 5), torch.zeros(3, 4)).tolist() == [2, 3, 0]
@@ -220,7 +220,7 @@ def test_shares_sum_to_one(mix) -> None:
         assert shares[1].tolist() == pytest.approx([0, 1, 0, 0])
 
 
-def test_several_labels_are_mixed_in_the_same_shares() -> None:
+def test_several_labels_are_mixed_with_the_same_shares() -> None:
     targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     batch = MixedBatch(frames(2), targets, normalise, declared(MIX), key=(0, 1))
     assert batch.blend is not None
@@ -231,7 +231,7 @@ def test_several_labels_are_mixed_in_the_same_shares() -> None:
 
 
 def test_the_loss_is_the_toolkits() -> None:
-    """Smoothing of both labels, then lambda (PySlowFast), is one cross-entropy with shares and smoothing (ours)."""
+    """PySlowFast smooths both labels and then mixes with lambda; it equals one cross-entropy with shares and smoothing."""
     logits = torch.from_numpy(np.random.RandomState(1).standard_normal((7, 4)))
     batch = mixed(declared(MIX))
     assert batch.blend is not None
@@ -255,17 +255,6 @@ TINY = BASE.variant(
     appearance=[{"kind": "randaugment"}],
     train={"epochs": 2, "base_batch": 4, "mix": {}, "erase": {"probability": 0.5}, "label_smoothing": 0.1},
 )
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(4):
-            shown = [coded_frame(n + 7 * i + (label == "run")) for n in range(6)]
-            write_video(folder / label / f"v{i}.mp4", shown, fps=10, preset="ultrafast")
-    return folder
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -292,8 +281,8 @@ def losses(out: Path) -> list[float]:
     return [line["loss"] for line in lines if "loss" in line]
 
 
-def test_accumulation_mixes_the_same(videos, tmp_path) -> None:
-    """With a module of no batch norms and no dropout, parts of one clip give the loss of the whole batch."""
+def test_gradient_accumulation_mixes_the_same(videos, tmp_path) -> None:
+    """Without batch norms and dropout, micro-batches of one clip give the loss of the complete batch."""
     for name, batch in (("whole", None), ("parts", 1)):
         torch.manual_seed(0)
         module = torch.nn.Sequential(torch.nn.AdaptiveAvgPool3d(2), torch.nn.Flatten(), torch.nn.Linear(24, 2))

@@ -1,12 +1,13 @@
-"""Multigrid: phases, batches and rates as PySlowFast lays them out; clips of those shapes in training; resume."""
+"""Multigrid: phases, batches and rates as in PySlowFast; clips of those shapes in training; resume."""
+
+from pathlib import Path
 
 import pytest
 import torch
-from crashing import CrashError, crash_after
-from made_videos import coded_frame
 from pydantic import ValidationError
 
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
+from marey.data.lists.manifest import Manifest
 from marey.recipe import SGD, CosineSchedule, Multigrid, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.batches import RunBatches
@@ -15,11 +16,13 @@ from marey.training.multigrid import Shape, phase_at, phases_of, plan_phases, vi
 from marey.training.schedules import Calendar, learning_rate
 from marey.training.step import GradientStep
 from marey.video.sampling import PyTorchVideoTrain
-from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
+from tests.support.crashing import CrashError, crash_after
 
-# What the arithmetic of PySlowFast's MultigridSchedule (and, for the short cycle, of its batch sampler) gives:
-# (epochs until, relative rate, frames, side, batch) of each phase.
+VIDEOS_PER_CLASS = 10
+
+# Recorded from PySlowFast's MultigridSchedule (and, for the short cycle, from its batch sampler):
+# (last epoch, relative rate, frames, side, batch) of each phase.
 
 STEPWISE = [
     (73, 8, 8, 158, 8), (110, 4, 16, 158, 4), (142, 2, 16, 224, 2), (158, 1, 32, 224, 1),
@@ -56,12 +59,12 @@ def test_phases(milestones, epochs, frames, side, factor, expected) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"short": ()}, {"long": ((0.5, 1), (1, 1))}])
-def test_other_cycles_are_seen(changes) -> None:
+def test_other_cycles_are_detected(changes) -> None:
     assert laid_out(*CASES[0][:5], **changes) != [pytest.approx(phase) for phase in STEPWISE]
 
 
 def test_the_short_cycle() -> None:
-    """Two smaller sides, then the shape's own; a clip of a fourth of the volume comes in four times the batch."""
+    """Two smaller sides, then the side of the shape; clips of a fourth of the volume have four times the batch."""
     phases = plan_phases(Multigrid(), StepSchedule(milestones=(94, 154, 196)), 239, 32, 224)
     assert phases[0].shapes == (Shape(8, 112, 16), Shape(8, 158, 8), Shape(8, 158, 8))
     assert phases[2].shapes == (Shape(16, 112, 8), Shape(16, 158, 4), Shape(16, 224, 2))
@@ -93,7 +96,7 @@ RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
 
 
 def test_rates_rise_with_the_batch() -> None:
-    """Through the warm-up to the rate at its end, then the phases'; epochs differ in length."""
+    """The warm-up ends at the rate of the phase there; then come the rates of the phases. Epochs differ in length."""
     lengths = [3, 5, 4, 8, 8, 8]
     phases = phases_of(RECIPE)
     assert [phase.until for phase in phases][-1] == 6
@@ -123,7 +126,7 @@ def test_sampling_and_crops() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """For passes of two tiny clips: on a busy machine, threads wait for each other far longer than they compute."""
+    """One thread, because the passes have two tiny clips, and threads would wait for each other longer than they compute."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -131,14 +134,8 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(10):
-            frames = [coded_frame(n + 7 * i + (label == "run")) for n in range(8)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return list_folder(folder)
+def videos(videos: Path) -> Manifest:
+    return list_folder(videos)
 
 
 def test_training_sees_those_shapes(videos, tmp_path) -> None:
@@ -147,7 +144,7 @@ def test_training_sees_those_shapes(videos, tmp_path) -> None:
         backward = GradientStep.forward_backward
 
         def watched(self, batch, step):
-            seen.append((calendar.place(step)[0], tuple(batch["clip"].shape[1:4]), batch["size"]))
+            seen.append((calendar.locate(step)[0], tuple(batch["clip"].shape[1:4]), batch["size"]))
             return backward(self, batch, step)
 
         calendar = RunBatches(RECIPE, videos, None, seed=0, workers=0).calendar
@@ -174,7 +171,7 @@ def whole(videos, tmp_path_factory):
 
 
 @pytest.mark.parametrize("cut", [1, 3])
-def test_goes_on_in_mid_epoch(cut, whole, videos, tmp_path, monkeypatch) -> None:
+def test_a_resume_in_mid_epoch(cut, whole, videos, tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         crash_after(cut, patched)
         with pytest.raises(CrashError):

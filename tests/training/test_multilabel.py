@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_videos import coded_frame
 from torchmetrics.functional.classification import multilabel_average_precision
 
 import marey
 from marey.base.errors import DataError, RecipeError
-from marey.data.lists.formats import read_manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.evaluation.fusion import fuse, search_weights
 from marey.evaluation.report.page import write_report
 from marey.evaluation.run import EvaluationResult, evaluate
@@ -23,6 +22,7 @@ from marey.recipes import get_recipe
 from marey.tasks.metrics import average_precision, mean_average_precision
 from marey.training.fit import fit
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="several",
@@ -118,7 +118,7 @@ def test_views_are_averaged_through_a_sigmoid(averaging, folder) -> None:
         assert not torch.allclose(found, expected[other], rtol=1e-4, atol=1e-5)
 
 
-def test_what_does_not_fit(folder, tmp_path) -> None:
+def test_settings_that_do_not_fit(folder, tmp_path) -> None:
     one = RECIPE.variant(task={"kind": "classify"})
     with pytest.raises(
         DataError, match=r"list\.csv: several labels per video, and the task of several has one: --set task\.kind"
@@ -141,7 +141,7 @@ def test_one_label_each_is_a_special_case(folder, tmp_path) -> None:
     assert set(tested.metrics()) == {"mean_ap"}
 
 
-def test_the_task_travels_in_yaml() -> None:
+def test_the_task_is_written_in_yaml() -> None:
     import yaml
 
     assert Recipe.model_validate(yaml.safe_load(RECIPE.to_yaml())) == RECIPE
@@ -163,7 +163,7 @@ def test_fusion() -> None:
 
 
 def brute_force(scores: np.ndarray, positives: np.ndarray) -> float:
-    """Of one class: for each of its videos, the share of its videos among those that score at least as high."""
+    """For each video of one class, the share of its videos among those with at least its score; their mean."""
     found = [positives[scores >= scores[i]].mean() for i in np.flatnonzero(positives)]
     return float(np.mean(found)) if found else float("nan")
 

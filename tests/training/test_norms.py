@@ -1,16 +1,16 @@
-"""What batch norms keep, what they measure, and what of a step they remember."""
+"""Batch norms: frozen statistics, precise statistics, and which micro-batch updates running ones."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from marey.models.layers.freeze import freeze, hold_frozen
+from marey.models.freeze import freeze, hold_frozen
 from marey.models.layers.norms import batch_norms, statistics_kept
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
 from marey.training.norms import measure_norms
-from tolerances import NORM_STATISTICS
+from tests.support.tolerances import NORM_STATISTICS
 
 CONFIGS = [
     SlowOnlyConfig(depth=18, width=4, num_classes=3),
@@ -28,8 +28,8 @@ def clips(seed: int, count: int = 4) -> torch.Tensor:
     ("norms", "moving", "learning"),
     [("none", 0, 0), ("statistics", None, 0), ("all", None, None), ("all_but_first", 1, 1)],
 )
-def test_what_each_choice_keeps(config, norms, moving, learning) -> None:
-    """`moving`, `learning`: how many norms from the first on move their statistics, learn scale and shift (0: all)."""
+def test_what_each_choice_freezes(config, norms, moving, learning) -> None:
+    """`moving`, `learning`: how many norms, from the first on, update statistics and learn scale and shift (0: all)."""
     network = config.build()
     freeze(network, norms=norms)
     network.train()
@@ -48,7 +48,7 @@ def test_what_each_choice_keeps(config, norms, moving, learning) -> None:
     assert [norm.bias.requires_grad for norm in found] == expected(learning)
 
 
-def test_the_first_norm_is_the_stems() -> None:
+def test_the_first_norm_is_that_of_the_stem() -> None:
     for config in CONFIGS:
         network = config.build()
         first = next(name for name, module in network.named_modules() if module is batch_norms(network)[0])
@@ -77,8 +77,8 @@ def test_true_mean_and_variance_of_the_first_norm() -> None:
     np.testing.assert_allclose(norm.running_var.numpy(), values.var(axis=1), rtol=NORM_STATISTICS)
 
 
-def test_the_older_rule_is_seen() -> None:
-    """The mean over passes of each one's unbiased variance, and running averages, give something else."""
+def test_the_older_rule_is_detected() -> None:
+    """The mean over passes of the unbiased variance, and running averages, give other values."""
     network, values = first_layers_values()
     sizes = [batch.shape[0] for batch in passes()]
     ends = np.cumsum([values.shape[1] * size // sum(sizes) for size in sizes])[:-1]
@@ -91,8 +91,8 @@ def test_the_older_rule_is_seen() -> None:
     assert np.abs(running / values.var(axis=1) - 1).max() > 100 * NORM_STATISTICS
 
 
-def test_deeper_norms_see_what_training_shows_them() -> None:
-    """Each pass is normalised by its own statistics further ahead; with one pass, then, the last norm's are its own."""
+def test_deeper_norms_see_the_values_of_training() -> None:
+    """Earlier norms normalise each pass by its own statistics; with one pass the last norm's are those of that pass."""
     torch.manual_seed(0)
     network = CONFIGS[0].build()
     reference = CONFIGS[0].build()
@@ -108,7 +108,7 @@ def test_deeper_norms_see_what_training_shows_them() -> None:
         torch.testing.assert_close(ours.running_mean, theirs.running_mean, rtol=NORM_STATISTICS, atol=1e-5)
 
 
-def test_measuring_spares_what_is_frozen_and_counts() -> None:
+def test_measuring_does_not_change_frozen_norms_and_counters() -> None:
     network = CONFIGS[0].build()
     freeze(network, stages=1)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -121,7 +121,7 @@ def test_measuring_spares_what_is_frozen_and_counts() -> None:
     assert all(not norm.training for norm in batch_norms(network))
 
 
-def test_passes_that_norms_forget() -> None:
+def test_passes_that_do_not_update_running_statistics() -> None:
     network = CONFIGS[0].build().train()
     expected = network.eval()(clips(1))
     network.train()

@@ -1,18 +1,18 @@
-"""Learning rates of the toolkits' own configs, as their own hooks and schedulers set them, and broken on purpose."""
+"""Learning rates of the toolkits' configs, recorded from their own hooks and schedulers; and deliberate mistakes."""
 
 import math
 
 import pytest
 import torch
 from pydantic import ValidationError
-from recorded import load
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR
 
 from marey.base.errors import RecipeError
 from marey.recipe import CosineSchedule, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.schedules import lr_factor
-from tolerances import LEARNING_RATE
+from tests.support.recorded import load
+from tests.support.tolerances import LEARNING_RATE
 
 MMACTION = load("training/lr_mmaction1")["curves"]
 MMACTION2 = load("training/lr_mmaction2")["curves"]
@@ -20,7 +20,7 @@ PYSLOWFAST = load("training/lr_pyslowfast")["curves"]
 
 
 def worst(schedule, curve, *, base: float, epochs: int, epoch_steps: int = 100) -> float:
-    """The largest relative difference to the recorded rates; rates of 0 must be 0."""
+    """The largest relative difference from the recorded rates; rates of 0 must be 0."""
     largest = 0.0
     for step, lr in zip(curve["iters"], curve["lr"], strict=True):
         ours = base * lr_factor(schedule, step, epoch_steps=epoch_steps, epochs=epochs)
@@ -105,8 +105,8 @@ DECLARED = [
 
 
 @pytest.mark.parametrize(("curves", "config", "name"), DECLARED, ids=[name for *_, name in DECLARED])
-def test_recipes_declare_what_their_config_says(curves, config, name) -> None:
-    """Rates, epochs, batch, momentum, decay and clipping of the shipped recipe are the recorded config's."""
+def test_recipes_declare_the_values_of_their_configs(curves, config, name) -> None:
+    """Rates, epochs, batch, momentum, decay and clipping of the shipped recipe equal those of the recorded config."""
     curve, train = curves[config], get_recipe(name).train
     settings = {"base": train.optimizer.lr, "epochs": train.epochs}
     assert worst(train.schedule, curve, epoch_steps=curve.get("iters_per_epoch", 100), **settings) < LEARNING_RATE
@@ -123,7 +123,7 @@ def test_recipes_declare_what_their_config_says(curves, config, name) -> None:
     assert declared.norm_weight_decay == curve.get("bn_weight_decay")
 
 
-# Broken on purpose: each must be seen.
+# Deliberate mistakes: each must be detected.
 
 STEPLR = "slowonly_imagenet-pretrained-r50_8xb16-4x16x1-steplr-150e_kinetics400-rgb"
 
@@ -132,7 +132,7 @@ STEPLR = "slowonly_imagenet-pretrained-r50_8xb16-4x16x1-steplr-150e_kinetics400-
     "change",
     [{"begin": 0}, {"milestones": (89, 130)}, {"gamma": 0.11}, {"warmup": None}],
 )
-def test_a_wrong_step_schedule_is_seen(change) -> None:
+def test_a_wrong_step_schedule_is_detected(change) -> None:
     curve = MMACTION2[STEPLR]
     schedule = mmaction2(curve).model_copy(update=change)
     assert worst(schedule, curve, base=0.02, epochs=150) > 1e-3
@@ -146,21 +146,21 @@ def test_mmaction2_drops_ten_epochs_late() -> None:
 
 
 @pytest.mark.parametrize("change", [{"by": "epoch"}, {"ends": "after"}, {"start": 0.01}, {"towards": "end"}])
-def test_a_wrong_warm_up_is_seen(change) -> None:
+def test_a_wrong_warm_up_is_detected(change) -> None:
     curve = MMACTION2["slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb"]
     schedule = mmaction2(curve)
     broken = schedule.model_copy(update={"warmup": schedule.warmup.model_copy(update=change)})
     assert worst(broken, curve, base=0.1, epochs=256) > LEARNING_RATE
 
 
-def test_a_warm_up_by_step_for_by_epoch_is_seen() -> None:
+def test_a_warm_up_by_step_instead_of_epoch_is_detected() -> None:
     schedule = mmaction2(MMACTION2[STEPLR])
     broken = schedule.model_copy(update={"warmup": schedule.warmup.model_copy(update={"by": "step"})})
     assert worst(broken, MMACTION2[STEPLR], base=0.02, epochs=150) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["slowonly_r50_4x16_finetune", "i3d_r50_32x2"])
-def test_a_milestone_off_by_one_is_seen(name) -> None:
+def test_a_milestone_off_by_one_is_detected(name) -> None:
     curve = MMACTION[name]
     schedule = mmaction(curve)
     first, second = schedule.milestones
@@ -169,7 +169,7 @@ def test_a_milestone_off_by_one_is_seen(name) -> None:
     assert worst(broken, curve, epoch_steps=curve["iters_per_epoch"], **settings) > 1e-3
 
 
-def test_the_other_toolkits_cosine_is_seen() -> None:
+def test_the_other_toolkits_cosine_is_detected() -> None:
     curve = PYSLOWFAST["SLOW_4x16_R50"]
     for change in ({"by": "epoch"}, {"begin": 34}, {"end": 0.01}):
         broken = pyslowfast(curve).model_copy(update=change)
@@ -177,7 +177,7 @@ def test_the_other_toolkits_cosine_is_seen() -> None:
 
 
 def test_mmactions_two_readings_differ_at_another_batch() -> None:
-    """18,800 iterations are ten epochs only at 1,880 iterations an epoch."""
+    """18,800 iterations are ten epochs only with 1,880 iterations per epoch."""
     released, later = (
         StepSchedule(milestones=(90, 130), warmup=warmup) for warmup in (Warmup(steps=18_800), Warmup(epochs=10))
     )
@@ -223,7 +223,7 @@ def test_mmaction2s_mvit_equals_torchs_schedulers(epoch_steps) -> None:
 
 
 def test_the_mvit_curve_in_numbers() -> None:
-    """From 1 % to all of the rate on steps 29 n + n - 1 and 30 n, and down to 170 / 200 of the curve, not to its end."""
+    """From 1 % to the full rate on steps 29 n + n - 1 and 30 n, and down to 170 / 200 of the curve, not to its end."""
     rates = [rate / MVIT_LR for rate in ours(MVIT, 10)]
     assert rates[0] == pytest.approx(0.01)
     assert (rates[299], rates[300]) == pytest.approx((1, 1))
@@ -245,7 +245,7 @@ def test_the_mvit_curve_in_numbers() -> None:
     ],
     ids=str,
 )
-def test_another_mvit_schedule_is_seen(change) -> None:
+def test_another_mvit_schedule_is_detected(change) -> None:
     assert ours(MVIT.model_copy(update=change), 7) != pytest.approx(chained(7), rel=LEARNING_RATE)
 
 
@@ -257,7 +257,7 @@ def test_a_curve_that_ends_before_the_training() -> None:
 
 
 def test_a_warm_up_has_one_length() -> None:
-    with pytest.raises(ValidationError, match="give one of them"):
+    with pytest.raises(ValidationError, match="give one of the two"):
         Warmup()
-    with pytest.raises(ValidationError, match="give one of them"):
+    with pytest.raises(ValidationError, match="give one of the two"):
         Warmup(epochs=1, steps=10)

@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-import tiny
-from tolerances import DISTRIBUTED
+from tests.support import tiny
+from tests.support.tolerances import DISTRIBUTED
 
 RECIPE = tiny.RECIPE.variant(
     train={
@@ -25,7 +25,7 @@ from lightning_fabric.strategies import ModelParallelStrategy
 from torch.distributed.fsdp import fully_shard
 
 from marey.base.errors import RunError
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.recipe import read_recipe
 from marey.training import distributed, loop
 from marey.training.fit import fit

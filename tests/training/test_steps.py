@@ -1,4 +1,4 @@
-"""Five optimiser steps in float64 through our own training loop, against what each toolkit's own code gave."""
+"""Five optimiser steps in float64 through Marey's training loop, against values recorded from each toolkit's own code."""
 
 import json
 import math
@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recorded import drawn, load
 
 from marey.classifier import Classifier
-from marey.data.loading.loader import Place
+from marey.data.loading.loader import BatchIndex
 from marey.models.network import Network
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, TSNGroups, Warmup
@@ -23,7 +22,8 @@ from marey.training.folder import RunFolder
 from marey.training.loop import TrainingLoop
 from marey.training.schedules import Calendar
 from marey.weights.layouts import mmaction, mmaction2, pyslowfast
-from tolerances import TRAINED_TENSOR
+from tests.support.recorded import drawn, load
+from tests.support.tolerances import TRAINED_TENSOR
 
 RECORDED = {
     "mmaction1": load("training/train_mmaction1_slowonly_r50")["cases"],
@@ -55,7 +55,7 @@ def declared(toolkit: str, case: dict) -> tuple[SGD, CosineSchedule, int, float 
 
 
 class Recorded(RunBatches):
-    """The recorded batches, which are normalised already, as one epoch of training."""
+    """The recorded batches, which are already normalised, as one epoch of training."""
 
     def __init__(self, recipe: Recipe, steps: int) -> None:
         self.recipe, self.train, self.val, self.seed, self.phases = recipe, (), None, 0, ()
@@ -78,7 +78,7 @@ def batches() -> list[dict]:
         made.append(
             {
                 "clip": torch.from_numpy(clip).double(), "target": torch.from_numpy(target), "size": 8,
-                "id": [], "broken": [], "place": Place(0, step, step == 4),
+                "id": [], "broken": [], "index": BatchIndex(0, step, step == 4),
             }
         )  # fmt: skip
     return made
@@ -107,7 +107,7 @@ def five_steps(recipe: Recipe, pairs: Pairs, out: Path, *, steps: int) -> tuple[
 
 
 def worst(toolkit: str, name: str, pairs: Pairs, out: Path, **changed) -> float:
-    """The largest difference after five steps, of losses relative and of tensors over their rms."""
+    """The largest difference after five steps, relative for losses, divided by the rms for tensors."""
     case = RECORDED[toolkit][name]
     optimizer, schedule, epochs, clip = declared(toolkit, case)
     train = {"optimizer": optimizer, "schedule": schedule, "epochs": epochs, "clip_norm": clip, "norm_batch": None}
@@ -162,5 +162,5 @@ def test_five_steps(toolkit, name, pairs, tmp_path) -> None:
     ],
     ids=["no Nesterov", "decay of norms too", "clipping", "norms of two devices", "biases twice as fast"],
 )
-def test_another_optimiser_is_seen(changed, tmp_path) -> None:
+def test_another_optimiser_is_detected(changed, tmp_path) -> None:
     assert worst("pyslowfast", "w8_lr1e-4_wd.1", pyslowfast.pairs, tmp_path, **changed) > 100 * TRAINED_TENSOR

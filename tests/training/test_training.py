@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from crashing import CrashError, crash_after
 from torch import nn
 
 import marey
 from marey.backends import precision
 from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.base.files import sha256
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.drop_path import DropPath
 from marey.recipe import SGD
@@ -29,14 +28,12 @@ from marey.training.loop import TrainingLoop
 from marey.training.step import GradientStep
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.load import build_model
-from platforms import posix
-from tiny import RECIPE, write_clips
-from tolerances import DISTRIBUTED
+from tests.support.crashing import CrashError, crash_after
+from tests.support.platforms import posix
+from tests.support.tiny import RECIPE
+from tests.support.tolerances import DISTRIBUTED
 
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return write_clips(tmp_path_factory.mktemp("videos"), 5)
+VIDEOS_PER_CLASS = 5
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -64,7 +61,7 @@ def steps(out: Path, name: str) -> list[float]:
 
 
 def epochs(out: Path) -> list[list[str]]:
-    """The rows of log.csv without what a clock says."""
+    """The rows of log.csv without times."""
     return [row.split(",")[:9] for row in (out / "log.csv").read_text().splitlines()]
 
 
@@ -90,7 +87,7 @@ def test_trains_and_leaves_its_files(videos, tmp_path) -> None:
         fit(RECIPE, train=list_folder(videos), val=list_folder(videos), out=tmp_path / "a", seed=5, resume=True)
 
 
-def test_parts_and_workers_change_little_or_nothing(videos, tmp_path) -> None:
+def test_micro_batches_change_little_and_workers_nothing(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     fit(RECIPE, train=manifest, out=tmp_path / "a", workers=0)
     fit(RECIPE, train=manifest, out=tmp_path / "b", workers=2)
@@ -99,7 +96,7 @@ def test_parts_and_workers_change_little_or_nothing(videos, tmp_path) -> None:
 
 
 def test_accumulation_is_the_same_gradient(videos, tmp_path) -> None:
-    """With frozen norms and no dropout, parts of one clip give the gradient of the whole batch."""
+    """With frozen norms and no dropout, micro-batches of one clip give the gradient of the complete batch."""
     recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": "all"})
     for name, batch in (("whole", None), ("parts", 1)):
         fit(recipe, train=list_folder(videos), out=tmp_path / name, workers=0, batch=batch)
@@ -136,8 +133,8 @@ def test_resume_equals_never_having_stopped(cut, parts, videos, tmp_path, monkey
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_norm_batch_is_seen(videos, tmp_path) -> None:
-    """A pass of 4 clips, or two devices of 2: other statistics, other weights."""
+def test_norm_batch_changes_weights(videos, tmp_path) -> None:
+    """One device of 4 clips and two of 2 have other statistics, and so other weights."""
     recipe = RECIPE.variant(train={"dropout": 0.0, "epochs": 1})
     for name, norm_batch in (("four", None), ("two", 2)):
         fit(recipe.variant(train={"norm_batch": norm_batch}), train=list_folder(videos), out=tmp_path / name, workers=0)
@@ -145,13 +142,13 @@ def test_norm_batch_is_seen(videos, tmp_path) -> None:
     assert max(float((four[name] - two[name]).abs().max()) for name in four) > 100 * DISTRIBUTED
     with pytest.raises(RecipeError, match="norm_batch=3 does not divide the 4 clips"):
         fit(recipe.variant(train={"norm_batch": 3}), train=list_folder(videos), out=tmp_path / "bad", workers=0)
-    with pytest.raises(RecipeError, match="--batch 1: batch norms are to see train.norm_batch=2"):
+    with pytest.raises(RecipeError, match="--batch 1 is less than train.norm_batch=2"):
         changed = recipe.variant(train={"norm_batch": 2})
         fit(changed, train=list_folder(videos), out=tmp_path / "bad", workers=0, batch=1)
 
 
-def test_the_average_is_what_is_kept(videos, tmp_path) -> None:
-    """Of the weights after each step, which a run without averaging shows at its ends: its formula, step by step."""
+def test_the_average_is_what_is_saved(videos, tmp_path) -> None:
+    """The formula of the average, step by step, over the weights of runs without averaging that end after each step."""
     manifest = list_folder(videos)
     seen, recipe = [], RECIPE.variant(train={"epochs": 1, "dropout": 0.0})
     plain = fit(recipe, train=manifest, val=manifest, out=tmp_path / "plain", workers=0)
@@ -182,7 +179,7 @@ def test_the_average_is_what_is_kept(videos, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("parts", [{}, {"ema": {"decay": 0.5}}], ids=["weights", "their average"])
-def test_precise_norms_change_what_is_kept_and_not_the_training(parts, videos, tmp_path) -> None:
+def test_precise_norms_change_the_saved_statistics_and_not_the_training(parts, videos, tmp_path) -> None:
     manifest = list_folder(videos)
     for name, count in (("running", None), ("precise", 200)):
         recipe = RECIPE.variant(train={"precise_norms": count, **parts})
@@ -196,7 +193,7 @@ def test_precise_norms_change_what_is_kept_and_not_the_training(parts, videos, t
 
 
 def test_repeats_show_each_video_several_times_a_step(videos, tmp_path) -> None:
-    """As many steps an epoch as without, each with twice the clips, cut anew each time."""
+    """As many steps per epoch as without, each with twice the clips, each clip cropped independently."""
     seen = []
     with pytest.MonkeyPatch.context() as patched:
         backward = GradientStep.forward_backward
@@ -233,9 +230,9 @@ def test_bad_input(videos, tmp_path) -> None:
         RecipeError, match="starts from imagnet weights, and Marey itself finds imagenet and ig65m alone"
     ):
         fit(RECIPE.variant(pretraining="imagnet"), train=manifest, out=tmp_path / "a")
-    with pytest.raises(WeightsError, match="no network of width"):
+    with pytest.raises(WeightsError, match="ImageNet weights exist for width"):
         fit(RECIPE.variant(pretraining="imagenet"), train=manifest, out=tmp_path / "a")
-    with pytest.raises(RunError, match="holds no run to go on with"):
+    with pytest.raises(RunError, match="holds no run to resume"):
         fit(RECIPE, train=manifest, out=tmp_path / "none", resume=True)
     explode = RECIPE.variant(train={"optimizer": {"lr": 1e30}, "clip_norm": None})
     with pytest.raises(RunError, match="try a smaller learning rate"):
@@ -244,7 +241,7 @@ def test_bad_input(videos, tmp_path) -> None:
 
 SCRIPT = """
 import sys
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.training.fit import fit
 from marey.recipe import read_recipe
 manifest = list_folder(sys.argv[2])
@@ -256,7 +253,7 @@ fit(read_recipe(sys.argv[1]), train=manifest, out=sys.argv[3], workers=int(sys.a
 @posix
 @pytest.mark.slow
 def test_killed_in_mid_epoch(videos, tmp_path) -> None:
-    """SIGKILL at an arbitrary moment; the run goes on from its last checkpoint with other workers."""
+    """SIGKILL at an arbitrary moment; the run is resumed from its last state with other workers."""
     recipe = RECIPE.variant(train={"epochs": 12})
     (tmp_path / "r.yaml").write_text(recipe.to_yaml())
     (tmp_path / "s.py").write_text(SCRIPT)
@@ -278,8 +275,8 @@ def test_killed_in_mid_epoch(videos, tmp_path) -> None:
 
 @posix
 @pytest.mark.slow
-def test_asked_to_stop(videos, tmp_path) -> None:
-    """SIGTERM to all processes ends the run after the step in flight, saved, with one line."""
+def test_a_signal_to_stop(videos, tmp_path) -> None:
+    """SIGTERM to all processes ends the run after the current step, saved, with one line."""
     recipe = RECIPE.variant(train={"epochs": 400})
     (tmp_path / "r.yaml").write_text(recipe.to_yaml())
     (tmp_path / "s.py").write_text(SCRIPT.replace("checkpoint_minutes=0.0", "checkpoint_minutes=60"))
@@ -314,8 +311,8 @@ def test_one_of_two_processes_is_asked_to_stop(videos, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_note_broken_files_as_one_does(videos, tmp_path) -> None:
-    """Each file once, whichever process met it, by one warning."""
+def test_two_processes_record_broken_files_as_one_does(videos, tmp_path) -> None:
+    """Each file once, whichever process reads it, with one warning."""
     for label in ("jump", "run"):
         (tmp_path / "videos" / label).mkdir(parents=True)
         for file in sorted((videos / label).iterdir()):
@@ -340,7 +337,7 @@ def test_two_processes_note_broken_files_as_one_does(videos, tmp_path) -> None:
 
 
 def test_bfloat16(videos, tmp_path) -> None:
-    """Clips of two frames under temporal kernels of three, 1x1 maps at the end. Asked for, it is used on every CPU."""
+    """Two frames under temporal kernels of three, and 1x1 maps at the end. If it is asked for, every CPU uses it."""
     manifest = list_folder(videos)
     recipe = RECIPE.variant(train={"epochs": 8})
     fit(recipe, train=manifest, val=manifest, out=tmp_path, workers=0, precision="bfloat16")
@@ -349,7 +346,7 @@ def test_bfloat16(videos, tmp_path) -> None:
 
 
 def test_auto_on_a_cpu_without_bfloat16_and_a_resume_elsewhere(videos, tmp_path, monkeypatch, capsys) -> None:
-    """float32 in place of the recipe's bfloat16, also when the run goes on where bfloat16 would be fast."""
+    """float32 in place of the recipe's bfloat16, also if the run is resumed on a machine where bfloat16 would be fast."""
     recipe, manifest = RECIPE.variant(train={"precision": "bfloat16"}), list_folder(videos)
     monkeypatch.setattr(precision, "bfloat16_cost", lambda: 90.0)
     fit(recipe, train=manifest, out=tmp_path, workers=0)
@@ -362,7 +359,7 @@ def test_auto_on_a_cpu_without_bfloat16_and_a_resume_elsewhere(videos, tmp_path,
         fit(recipe, train=manifest, out=tmp_path, workers=0, resume=True, precision="bfloat16")
 
 
-def test_a_run_in_bfloat16_goes_on_in_it_on_a_slower_cpu(videos, tmp_path, monkeypatch, capsys) -> None:
+def test_a_run_in_bfloat16_is_resumed_in_it_on_a_slower_cpu(videos, tmp_path, monkeypatch, capsys) -> None:
     recipe, manifest = RECIPE.variant(train={"precision": "bfloat16", "epochs": 1}), list_folder(videos)
     monkeypatch.setattr(precision, "bfloat16_cost", lambda: 0.3)
     fit(recipe, train=manifest, out=tmp_path, workers=0)
@@ -372,10 +369,10 @@ def test_a_run_in_bfloat16_goes_on_in_it_on_a_slower_cpu(videos, tmp_path, monke
 
 
 def test_training_in_float32_is_float32(videos, tmp_path) -> None:
-    """Whatever a program told torch before; and torch is left as it was told."""
+    """With any earlier settings of torch, which are restored."""
     manifest = list_folder(videos)
     fit(RECIPE, train=manifest, val=manifest, out=tmp_path / "a", workers=0)
-    torch.set_float32_matmul_precision("medium")  # bfloat16 inside oneDNN, where the CPU has it
+    torch.set_float32_matmul_precision("medium")  # bfloat16 inside oneDNN, on CPUs that have it
     try:
         fit(RECIPE, train=manifest, val=manifest, out=tmp_path / "b", workers=0)
         assert torch.get_float32_matmul_precision() == "medium"
@@ -386,7 +383,7 @@ def test_training_in_float32_is_float32(videos, tmp_path) -> None:
 
 @pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
 def test_convolutions_of_users_modules_are_safe(videos, tmp_path, arithmetic) -> None:
-    """Of what oneDNN computes wrongly nothing is left: no narrow pointwise stride, no padding of a short input."""
+    """Operators that oneDNN computes wrongly are replaced: narrow pointwise strides, and padding of short inputs."""
     strides, paddings = set(), set()
 
     class Own(nn.Module):
@@ -441,7 +438,7 @@ def test_two_processes_equal_one(videos, tmp_path) -> None:
 @pytest.mark.parametrize("other", ["float32", "bfloat16"])
 def test_processes_compare_their_arithmetic(other, monkeypatch) -> None:
     def gathered(found: list[object], mine: object) -> None:
-        found[:] = [mine, other, mine]  # what three processes chose
+        found[:] = [mine, other, mine]  # the choices of three processes
 
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setattr(torch.distributed, "all_gather_object", gathered)
@@ -454,7 +451,7 @@ def test_processes_compare_their_arithmetic(other, monkeypatch) -> None:
 
 @pytest.mark.slow
 def test_machines_of_which_one_lacks_bfloat16(videos, tmp_path) -> None:
-    """Two real processes; both end, by the same line, and the folder is free for another call."""
+    """Two real processes: both end with the same error, and the folder is free for another call."""
     (tmp_path / "r.yaml").write_text(RECIPE.variant(train={"precision": "bfloat16"}).to_yaml())
     imitated = "import os\nfrom marey.backends import precision\n"
     imitated += "precision.bfloat16_cost = lambda: (0.3, 90.0)[int(os.environ['RANK'])]\n"
@@ -475,7 +472,7 @@ def test_machines_of_which_one_lacks_bfloat16(videos, tmp_path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("norm_batch", "frozen"), [(4, "none"), (2, "all_but_first")])
 def test_one_device_imitates_several(norm_batch, frozen, videos, tmp_path) -> None:
-    """One process of 8 clips is two of 4 if batch norms see as many at once: weights, statistics and their average.
+    """One process of 8 clips equals two of 4 if batch norms see as many at once: weights, statistics and their average.
 
     The last batch of each epoch holds two clips, one for each device.
     """
@@ -514,7 +511,7 @@ def test_the_command_under_torchrun(videos, tmp_path) -> None:
 
 
 class Own(nn.Module):
-    """A module of a user's own: two layers, the same weights where `tied`."""
+    """A user's module with two layers, which share their weights if `tied`."""
 
     def __init__(self, *, tied: bool = False) -> None:
         super().__init__()
@@ -563,7 +560,7 @@ def test_a_module_that_cannot_be_saved_is_refused_before_anything_is_written(mod
     assert not (tmp_path / "a").exists()
 
 
-def test_what_is_missing_is_told_before_training(videos, tmp_path, monkeypatch) -> None:
+def test_a_missing_extra_is_reported_before_training(videos, tmp_path, monkeypatch) -> None:
     manifest = list_folder(videos)
     with pytest.raises(WeightsError, match="nope"):
         fit(RECIPE, train=manifest, out=tmp_path / "a", workers=0, init="nope")
@@ -608,7 +605,7 @@ def test_ctrl_c_once_and_again(monkeypatch, capsys) -> None:
     with StopSignals() as stop:
         assert not stop.received
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)  # torchrun's, after the terminal's
+        signal.raise_signal(signal.SIGINT)  # the signal of torchrun, after that of the terminal
         assert stop.received
         assert capsys.readouterr().err.count("stopping after this step") == 1
         now[0] = 3.0

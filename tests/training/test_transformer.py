@@ -1,4 +1,4 @@
-"""A module of the user's own with norms, tokens and position embeddings, and what a recipe asks of the network itself."""
+"""A user's module with norms, tokens and position embeddings, and settings of a recipe that change the network."""
 
 import json
 from pathlib import Path
@@ -8,25 +8,22 @@ import torch
 from torch import nn
 
 import marey
-import tiny
 from marey.base.errors import RecipeError
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.models.layers.drop_path import DropPath
 from marey.recipe import AdamW, Recipe
 from marey.training.state import load_state, save_state
 from marey.weights.checkpoint import read_checkpoint
-from small_transformer import DEPTH, SmallTransformer
+from tests.support import tiny
+from tests.support.small_transformer import DEPTH, SmallTransformer
 
 RECIPE = tiny.RECIPE.variant(train={"epochs": 2})
 
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    return tiny.write_clips(tmp_path_factory.mktemp("videos"), 4)
+VIDEOS_PER_CLASS = 4
 
 
 def fitted(recipe: Recipe, videos: Path, out: Path, **options) -> dict[str, torch.Tensor]:
-    """The weights of a run that begins at the same seed."""
+    """The weights of a run with the same seed."""
     torch.manual_seed(0)
     if options.pop("own", False):
         options["model"] = SmallTransformer()
@@ -40,8 +37,8 @@ def differing(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> lis
     return [name for name in one if not torch.equal(one[name], two[name])]
 
 
-def test_what_is_set_apart_does_not_decay(videos, tmp_path) -> None:
-    """A decay so strong that it shows: with all gradients at zero, what decays shrinks and all else keeps its bits."""
+def test_parameters_without_decay_do_not_change(videos, tmp_path) -> None:
+    """With all gradients at zero and a strong decay, decaying parameters shrink and all others are bit for bit the same."""
 
     class Still(SmallTransformer):
         def forward(self, clip_BCTHW: torch.Tensor) -> torch.Tensor:
@@ -61,7 +58,7 @@ def test_what_is_set_apart_does_not_decay(videos, tmp_path) -> None:
     ("own", "norm_batch"), [(True, None), (False, None), (False, 2)], ids=["own", "ours", "ours, norms of parts"]
 )
 def test_recomputing_changes_no_bit(videos, tmp_path, own, norm_batch) -> None:
-    """With dropout and dropped paths, gradients that add up, and norms that remember the first part alone."""
+    """With dropout and drop path, gradient accumulation, and norms that only the first micro-batch updates."""
     recipe = RECIPE.variant(train={"drop_path": 0.5, "norm_batch": norm_batch})
     plain = fitted(recipe, videos, tmp_path / "a", own=own, batch=2)
     again = recipe.variant(train={"checkpointing": True})
@@ -70,8 +67,8 @@ def test_recomputing_changes_no_bit(videos, tmp_path, own, norm_batch) -> None:
     assert differing(plain, without)
 
 
-def test_your_own_module_drops_paths_as_the_recipe_says(videos, tmp_path) -> None:
-    """While it trains; afterwards its layers are as they were."""
+def test_your_own_module_drops_paths_as_the_recipe_declares(videos, tmp_path) -> None:
+    """During training; afterwards its layers have their earlier settings."""
     module, seen = SmallTransformer(), []
     layers = [layer for layer in module.modules() if isinstance(layer, DropPath)]
     module.register_forward_pre_hook(lambda *_: seen.append([layer.rate for layer in layers]))
@@ -95,7 +92,7 @@ def test_a_module_without_such_layers_is_refused(videos, tmp_path, train, messag
 
 
 def test_a_run_begun_by_an_older_version_resumes(videos, tmp_path) -> None:
-    """Its recipe lacks the fields that have come since; a recipe that says something else is another run still."""
+    """Its recipe lacks the fields that are new; a recipe with other values is still another run."""
     fitted(RECIPE, videos, tmp_path / "a")
     state = tmp_path / "a" / "last.ckpt"
     content = torch.load(state, weights_only=True)

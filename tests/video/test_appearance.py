@@ -1,15 +1,13 @@
-"""Colours and RandAugment: the toolkits' arithmetic restated, Pillow's to the last bit, one draw for all frames."""
+"""Colours and RandAugment: the toolkits' arithmetic restated, Pillow's results to the last bit, one draw for all frames."""
 
 import cv2
 import numpy as np
 import pytest
-from made_videos import coded_frame
-from recorded import synthetic_frames
 
 from marey.base.errors import DataError, RecipeError
 from marey.base.random import random_for
-from marey.data.lists.folders import list_folder
-from marey.data.loading.clips import ClipDataset, collate
+from marey.data.lists.class_folders import list_folder
+from marey.data.loading.datasets import ClipDataset, collate
 from marey.data.loading.workers import AheadLoader
 from marey.recipes import get_recipe
 from marey.video.pixels import colour as appearance
@@ -20,21 +18,23 @@ from marey.video.pixels.randaugment import OPERATIONS, Strength
 from marey.video.sampling import MMAction2Train
 from marey.video.source import Frames
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame
+from tests.support.recorded import synthetic_frames
 
 STEPS = (ColourJitter(), MMAction2ColourJitter(), Lighting(), RandAugment(), RandAugment(probability=1, layers=6))
 WITHOUT_STRENGTH = ("auto_contrast", "equalize", "invert", "posterize")
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 
 
-def film(frames: int = 3, size: int = 40) -> Frames:
+def clip_of_noise(frames: int = 3, size: int = 40) -> Frames:
     return synthetic_frames("land")[:frames, 60 : 60 + size, 80 : 80 + size + 7]
 
 
 # RandAugment's operations
 
 
-def pictures() -> list[np.ndarray]:
-    """Noise, a pattern, little contrast, one colour, a smooth picture."""
+def images() -> list[np.ndarray]:
+    """Noise, a pattern, little contrast, one colour, a smooth image."""
     random = np.random.RandomState(0)
     noise = random.randint(0, 256, (61, 83, 3)).astype(np.uint8)
     dull = random.randint(40, 90, (50, 50, 3)).astype(np.uint8)
@@ -43,7 +43,7 @@ def pictures() -> list[np.ndarray]:
 
 
 def by_pillow(name: str, picture: np.ndarray, level: float, sign: int) -> np.ndarray:
-    """What timm and PySlowFast ask of Pillow at magnitude 10 * level."""
+    """The calls of Pillow by timm and PySlowFast at magnitude 10 * level."""
     from PIL import Image, ImageEnhance, ImageOps
 
     image, strength, grey = Image.fromarray(picture), 1 + sign * level * 0.9, (128, 128, 128)
@@ -77,12 +77,12 @@ def by_pillow(name: str, picture: np.ndarray, level: float, sign: int) -> np.nda
 @pytest.mark.parametrize("sign", [1, -1])
 def test_operations_are_pillows(operation, sign) -> None:
     pytest.importorskip("PIL")
-    for picture in pictures():
+    for picture in images():
         for level in (0, 0.13, 0.5, 0.7, 1):
             ours = operation(picture, Strength(level, sign)).astype(int)
             theirs = by_pillow(operation.__name__, picture, level, sign).astype(int)
             if operation.__name__ in GEOMETRIC:
-                # OpenCV rounds its weights to 1/32 and blends the fill in at the picture's edge.
+                # OpenCV rounds its weights to 1/32 and blends the fill in at the image's edge.
                 assert abs(ours - theirs).mean() < 1.5
                 assert np.median(abs(ours - theirs)) <= 1
             else:
@@ -92,7 +92,7 @@ def test_operations_are_pillows(operation, sign) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.__name__)
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_no_strength_no_change(operation, interpolation) -> None:
-    for picture in pictures():
+    for picture in images():
         changed = operation(picture, Strength(0, -1, interpolation))
         assert changed.dtype == np.uint8
         if operation.__name__ not in WITHOUT_STRENGTH:
@@ -100,7 +100,7 @@ def test_no_strength_no_change(operation, interpolation) -> None:
 
 
 def test_stronger_is_further_away() -> None:
-    picture = pictures()[1].astype(int)
+    picture = images()[1].astype(int)
     for operation in OPERATIONS:
         if operation.__name__ in WITHOUT_STRENGTH or operation.__name__ in GEOMETRIC:
             continue
@@ -110,7 +110,7 @@ def test_stronger_is_further_away() -> None:
 
 
 def test_draws_of_randaugment(monkeypatch) -> None:
-    """15 operations alike, each carried out with probability one half, magnitudes from N(7, 0.5), both signs."""
+    """All 15 operations equally often, each carried out with probability one half, magnitudes from N(7, 0.5), both signs."""
     seen: list[tuple[int, Strength]] = []
 
     def noting(place: int):
@@ -146,14 +146,14 @@ def test_colour_jitter_restated() -> None:
         random = np.random.RandomState(seed)
         order = random.permutation(3)
         orders.add(tuple(order))
-        expected = film(2, 20).astype(np.float64)
+        expected = clip_of_noise(2, 20).astype(np.float64)
         for place in order:
             alpha = 1 + random.uniform(-0.4, 0.4)
             for t, frame in enumerate(expected):
                 grey = frame @ [0.299, 0.587, 0.114]
                 nothing = [np.zeros_like(frame), np.full_like(frame, grey.mean()), np.stack([grey] * 3, -1)][place]
                 expected[t] = frame * alpha + nothing * (1 - alpha)
-        got = ColourJitter().change(film(2, 20), np.random.RandomState(seed))
+        got = ColourJitter().change(clip_of_noise(2, 20), np.random.RandomState(seed))
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, expected, atol=1e-2)
     assert len(orders) == 6
@@ -164,7 +164,7 @@ def test_mmaction2_colour_jitter_restated() -> None:
         random = np.random.RandomState(seed)
         b, c, s = (random.uniform(0.5, 1.5) for _ in range(3))
         turn = int(random.uniform(-0.1, 0.1) * 255)
-        expected = film(2, 20).astype(np.float64)
+        expected = clip_of_noise(2, 20).astype(np.float64)
         for place in random.permutation(4):
             for t, frame in enumerate(expected):
                 grey = frame @ [0.2989, 0.587, 0.114]
@@ -176,9 +176,9 @@ def test_mmaction2_colour_jitter_restated() -> None:
                     expected[t] = [frame * b, c * frame + (1 - c) * grey.mean(), s * frame + (1 - s) * grey[..., None]][
                         place
                     ]
-        got = MMAction2ColourJitter().change(film(2, 20), np.random.RandomState(seed))
+        got = MMAction2ColourJitter().change(clip_of_noise(2, 20), np.random.RandomState(seed))
         assert got.dtype == np.uint8
-        # float32 and float64 may stand on two sides of a whole number, and hue turns one grey level into a few.
+        # float32 and float64 may round to different integers, and the hue turns one grey level into several.
         assert np.mean(got != np.clip(expected, 0, 255).astype(np.uint8)) < 0.01
 
 
@@ -206,35 +206,35 @@ def test_lighting_has_the_covariance_of_its_components() -> None:
     ],
 )
 def test_nothing_to_do_is_nothing_done(step) -> None:
-    np.testing.assert_array_equal(step.change(film(), random_for(1)), film())
+    np.testing.assert_array_equal(step.change(clip_of_noise(), random_for(1)), clip_of_noise())
 
 
-# One draw for all frames, whoever draws
+# One draw for all frames, in any process
 
 
-def all_alike(step: AppearanceStep) -> bool:
-    """Whether a clip of one frame repeated stays one."""
-    still = np.repeat(film(1), 4, axis=0)
+def frames_stay_equal(step: AppearanceStep) -> bool:
+    """Whether a clip of one repeated frame keeps equal frames."""
+    still = np.repeat(clip_of_noise(1), 4, axis=0)
     return all((changed == changed[:1]).all() for s in range(20) for changed in [step.change(still, random_for(s))])
 
 
-class EachFrameAlone(RandAugment):
-    """Draws anew for every frame: what a video must not do."""
+class EachFrameSeparately(RandAugment):
+    """Draws again for every frame, which is wrong for videos."""
 
     def _change(self, frames_THWC, random):
-        return np.concatenate([super(EachFrameAlone, self)._change(frame[None], random) for frame in frames_THWC])
+        return np.concatenate([super(EachFrameSeparately, self)._change(frame[None], random) for frame in frames_THWC])
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda s: s.kind)
-def test_all_frames_alike(step) -> None:
-    assert all_alike(step)
-    assert (step.change(film(), random_for(7)) == step.change(film(), random_for(7))).all()
-    results = [step.change(film(), random_for(seed)) for seed in range(8)]
+def test_all_frames_get_the_same_change(step) -> None:
+    assert frames_stay_equal(step)
+    assert (step.change(clip_of_noise(), random_for(7)) == step.change(clip_of_noise(), random_for(7))).all()
+    results = [step.change(clip_of_noise(), random_for(seed)) for seed in range(8)]
     assert any((results[0] != other).any() for other in results[1:])
 
 
 def test_a_draw_for_each_frame_is_seen() -> None:
-    assert not all_alike(EachFrameAlone())
+    assert not frames_stay_equal(EachFrameSeparately())
 
 
 def test_the_same_clip_in_any_worker(tmp_path) -> None:
@@ -271,7 +271,7 @@ def test_bad_input() -> None:
     )
 
 
-def test_it_is_part_of_a_recipe() -> None:
+def test_a_recipe_declares_it() -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         appearance=[{"kind": "colour"}, {"kind": "randaugment", "layers": 2}]
     )

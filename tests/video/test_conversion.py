@@ -1,4 +1,4 @@
-"""The fast way's colours against swscale's, for every matrix and range; the exact way is swscale."""
+"""Colours of "planes" against those of swscale ("rgb"), for every matrix and range."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_grey_stays_grey_and_white_white(red, blue) -> None:
 @pytest.mark.parametrize(
     "name", ["h264_10bits.mp4", "bt2020_10bit.mp4", "testsrc2_444_12bit_hevc.mp4", "transparent.gif"]
 )
-def test_other_formats_go_the_exact_way(shared, name) -> None:
+def test_other_formats_are_converted_as_rgb(shared, name) -> None:
     path = shared / "videos" / "decoder" / name
     with open_video(path) as exact, open_video(path, conversion="planes") as fast:
         np.testing.assert_array_equal(exact.read([0], size=(30, 40)), fast.read([0], size=(30, 40)))

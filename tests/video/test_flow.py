@@ -1,10 +1,9 @@
-"""Flow computed: our TV-L1 against OpenCV's, every method against known motion; as 8-bit levels; as a video is read."""
+"""Flow computed: our TV-L1 against OpenCV's, every method against known motion; as 8-bit levels; as a source of frames."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from flow_pairs import MOTIONS, end_point_error, moved_pair
 
 from marey.base.errors import DataError, DecodeError
 from marey.data.motions import NOISE, render_scene
@@ -13,19 +12,20 @@ from marey.video.flow.live import LiveFlow
 from marey.video.flow.median import median_5x5, median_by_exchanges, sorting_network
 from marey.video.flow.methods import flow_method
 from marey.video.flow.rule import FlowRule, from_levels, to_grey, to_levels
-from marey.video.flow.tvl1 import Solver, resize
+from marey.video.flow.tvl1 import Solver, resize_by_step
 from marey.video.pixels import Pixels
 from marey.video.pixels.transforms import crop, flip
 from marey.video.pixels.transforms import resize as resize_levels
 from marey.video.reading.reader import open_video
 from marey.video.source import Box
 from marey.video.writing.writer import write_video
-from tolerances import FLOW_AGREEMENT, FLOW_FUSED, FLOW_REAL
+from tests.support.flow_pairs import MOTIONS, end_point_error, moved_pair
+from tests.support.tolerances import FLOW_AGREEMENT, FLOW_FUSED, FLOW_REAL
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    """Four pairs of noisy frames with an object that moves over a shaking ground; what OpenCV says of them."""
+    """Four pairs of noisy frames with an object that moves over a shaking background, with OpenCV's flow."""
     turning, opening = (
         to_grey(render_scene(pair, scene, size=96, frames=12, seed=0, look=NOISE)) for pair, scene in ((2, 0), (4, 1))
     )
@@ -41,7 +41,7 @@ def test_tvl1_is_opencvs(pairs) -> None:
 
 
 def test_tvl1_is_opencvs_to_the_last_digits_where_both_are_stable(pairs) -> None:
-    """Few warps do not amplify roundings yet: the same stencils, thresholds, stops and medians then give the same flow."""
+    """Few warps do not amplify rounding errors: the same stencils, thresholds, stops and medians then give the same flow."""
     first, second, _ = (part[::2] for part in pairs)
     for rule in ({"scales": 1}, {"scales": 2, "warps": 1}):
         ours, theirs = TVL1(**rule).build()(first, second), OpenCVTVL1(**rule).build()(first, second)
@@ -97,7 +97,7 @@ def test_a_pair_does_not_depend_on_its_batch(pairs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler meets its own
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from torch's compiler itself
 def test_compiled_is_the_same(pairs) -> None:
     first, second, expected = pairs
     fused = TVL1().build(compiled=True)
@@ -107,7 +107,7 @@ def test_compiled_is_the_same(pairs) -> None:
     assert abs(few.build(compiled=True)(first, second) - few.build()(first, second)).max() < FLOW_FUSED
 
 
-def test_without_a_compiler_it_goes_on(pairs, monkeypatch, capfd) -> None:
+def test_it_works_without_a_compiler(pairs, monkeypatch, capfd) -> None:
     def refuse(function, **options):
         def fail(*arguments):
             raise RuntimeError("no compiler")
@@ -128,7 +128,7 @@ ACCURACY = {
     DIS(preset="fast"): (0.11, 0.55, 0.46, 0.2),
     Farneback(): (0.06, 0.2, 0.17, 0.13),
 }
-"""What docs/flow.md states, with some room; TV-L1 of five scales cannot follow 11 pixels in a picture of 128."""
+"""Errors of docs/flow.md with a margin; TV-L1 with five scales cannot follow 11 pixels in an image of 128."""
 
 
 @pytest.mark.parametrize("method", ACCURACY, ids=["tvl1", "tvl1_opencv", "dis", "dis-fast", "farneback"])
@@ -147,14 +147,14 @@ def test_median_and_resize_are_opencvs() -> None:
     np.testing.assert_array_equal(median_by_exchanges(torch.from_numpy(image)), expected)
     np.testing.assert_array_equal(median_5x5(torch.from_numpy(image)), expected)
     smaller = np.stack([cv2.resize(part, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_LINEAR) for part in image])
-    ours = resize(torch.from_numpy(image), smaller.shape[1:], (1.25, 1.25))
+    ours = resize_by_step(torch.from_numpy(image), smaller.shape[1:], (1.25, 1.25))
     np.testing.assert_allclose(ours, smaller, atol=1e-4)
-    ratio = resize(torch.from_numpy(image), smaller.shape[1:], (41 / 33, 57 / 46))
+    ratio = resize_by_step(torch.from_numpy(image), smaller.shape[1:], (41 / 33, 57 / 46))
     assert abs(np.asarray(ratio) - smaller).max() > 1
 
 
 def test_networks_sort() -> None:
-    """By the 0-1 principle: what sorts all sequences of zeros and ones sorts everything."""
+    """The 0-1 principle: a network that sorts all sequences of zeros and ones sorts everything."""
     for count in range(1, 14):
         bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
         for low, high in sorting_network(count):
@@ -174,7 +174,7 @@ def test_levels_are_dense_flows() -> None:
     ]  # halves to the even level
 
 
-def test_words_of_the_command_line() -> None:
+def test_methods_by_name_and_settings() -> None:
     assert flow_method("dis", ["preset=fast"]) == DIS(preset="fast")
     assert flow_method("tvl1", ["median=false", "warps=3"]) == TVL1(median=False, warps=3)
     for name, words, message in (
@@ -188,13 +188,13 @@ def test_words_of_the_command_line() -> None:
         TVL1().build(device="nonsense")
 
 
-# -- a video read as its flow
+# -- flow computed from a video
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
+def moving_texture(tmp_path_factory):
     """Eight frames of a texture that moves two pixels to the right and one up from frame to frame."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    path = tmp_path_factory.mktemp("flow") / "texture.mp4"
     grain = np.random.RandomState(0).standard_normal((140, 180, 3)).astype(np.float32)
     ground = cv2.GaussianBlur(grain, (0, 0), 2.5)
     ground = np.clip(128 + ground / ground.std() * 40, 0, 255).astype(np.uint8)
@@ -220,8 +220,8 @@ class Counted:
         return self._source.read(indices, **options)
 
 
-def test_live_flow_has_the_face_of_a_video(film) -> None:
-    with LiveFlow(open_video(film), FlowRule(method=DIS()), name="film") as flow:
+def test_live_flow_has_the_interface_of_a_source(moving_texture) -> None:
+    with LiveFlow(open_video(moving_texture), FlowRule(method=DIS()), name="texture") as flow:
         assert (len(flow), flow.height, flow.width, flow.fps) == (7, 96, 128, pytest.approx(12))
         assert flow.timestamps.shape == (7,)
         assert flow.duration_seconds == pytest.approx(7 / 12)
@@ -234,14 +234,14 @@ def test_live_flow_has_the_face_of_a_video(film) -> None:
         np.testing.assert_array_equal(
             part, resize_levels(np.ascontiguousarray(crop(fields[3:4], Box(10, 20, 40, 60))), (20, 30))
         )
-        with pytest.raises(DataError, match="flow of film: there is no frame 7"):
+        with pytest.raises(DataError, match="flow of texture: there is no frame 7"):
             flow.read([7])
-        with pytest.raises(DataError, match="does not lie inside"):
+        with pytest.raises(DataError, match="is not inside"):
             flow.read([0], crop=Box(90, 0, 20, 20))
 
 
-def test_only_the_fields_asked_for_are_computed(film) -> None:
-    source = Counted(open_video(film))
+def test_only_the_fields_asked_for_are_computed(moving_texture) -> None:
+    source = Counted(open_video(moving_texture))
     with LiveFlow(source, FlowRule(method=DIS(), size=(48, 64))) as flow:
         assert flow.read([5, 1, 2, 5]).shape == (4, 48, 64, 2)
     assert source.asked == [1, 2, 3, 5, 6]
@@ -261,12 +261,12 @@ def test_a_single_frame_has_no_flow(tmp_path) -> None:
         LiveFlow(open_video(tmp_path / "one.mp4"), FlowRule(method=DIS()), name="one.mp4")
 
 
-def test_a_mirrored_film_has_the_flipped_flow(film, tmp_path) -> None:
-    """What `flip` does to stored flow is what flow of the mirrored film shows; without turning x around it is not."""
-    with open_video(film) as video:
+def test_a_mirrored_film_has_the_flipped_flow(moving_texture, tmp_path) -> None:
+    """`flip` of stored flow equals the flow of the mirrored video; without the inversion of x it does not."""
+    with open_video(moving_texture) as video:
         write_video(tmp_path / "mirrored.mp4", video.read(range(8))[:, :, ::-1], fps=12, crf=10)
     inner = np.s_[:, 12:-12, 12:-12]
-    with LiveFlow(open_video(film), FlowRule(method=DIS())) as plain:
+    with LiveFlow(open_video(moving_texture), FlowRule(method=DIS())) as plain:
         fields = plain.read(range(7))
     with LiveFlow(open_video(tmp_path / "mirrored.mp4"), FlowRule(method=DIS())) as flow:
         mirrored = flow.read(range(7)).astype(int)
@@ -274,11 +274,11 @@ def test_a_mirrored_film_has_the_flipped_flow(film, tmp_path) -> None:
     assert abs(fields[:, :, ::-1].astype(int) - mirrored)[inner].mean() > 10
 
 
-def test_mmactions_quirk_reaches_our_flow(film) -> None:
-    """Normalised, x of our fields stands turned around under "mmaction", y as it is."""
+def test_mmactions_quirk_reaches_our_flow(moving_texture) -> None:
+    """Normalised, x of our fields is inverted by "mmaction", y is not."""
     from marey.video.pixels.transforms import to_clip
 
-    with LiveFlow(open_video(film), FlowRule(method=DIS())) as flow:
+    with LiveFlow(open_video(moving_texture), FlowRule(method=DIS())) as flow:
         fields = torch.from_numpy(flow.read([0, 1]))[None]
     quirk, plain = (
         to_clip(fields, *Pixels(mean=(128.0, 128.0), std=(128.0, 128.0), flow_x=way).normalisation)

@@ -1,4 +1,4 @@
-"""Flow stored reads back: as image pairs of the older toolkits, and as video files."""
+"""Stored flow can be read again: as image pairs of the older toolkits, and as video files."""
 
 import json
 import re
@@ -6,17 +6,17 @@ import re
 import cv2
 import numpy as np
 import pytest
-from made_videos import coded_frame
 
 from marey.base.errors import DataError, DecodeError
 from marey.video.flow import DIS
-from marey.video.flow.files import FlowVideo, check_template, place_of, write_flow
+from marey.video.flow.files import FlowVideo, check_template, flow_path, write_flow
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
 from marey.video.open import open_source
-from marey.video.reading.frames import FlowFolder, FrameFolder
+from marey.video.reading.image_folders import FlowFolder, FrameFolder
 from marey.video.source import Box
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame
 
 
 def smooth_fields(count: int = 9, height: int = 45, width: int = 61) -> np.ndarray:
@@ -27,9 +27,9 @@ def smooth_fields(count: int = 9, height: int = 45, width: int = 61) -> np.ndarr
 
 
 @pytest.mark.parametrize(("storage", "most"), [("png", 0), ("lossless", 0), ("jpg", 1.0), ("video", 1.0)])
-def test_flow_comes_back(tmp_path, storage, most) -> None:
+def test_flow_is_read_as_it_was_written(tmp_path, storage, most) -> None:
     fields = smooth_fields()
-    place = place_of(tmp_path, "run/v0", storage)
+    place = flow_path(tmp_path, "run/v0", storage)
     assert write_flow(place, [fields[:4], fields[4:]], 12.5, storage=storage) == 9
     with open_source(place, flow=FlowRule()) as flow:
         assert isinstance(flow, FlowVideo if storage in ("video", "lossless") else FlowFolder)
@@ -68,15 +68,15 @@ def test_a_failed_write_leaves_nothing(tmp_path) -> None:
 
     for storage in ("png", "video"):
         with pytest.raises(DecodeError):
-            write_flow(place_of(tmp_path, "v", storage), breaks_off(), 30, storage=storage)
+            write_flow(flow_path(tmp_path, "v", storage), breaks_off(), 30, storage=storage)
         with pytest.raises(DataError, match="no flow to write"):
-            write_flow(place_of(tmp_path, "v", storage), [], 30, storage=storage)
+            write_flow(flow_path(tmp_path, "v", storage), [], 30, storage=storage)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("storage", ["jpg", "video"])
-def test_a_full_disk_is_named_by_the_place(tmp_path, storage, full_disk) -> None:
-    place = place_of(tmp_path / "out", "v", storage)
+def test_an_error_of_a_full_disk_names_the_path(tmp_path, storage, full_disk) -> None:
+    place = flow_path(tmp_path / "out", "v", storage)
     fields = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 2), dtype=np.uint8)
     with full_disk(2000), pytest.raises(OSError, match=re.escape(f"File too large: '{place}'")):
         write_flow(place, [fields], 30, storage=storage)
@@ -84,15 +84,15 @@ def test_a_full_disk_is_named_by_the_place(tmp_path, storage, full_disk) -> None
 
 
 @pytest.mark.parametrize("note", ["", "{}", "[1]", '{"fps": "many"}'])
-def test_a_note_that_is_none(tmp_path, note) -> None:
+def test_an_invalid_note_is_refused(tmp_path, note) -> None:
     write_flow(tmp_path / "a", [smooth_fields(2)], 30, storage="jpg")
     (tmp_path / "a" / "flow.json").write_text(note)
-    with pytest.raises(DecodeError, match=r"flow\.json: is no note of a frame rate .* remove it"):
+    with pytest.raises(DecodeError, match=r"flow\.json: is not a note of a frame rate .* remove it"):
         FlowFolder(tmp_path / "a")
     assert FlowFolder(tmp_path / "a", fps=10).fps == 10
 
 
-def test_flow_of_whatever_lies_there(tmp_path) -> None:
+def test_flow_of_every_kind_of_source(tmp_path) -> None:
     """A folder of frames and the same frames as video are computed; a folder with frames and flow shows its flow."""
     rule = FlowRule(method=DIS())
     (tmp_path / "frames").mkdir()

@@ -1,4 +1,4 @@
-"""The index of an MP4 or QuickTime file without its pictures is that of a full scan, without fetching them."""
+"""The index of an MP4 or QuickTime file without its media data equals that of a full scan."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("botocore")
 
 import fsspec
-from made_videos import MAKERS, encode, without_head
 
 from marey.base.address import Address
 from marey.video.reading import header, remote
 from marey.video.reading.index import FrameIndex, index_packets
 from marey.video.reading.reader import Video, open_video
 from marey.video.reading.remote import RemoteFile
-from marey.video.reading.tracks import film_track
+from marey.video.reading.tracks import find_video_track
+from tests.support.made_videos import MAKERS, encode, without_head
 
 KINDS = {
     "h264_open.mp4": ("libx264", {"x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"}),
@@ -30,7 +30,7 @@ KINDS = {
     "front.mp4": ("libx264", {"bf": "3"}),
 }
 TAKEN = {"cfr.mp4", "vfr.mp4", "opengop.mp4", "hevc.mp4", "cut.mp4", *KINDS} - {"h264_all_keys.mp4"}
-"""Those whose index is taken without the pictures."""
+"""Files that are indexed without their media data."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,8 @@ def read_by_small_blocks(monkeypatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("films")
+def containers(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("containers")
     made = [make(folder) for make in MAKERS]
     made += [encode(folder / name, 40, codec=codec, options=options) for name, (codec, options) in KINDS.items()]
     with (
@@ -63,9 +63,9 @@ def at_address(path: Path) -> Address:
 
 
 def both(path: Path) -> tuple[FrameIndex | None, FrameIndex | None]:
-    """The index without the pictures, and that of a full scan."""
+    """The index without media data, and that of a full scan."""
     with RemoteFile(at_address(path)) as file, av.open(file, mode="r") as container:
-        track = film_track(container).track
+        track = find_video_track(container).track
         found = header._index_without_media(file, container, track)
         number = track.index
     with av.open(str(path)) as container:
@@ -78,9 +78,9 @@ def equal(one: FrameIndex, other: FrameIndex) -> bool:
     return same and (one.counted, one.headless, one.left_out) == (other.counted, other.headless, other.left_out)
 
 
-def test_it_is_that_of_a_full_scan(films) -> None:
+def test_it_equals_a_full_scan(containers) -> None:
     taken = set()
-    for path in films:
+    for path in containers:
         found, scanned = both(path)
         if found is not None:
             taken.add(path.name)
@@ -88,11 +88,11 @@ def test_it_is_that_of_a_full_scan(films) -> None:
     assert taken == TAKEN
 
 
-def test_of_real_files_it_is_that_of_a_full_scan(shared) -> None:
+def test_it_equals_a_full_scan_of_real_files(shared) -> None:
     taken = 0
     for path in sorted((shared / "videos" / "decoder").iterdir()):
         with av.open(str(path)) as container:
-            if film_track(container).track is None or film_track(container).track.codec_context is None:
+            if find_video_track(container).track is None or find_video_track(container).track.codec_context is None:
                 continue
         found, scanned = both(path)
         taken += found is not None
@@ -100,16 +100,16 @@ def test_of_real_files_it_is_that_of_a_full_scan(shared) -> None:
     assert taken > 30
 
 
-def test_frames_read_by_it_are_those_of_the_file(films) -> None:
-    for path in films:
+def test_frames_read_by_it_are_those_of_the_file(containers) -> None:
+    for path in containers:
         with open_video(path) as local, open_video(str(at_address(path))) as far:
             assert np.array_equal(far.timestamps, local.timestamps), path.name
             for wanted in ([len(local) - 1, 0, len(local) // 2], range(len(local))):
                 assert np.array_equal(far.read(wanted), local.read(wanted)), path.name
 
 
-def test_a_file_cut_short_is_read_as_far_as_it_goes(films, tmp_path) -> None:
-    whole = next(path for path in films if path.name == "front.mp4")
+def test_a_file_cut_short_is_read_as_far_as_it_goes(containers, tmp_path) -> None:
+    whole = next(path for path in containers if path.name == "front.mp4")
     short = tmp_path / "short.mp4"
     short.write_bytes(whole.read_bytes()[:-3000])
     found, scanned = both(short)
@@ -117,8 +117,8 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes(films, tmp_path) -> None:
     assert len(found) < len(both(whole)[0])
 
 
-def test_a_file_whose_beginning_was_cut_away_is_scanned_in_full(films, tmp_path) -> None:
-    whole = next(path for path in films if path.name == "cfr.mp4")
+def test_a_file_whose_beginning_was_cut_away_is_scanned_in_full(containers, tmp_path) -> None:
+    whole = next(path for path in containers if path.name == "cfr.mp4")
     cut = without_head(whole, tmp_path / "cut.mp4", 5)
     assert both(cut)[0] is None
     with open_video(cut) as local, open_video(str(at_address(cut))) as far:
@@ -126,9 +126,9 @@ def test_a_file_whose_beginning_was_cut_away_is_scanned_in_full(films, tmp_path)
         assert np.array_equal(far.read(range(len(far))), local.read(range(len(local))))
 
 
-def test_fragments_are_scanned_in_full(films, tmp_path) -> None:
+def test_fragments_are_scanned_in_full(containers, tmp_path) -> None:
     path = tmp_path / "fragments.mp4"
-    source = next(path for path in films if path.name == "cfr.mp4")
+    source = next(path for path in containers if path.name == "cfr.mp4")
     with av.open(str(source)) as old, av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"}) as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         for packet in old.demux(video=0):
@@ -144,7 +144,7 @@ def test_fragments_are_scanned_in_full(films, tmp_path) -> None:
     "content",
     [b"", b"\0\0\0\x08moov", b"\0\0\0\x04moov", b"\0\0\0\x01mdat" + bytes(8), b"x" * 200, b"\0\0\0\x08free" * 200],
 )
-def test_boxes_that_are_odd_are_none(content) -> None:
+def test_irregular_boxes_have_no_spans(content) -> None:
     with fsspec.filesystem("memory").open("memory:///odd", "wb") as file:
         file.write(content)
     with RemoteFile(Address("memory:///odd")) as file:

@@ -1,19 +1,19 @@
-"""Of films whose first key frame was cut away, the frames that can be decoded are the video: counted, and said once."""
+"""Videos whose first key frame was cut away begin with the first frame that can be decoded; a warning counts the others."""
 
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from made_videos import decoded_number, encode, without_head
 
 from marey.base.errors import DecodeError
-from marey.base.reporter import KeepingReporter, reporting
-from marey.data.files.probe import probe
+from marey.base.reporter import CollectingReporter, reporting
+from marey.data.files.video_info import inspect_video
 from marey.video.reading.conversion import Converter
 from marey.video.reading.reader import open_video
 from marey.video.writing.images import extract_frames
 from marey.video.writing.transcode import transcode
+from tests.support.made_videos import decoded_number, encode, without_head
 
 CODED = {
     "h264": ("libx264", {"bf": "3"}),
@@ -31,7 +31,7 @@ CODED = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Makes each whole film once, 40 frames with a key frame every 12 or nearer."""
+    """Makes each complete video once: 40 frames with a key frame at least every 12."""
     folder, made = tmp_path_factory.mktemp("whole"), {}
 
     def make(kind: str, suffix: str) -> Path:
@@ -44,7 +44,7 @@ def whole(tmp_path_factory):
 
 
 def sequential(path: Path) -> list[np.ndarray]:
-    """What FFmpeg shows from the beginning on, going on after errors as its command does."""
+    """The frames that FFmpeg shows from the beginning, continuing after errors as its command does."""
     converter, shown = Converter("rgb"), []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -58,9 +58,9 @@ def sequential(path: Path) -> list[np.ndarray]:
 
 
 def assert_begins_at(path: Path, first: int, *, lacking: int) -> None:
-    """The video is frames `first` to 39, the last ones of a sequential decode; `lacking` frames are said to be left out."""
+    """The video is frames `first` to 39, the last ones of a sequential decode; the warning counts `lacking` frames."""
     expected = sequential(path)[first - 40 :]
-    with reporting(reporter := KeepingReporter()):
+    with reporting(reporter := CollectingReporter()):
         for _ in range(2):
             with open_video(path) as video:
                 assert len(video) == 40 - first
@@ -106,7 +106,7 @@ def test_cut_within_the_first_group(kind, suffix, first, lacking, whole, tmp_pat
     ("kind", "first", "lacking"), [("h264_open", 12, 3), ("h264_refresh", 14, 2), ("hevc_open", 12, 2)]
 )
 def test_cut_at_a_later_key_frame(kind, first, lacking, whole, tmp_path) -> None:
-    """Pictures that are shown before it refer to the group before; an intra refresh takes some frames to be complete."""
+    """Frames displayed before it refer to the previous group; an intra refresh takes some frames to complete."""
     source = whole(kind, "mkv")
     with av.open(str(source)) as container:
         keys = [number for number, packet in enumerate(container.demux(video=0)) if packet.is_keyframe]
@@ -123,7 +123,7 @@ def test_no_key_frame_at_all(kind, whole, tmp_path) -> None:
         open_video(path)
 
 
-def test_key_frames_that_the_container_forgot(whole, tmp_path) -> None:
+def test_key_frames_that_the_container_does_not_list(whole, tmp_path) -> None:
     """The stream has its key frame, the container marks another one: nothing was cut away."""
     path = tmp_path / "a.mkv"
     with av.open(str(whole("h264", "mkv"))) as old, av.open(str(path), "w") as new:
@@ -137,7 +137,7 @@ def test_key_frames_that_the_container_forgot(whole, tmp_path) -> None:
 
 
 def test_reading_at_random_across_an_intra_refresh(whole) -> None:
-    """After a seek the decoder shows nothing until the picture is complete: those frames are read from further back."""
+    """After a seek the decoder shows nothing until the refresh is complete: these frames need an earlier key frame."""
     path = whole("h264_refresh", "mkv")
     expected = sequential(path)
     for number in range(40):
@@ -156,7 +156,7 @@ def test_times_begin_with_the_first_frame(whole, tmp_path) -> None:
 def test_every_use_has_the_same_frames(whole, tmp_path) -> None:
     path = without_head(whole("h264", "mkv"), tmp_path / "a.mkv", 3)
     for check in ("open", "decode"):
-        found = probe(str(path), check)
+        found = inspect_video(str(path), check)
         assert (found.frames, found.error, found.left_out) == (
             28,
             "",

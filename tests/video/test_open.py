@@ -1,13 +1,12 @@
-"""What lies at a path is told in one place, and every kind of source checks what it is asked alike."""
+"""`kind_of` decides what a path holds, and all kinds of sources check their arguments in the same way."""
 
 import numpy as np
 import pytest
-from made_videos import coded_frame
 
 from marey.base.errors import DataError, DecodeError
-from marey.data.extract import extract_flow
-from marey.data.files.probe import probe
-from marey.data.lists.formats import read_manifest
+from marey.data.extract_flow import extract_flow
+from marey.data.files.video_info import inspect_video
+from marey.data.lists.read_manifest import read_manifest
 from marey.video.flow import DIS
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
@@ -15,6 +14,7 @@ from marey.video.open import kind_of, open_source, open_stored
 from marey.video.source import Box
 from marey.video.writing.images import extract_frames
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame
 
 FRAMES, FPS = 8, 10
 RULE = FlowRule(method=DIS())
@@ -48,10 +48,10 @@ def source(clips, request):
     return open_stored(path)
 
 
-def test_every_source_is_read_and_refuses_alike(source) -> None:
+def test_every_source_reads_and_refuses_in_the_same_way(source) -> None:
     flow = isinstance(source, LiveFlow) or "flow" in kind_of_name(source.name)
     channels, count = (2, FRAMES - 1) if flow else (3, FRAMES)
-    rate = 30 if source.name.endswith("frames") else FPS  # images know no time
+    rate = 30 if source.name.endswith("frames") else FPS  # images have no times
     with source as opened:
         assert opened is source
         assert len(source) == len(source.timestamps) == count
@@ -67,7 +67,7 @@ def test_every_source_is_read_and_refuses_alike(source) -> None:
                 DataError, match=rf"there is no frame {wrong[-1]}; frames are numbered 0 to {count - 1}"
             ):
                 source.read(wrong)
-        with pytest.raises(DataError, match="does not lie inside a frame of"):
+        with pytest.raises(DataError, match="is not inside a frame of"):
             source.read([0], crop=Box(0, 0, source.height + 1, 4))
         with pytest.raises(DataError, match=r"size is \(height, width\) in pixels, at least 1 each, got \(0, 3\)"):
             source.read([0], size=(0, 3))
@@ -89,10 +89,8 @@ def test_a_folder_of_both_holds_frames(clips, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["png/a/v", "lossless/a/v.flow.mkv"])
-def test_frames_asked_of_flow(clips, name) -> None:
-    with pytest.raises(
-        DecodeError, match=r"of optical flow, and frames are asked for: take a recipe whose modality is"
-    ):
+def test_frames_requested_from_flow(clips, name) -> None:
+    with pytest.raises(DecodeError, match=r"of optical flow, and frames are needed: use a recipe whose modality is"):
         open_source(clips / name)
     for wanted in ("frames", "flow"):
         assert "flow" in kind_of(clips / name, wanted)
@@ -109,7 +107,7 @@ def test_nothing_there(tmp_path) -> None:
 @pytest.mark.parametrize("storage", ["png", "lossless"])
 def test_stored_flow_is_probed_as_flow(clips, storage) -> None:
     (sample,) = read_manifest(clips / storage / "flow.csv")
-    found = probe(str(sample.path), "decode")
+    found = inspect_video(str(sample.path), "decode")
     assert found.error == ""
     assert found.frames == FRAMES - 1
     height, width = coded_frame(0).shape[:2]

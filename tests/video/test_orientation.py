@@ -1,4 +1,4 @@
-"""Films are turned and mirrored as the ffmpeg command shows them, in all eight ways, wherever pictures are used."""
+"""Videos are rotated and mirrored like by the ffmpeg command, in all eight ways, wherever frames are used."""
 
 import struct
 from pathlib import Path
@@ -7,15 +7,15 @@ import av
 import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
-from made_videos import coded_frame, encode
 
-from marey.data.files.probe import probe
+from marey.data.files.video_info import inspect_video
 from marey.video.reading.conversion import Converter
-from marey.video.reading.frames import FrameFolder
+from marey.video.reading.image_folders import FrameFolder
 from marey.video.reading.reader import open_video
 from marey.video.source import Box
 from marey.video.writing.images import extract_frames
 from marey.video.writing.transcode import transcode
+from tests.support.made_videos import coded_frame, encode
 
 ONE = 1 << 16
 EIGHT = {
@@ -28,7 +28,7 @@ EIGHT = {
     "transposed": (0, ONE, ONE, 0),
     "transposed along the other diagonal": (0, -ONE, -ONE, 0),
 }
-"""a, b, c, d of the matrix."""
+"""Entries a, b, c, d of the matrix."""
 
 FILTERS = {
     "as stored": [],
@@ -58,7 +58,7 @@ def filtered(path: Path, filters: list[str]) -> list[np.ndarray]:
     shown = []
     with av.open(str(path)) as container:
         for picture in container.decode(video=0):
-            rgb = Converter("rgb")._whole(picture)
+            rgb = Converter("rgb")._full_rgb(picture)
             for name in filters:
                 graph = av.filter.Graph()
                 source = graph.add_buffer(width=rgb.shape[1], height=rgb.shape[0], format="rgb24", time_base=1)
@@ -79,7 +79,7 @@ def stored(tmp_path_factory) -> bytes:
 
 @pytest.fixture(params=EIGHT)
 def oriented(request, stored, tmp_path) -> tuple[Path, list[np.ndarray]]:
-    """A film in one of the eight ways, and its frames as they should be shown."""
+    """A video in one of the eight orientations, and its frames as they should be displayed."""
     path = tmp_path / "a.mp4"
     path.write_bytes(stored)
     return with_matrix(path, *EIGHT[request.param]), filtered(path, FILTERS[request.param])
@@ -98,7 +98,7 @@ def test_read_shows_what_ffmpeg_shows(oriented, conversion) -> None:
 def test_every_other_use_shows_the_same(oriented, tmp_path) -> None:
     path, expected = oriented
     height, width = expected[0].shape[:2]
-    found = probe(str(path), "open")
+    found = inspect_video(str(path), "open")
     assert (found.height, found.width) == (height, width)
     extract_frames(path, tmp_path / "frames", template="img_{:05d}.png")
     np.testing.assert_array_equal(FrameFolder(tmp_path / "frames").read(range(6)), expected)
@@ -136,7 +136,7 @@ def test_a_matrix_of_zeros(stored, tmp_path) -> None:
 
 @pytest.mark.parametrize(("options", "name"), [("flip=horizontal", "mirrored"), ("flip=vertical", "upside down")])
 def test_a_message_in_the_stream(options, name, stored, tmp_path) -> None:
-    """H.264's display orientation message, which FFmpeg hands on as a matrix of the pictures that it comes with."""
+    """H.264's display orientation message, which FFmpeg returns as a display matrix of the frames."""
     (tmp_path / "a.mp4").write_bytes(stored)
     path = tmp_path / "b.mkv"
     with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(path), "w") as target:

@@ -1,4 +1,4 @@
-"""Pairs of frames: the later one as MMAction2 picks segments, the earlier one a twelfth of a second before."""
+"""Pairs of frames: the later one as MMAction2 samples segments, the earlier one a twelfth of a second before."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ def test_the_later_frames_are_those_of_segments() -> None:
 
 @pytest.mark.parametrize(("rate", "frames"), [(12, 1), (24, 2), (25, 2), (30, 2), (60, 5), (6, 1)])
 def test_the_earlier_frame_is_the_nearest_to_a_twelfth_of_a_second_before(rate: int, frames: int) -> None:
-    # At 30 frames a second 2.5 frames lie between: the earlier of two equally near ones is 3 before, but time stamps
-    # in floating point decide; either is as near.
+    # At 30 frames per second the distance is 2.5 frames. The earlier of two equally near frames is 3 before, but rounding of
+    # the time stamps decides.
     found = pairs(FramePairs(segments=4), np.arange(200) / rate)
     distances = {later - earlier for earlier, later in found}
     assert distances == {frames} or (rate == 30 and distances <= {2, 3})

@@ -1,11 +1,10 @@
-"""Pixel rules against what the toolkits' own preprocessing made of the same frames, and each broken on purpose."""
+"""Pixel rules against the toolkits' own preprocessing of the same frames; and broken rules, which must differ."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from recorded import load, synthetic_frames
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
@@ -13,6 +12,7 @@ from marey.video.pixels import CentreView, FloatPixels, Pixels
 from marey.video.pixels.crops import Geometry, PySlowFastCrop
 from marey.video.pixels.transforms import flip, resize_float, to_clip
 from marey.video.source import Box
+from tests.support.recorded import load, synthetic_frames
 
 
 def normalised(frames: np.ndarray, rule: Pixels | FloatPixels) -> np.ndarray:
@@ -33,7 +33,7 @@ def test_pyslowfast_draws() -> None:
 
 
 def test_mirrored_flow() -> None:
-    """A scene in a mirror moves the other way; MMAction's training pictures keep x where they mirror."""
+    """A mirrored scene moves in the opposite direction; MMAction does not invert x when it mirrors in training."""
     flow = np.full((1, 4, 6, 2), 128, np.uint8)
     flow[..., 0] = 200
     assert (flip(flow)[..., 0] == 55).all()
@@ -62,7 +62,7 @@ def test_antialias_is_seen() -> None:
 
 
 def test_a_crop_off_by_one_is_seen(monkeypatch) -> None:
-    monkeypatch.setattr("marey.video.pixels.math.ceil", math.floor)
+    monkeypatch.setattr("marey.video.pixels.rules.math.ceil", math.floor)
     rule = FloatPixels(short_side=257)
     assert rule.views(257, 420, 256, "centre")[0].box != Box(1, 82, 256, 256)
     monkeypatch.undo()
@@ -70,7 +70,7 @@ def test_a_crop_off_by_one_is_seen(monkeypatch) -> None:
 
 
 def test_the_other_toolkits_long_side_is_seen() -> None:
-    """PySlowFast cuts the long side down where MMAction rounds it: another picture, not another crop."""
+    """PySlowFast rounds the long side down, MMAction to the nearest: another image, not another crop."""
     sizes = [(Pixels().size(h, w), FloatPixels().size(h, w)) for h, w in ((193, 317), (193, 318), (211, 317))]
     assert any(a != b for a, b in sizes)
 
@@ -78,7 +78,7 @@ def test_the_other_toolkits_long_side_is_seen() -> None:
 def test_bad_input() -> None:
     with pytest.raises(DataError, match="no ten crops"):
         FloatPixels().views(256, 340, 224, "ten")
-    with pytest.raises(DataError, match="does not lie inside"):
+    with pytest.raises(DataError, match="is not inside"):
         FloatPixels().views(200, 340, 224, "three")
     with pytest.raises(DataError, match="does not fit frames of short side 200"):
         PySlowFastCrop(size=224, short_sides=(200, 320)).plan(100, 100, random_for(0))

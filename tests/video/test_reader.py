@@ -1,4 +1,4 @@
-"""Every read is bit-identical to a sequential decode by the same conversion; every failure says where and why."""
+"""Every read is bit-identical to a sequential decode by the same conversion; every error states where and why."""
 
 import contextlib
 import gc
@@ -11,7 +11,13 @@ import av
 import cv2
 import numpy as np
 import pytest
-from made_videos import (
+
+from marey.base.errors import DataError, DecodeError
+from marey.video.reading.conversion import Conversion, Converter
+from marey.video.reading.image_folders import FrameFolder
+from marey.video.reading.reader import Video, open_video
+from marey.video.source import Box
+from tests.support.made_videos import (
     MAKERS,
     avi_with_b_frames,
     constant_rate,
@@ -21,19 +27,13 @@ from made_videos import (
     long_gop,
     variable_rate,
 )
-
-from marey.base.errors import DataError, DecodeError
-from marey.video.reading.conversion import Conversion, Converter
-from marey.video.reading.frames import FrameFolder
-from marey.video.reading.reader import Video, open_video
-from marey.video.source import Box
-from platforms import posix
+from tests.support.platforms import posix
 
 SIZE = (40, 56)
 
 
 def sequential(path: Path, conversion: Conversion, size=None, crop=None) -> list[np.ndarray]:
-    """All frames, by a decoder of its own that never seeks and skips nothing."""
+    """All frames, by a separate decoder that never seeks or skips."""
     converter = Converter(conversion)
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "NONE"
@@ -41,7 +41,7 @@ def sequential(path: Path, conversion: Conversion, size=None, crop=None) -> list
 
 
 def orders(count: int) -> list[np.ndarray]:
-    """Random, strided, repeated, last, backwards: the orders in which samplers ask."""
+    """Random, strided, repeated, last, backwards: the orders in which samplers read."""
     rng = np.random.default_rng(count)
     return [
         rng.integers(0, count, 8),
@@ -125,7 +125,7 @@ def test_variable_rate_has_true_times(tmp_path) -> None:
         assert video.fps == pytest.approx(59 / (video.timestamps[-1] - video.timestamps[0]))
 
 
-def test_reading_on_decodes_no_frame_twice(tmp_path, monkeypatch) -> None:
+def test_sequential_reads_decode_no_frame_twice(tmp_path, monkeypatch) -> None:
     fed = []
     feed = Video._feed
     monkeypatch.setattr(Video, "_feed", lambda self, wanted: fed.append(1) or feed(self, wanted))
@@ -135,7 +135,7 @@ def test_reading_on_decodes_no_frame_twice(tmp_path, monkeypatch) -> None:
     assert len(fed) <= 122
 
 
-def test_far_read_jumps_to_a_key_frame(tmp_path, monkeypatch) -> None:
+def test_a_distant_read_seeks_to_a_key_frame(tmp_path, monkeypatch) -> None:
     fed = []
     feed = Video._feed
     monkeypatch.setattr(Video, "_feed", lambda self, wanted: fed.append(1) or feed(self, wanted))
@@ -164,7 +164,7 @@ def test_rotation_is_applied(shared, name, size) -> None:
         assert video.read([0]).shape == (1, *size, 3)
 
 
-def test_rotated_pictures_stand_upright(shared) -> None:
+def test_rotated_frames_are_upright(shared) -> None:
     folder = shared / "videos" / "decoder"
     with open_video(folder / "decord_video_0.mov") as video:
         upright = video.read([0], size=(320, 568))[0].astype(int)
@@ -173,7 +173,7 @@ def test_rotated_pictures_stand_upright(shared) -> None:
             assert video.read([0]).shape[1:3] == upright.shape[:2]
 
 
-def test_a_broken_file_says_where(shared) -> None:
+def test_the_error_of_a_broken_file_names_the_frame(shared) -> None:
     path = shared / "videos" / "decoder" / "decord_corrupted.mp4"
     with open_video(path) as video:
         assert len(video) == 50
@@ -184,7 +184,7 @@ def test_a_broken_file_says_where(shared) -> None:
 
 
 def first_not_shown(path: Path) -> int:
-    """The number of the first frame that a sequential decode by PyAV alone does not show, or patches up."""
+    """The number of the first frame that a sequential decode by PyAV alone does not show, or conceals errors in."""
     shown = 0
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "NONE"
@@ -233,7 +233,7 @@ def test_a_broken_image_is_named_with_its_frame(tmp_path) -> None:
     broken.write_bytes(broken.read_bytes()[:200])
     with FrameFolder(tmp_path) as folder:
         for wanted in ([3], [0, 3], range(6)):
-            with pytest.raises(DecodeError, match=r"img_00004\.jpg: frame 3 of 6: is no image"):
+            with pytest.raises(DecodeError, match=r"img_00004\.jpg: frame 3 of 6: is not an image"):
                 folder.read(wanted)
 
 
@@ -259,8 +259,8 @@ def test_a_damaged_packet_has_one_number_whichever_frames_are_read(tmp_path, suf
 
 
 @pytest.mark.parametrize("frame", [12, 36])
-def test_damage_is_never_patched_up(tmp_path, frame) -> None:
-    """FFmpeg would show something made of the neighbours; what, depends on which of them were decoded."""
+def test_damage_is_never_concealed(tmp_path, frame) -> None:
+    """FFmpeg would conceal the error with neighbouring frames, depending on which of them were decoded."""
     path = damaged(encode(tmp_path / "ipp.mp4", 60, options={"x264-params": "bframes=0:scenecut=0"}), frame)
     shown, refused = sequential(path, "rgb"), []
     with open_video(path) as video:
@@ -271,7 +271,7 @@ def test_damage_is_never_patched_up(tmp_path, frame) -> None:
             except DecodeError as error:
                 assert re.search(r"ipp\.mp4: frame \d+ of 60: ", str(error))
                 refused.append(number)
-    # What the overwritten half of frame 36 says happens to be a valid picture: nobody can see that it is wrong.
+    # The overwritten half of frame 36 happens to be valid data: the error cannot be detected.
     assert sorted(refused) == (list(range(12, 24)) if frame == 12 else [])
 
 
@@ -284,7 +284,7 @@ def test_a_broken_first_frame_leaves_the_others(tmp_path) -> None:
             video.read([5])
 
 
-def test_a_codec_that_nobody_knows(tmp_path) -> None:
+def test_an_unknown_codec(tmp_path) -> None:
     path = constant_rate(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(DecodeError, match="no decoder for"):
@@ -292,15 +292,15 @@ def test_a_codec_that_nobody_knows(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("source", [None, 3, io.StringIO("text")], ids=["None", "3", "text"])
-def test_nothing_of_the_kind(source) -> None:
+def test_an_invalid_conversion(source) -> None:
     with pytest.raises(DataError, match="path, an address, bytes or a file opened in binary mode"):
         open_video(source)
 
 
-def test_a_stream_that_cannot_be_sought(tmp_path) -> None:
+def test_a_stream_that_is_not_seekable(tmp_path) -> None:
     reading, writing = os.pipe()
     os.close(writing)
-    with open(reading, "rb") as pipe, pytest.raises(DataError, match="cannot be sought"):  # noqa: PTH123
+    with open(reading, "rb") as pipe, pytest.raises(DataError, match="is not seekable"):  # noqa: PTH123
         open_video(pipe)
 
 
@@ -326,7 +326,7 @@ def test_a_video_that_is_closed_while_its_pictures_are_taken(tmp_path) -> None:
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: os.truncate(path, 4000)])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
 def test_a_file_that_is_lost_while_it_is_open(suffix, change, tmp_path) -> None:
-    """Each read after that either shows the frame or says that it cannot, however often it is tried."""
+    """Each later read either returns the frame or raises an error, also when it is repeated."""
     codec = "mpeg4" if suffix == "avi" else "libx264"
     path = encode(tmp_path / f"a.{suffix}", 60, codec=codec, options={"bf": "2"})
     with open_video(path) as video:
@@ -341,13 +341,13 @@ def test_a_file_that_is_lost_while_it_is_open(suffix, change, tmp_path) -> None:
 
 
 @posix
-def test_a_pipe_is_no_file(tmp_path) -> None:
+def test_a_pipe_is_refused(tmp_path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(DecodeError, match=r"a\.mp4: is a device or a pipe, and only files and folders are read"):
         open_video(tmp_path / "a.mp4")
 
 
-def test_a_name_that_no_file_can_have() -> None:
+def test_an_invalid_file_name() -> None:
     with pytest.raises(DecodeError, match=r"aaa\.mp4: cannot be read \(.*long\)"):
         open_video("a" * 300 + ".mp4")
 
@@ -428,7 +428,7 @@ def test_wrong_numbers_and_boxes(tmp_path) -> None:
             video.read([0, 60])
         with pytest.raises(DataError, match="no frame -1"):
             video.read([-1])
-        with pytest.raises(DataError, match="does not lie inside"):
+        with pytest.raises(DataError, match="is not inside"):
             video.read([0], crop=Box(0, 0, 49, 10))
         with pytest.raises(DataError, match=r"size is \(height, width\) in pixels, at least 1 each, got \(0, 8\)"):
             video.read([0], size=(0, 8))

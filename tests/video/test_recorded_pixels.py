@@ -1,6 +1,6 @@
-"""Every pixel case that the toolkits' own preprocessing gave: uint8 bit for bit, float to 1e-5; and what a wrong rule gives.
+"""Every recorded pixel case of the toolkits' preprocessing: uint8 bit for bit, float to 1e-5; and broken rules.
 
-The synthetic cases need nothing else; those on a real film run where the reference data lies beside the repository.
+The synthetic cases need nothing else; those on a real video run where the reference data lies beside the repository.
 """
 
 import dataclasses
@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from old_draws import PythonRandom
-from recorded import load, sha, synthetic_frames
 
 from marey.video.pixels import FloatPixels, Pixels, transforms
 from marey.video.pixels.crops import (
@@ -27,7 +25,9 @@ from marey.video.pixels.crops import (
 )
 from marey.video.pixels.transforms import Crops, crop, flip, to_clip
 from marey.video.source import Box, Frames
-from tolerances import PIXELS_FLOAT
+from tests.support.old_draws import PythonRandom
+from tests.support.recorded import load, sha, synthetic_frames
+from tests.support.tolerances import PIXELS_FLOAT
 
 CROPS: dict[str | None, Crops] = {None: "centre", "three_crop": "three", "ten_crop": "ten"}
 
@@ -54,7 +54,7 @@ def assert_recorded(got: np.ndarray, case: dict, *, bits: bool) -> None:
     np.testing.assert_allclose(probe(got), case["probe"], atol=PIXELS_FLOAT)
 
 
-# What each toolkit's cases say, in our words.
+# The cases of each toolkit as our rules.
 
 
 def drawn(declared: MultiScaleCrop | RandomResizedCrop | TrainCrop, height: int, width: int, seed: int) -> Geometry:
@@ -158,8 +158,9 @@ TOOLKITS: dict[str, Restated] = {
 
 
 def has_pixels(name: str, case: dict) -> bool:
-    """Left out: what the toolkit itself could not do; bare statements of equality; PyTorchVideo's OpenCV backend (an
-    option that rounds the weights of the resize, 5e-5 from the default)."""
+    """Whether a case has pixels that are compared. Left out: what the toolkit could not do; mere statements of equality;
+    PyTorchVideo's OpenCV backend (an option that rounds the weights of the resize, 5e-5 from the default).
+    """
     return "failed" not in case and "opencv_backend" not in name and ("probe" in case or "uint8_stage" in case)
 
 
@@ -170,7 +171,7 @@ def assert_all(toolkit: str, items: dict, frames: dict[str, Frames]) -> int:
         if toolkit == "mmaction2":
             assert_recorded(got, case["uint8_stage"], bits=True)
         else:
-            # MMAction multiplies by 1 / deviation: the uint8 picture behind it is the same, the last bit of this is not.
+            # MMAction multiplies by 1 / deviation: the uint8 image before is the same, the last bit of the result is not.
             assert_recorded(got, case, bits=False)
     return len(cases)
 
@@ -185,7 +186,7 @@ def test_synthetic(toolkit, least) -> None:
 
 
 @pytest.mark.parametrize("toolkit", TOOLKITS)
-def test_a_real_film(toolkit, shared) -> None:
+def test_a_real_video(toolkit, shared) -> None:
     folder = shared / "golden" / "clips"
     land = np.load(folder / "source_frames.npz")["land"]
     frames = {"land": land, "odd": land[:, 31:224, 11:328], "portrait": land.transpose(0, 2, 1, 3)}
@@ -243,7 +244,7 @@ def breakages() -> Iterator[tuple[str, str, str, object]]:
         one_column_right(transforms.test_boxes),
     )
     yield "mmaction2", "antialias", "marey.video.pixels.transforms.resize", antialiased
-    yield "pyslowfast", "floor for ceil", "marey.video.pixels.math.ceil", math.floor
+    yield "pyslowfast", "floor for ceil", "marey.video.pixels.rules.math.ceil", math.floor
     yield "pyslowfast", "uint8 for float", "marey.video.pixels.transforms.resize_float", uint8_bilinear
     yield "pyslowfast", "corners aligned", "marey.video.pixels.transforms.resize_float", corners_aligned
     yield "pytorchvideo", "uint8 for float", "marey.video.pixels.transforms.resize_float", uint8_bilinear
@@ -266,7 +267,7 @@ def test_blue_for_red_is_seen() -> None:
             assert_all(toolkit, load(f"clips/{toolkit}_pixels_synthetic")["items"], frames)
 
 
-def test_a_flow_that_is_not_turned_is_seen(monkeypatch) -> None:
+def test_flow_without_inversion_is_seen(monkeypatch) -> None:
     monkeypatch.setattr(Pixels, "normalisation", property(lambda rule: (rule.mean, rule.std)))
     items = load("clips/mmaction1_pixels_synthetic")["items"]
     flow = {name: case for name, case in items.items() if "flow" in name}

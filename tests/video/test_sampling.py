@@ -1,4 +1,4 @@
-"""Every recorded case of the toolkits' own samplers, exactly; and what holds for any video."""
+"""Every recorded case of the toolkits' own samplers, exactly; and properties for any video."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from recorded import load
 
 from marey.base.errors import DataError
 from marey.video.sampling import (
@@ -25,6 +24,7 @@ from marey.video.sampling import (
     PyTorchVideoTrain,
 )
 from marey.video.sampling.rule import evenly
+from tests.support.recorded import load
 
 MMACTION = load("sampling/mmaction1_frames")
 MMACTION2 = [case for case in load("sampling/mmaction2_frames") if "target_fps" not in case["kw"]]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from recorded import load
 
 from marey.base.errors import DataError
 from marey.video.sampling import (
@@ -24,6 +23,7 @@ from marey.video.sampling import (
     PyTorchVideoTrain,
     SamplingRule,
 )
+from tests.support.recorded import load
 
 RATES = (15.0, 23.976, 24.0, 25.0, 29.97, 30000 / 1001, 30.0, 50.0, 59.94, 60.0)
 
@@ -54,7 +54,7 @@ class Case:
 
 
 def mmaction(case: Case, kind: str) -> list[int]:
-    """Frame by frame, counted from 1, as the toolkit walks."""
+    """Frame by frame, counted from 1, as in the toolkit."""
     count, span, clips = case.count, case.frames * case.stride, case.clips
     if kind == "train":
         part = (count - span + 1) // clips
@@ -116,7 +116,7 @@ def pyslowfast(case: Case) -> list[int]:
 
 
 def pairs(case: Case) -> list[tuple[SamplingRule, list[int]]]:
-    """(rule, what it should give)."""
+    """(rule, expected indices)."""
     fps = {"clips": case.clips, "frames": case.frames, "stride": case.stride, "fps": case.target}
     ratio = case.rate / case.target
     single = Case(case.seed)
@@ -161,7 +161,7 @@ def varying(seed: int, count: int) -> np.ndarray:
     return np.cumsum(np.random.RandomState(seed).uniform(0.01, 0.12, count))
 
 
-def test_pytorchvideo_takes_what_is_shown() -> None:
+def test_pytorchvideo_samples_the_frames_shown() -> None:
     """Frames shown in [start, start + d), evenly, the first and the last included: by a search over all frames."""
     for seed in range(300):
         random = np.random.RandomState(seed)
@@ -182,14 +182,14 @@ def test_pytorchvideo_takes_what_is_shown() -> None:
 
 
 def recorded(rule: type[SamplingRule]) -> bool:
-    """Whether a toolkit's test rule still gives all that its own code gave."""
+    """Whether a test rule still equals all recorded cases of its toolkit."""
     return all(
         declared.sample(count, times).ravel().tolist() == frames for declared, count, times, frames in recordings(rule)
     )
 
 
 def recordings(rule: type[SamplingRule]) -> Iterator[tuple[SamplingRule, int, np.ndarray, list[int]]]:
-    """(rule, frames of the video, their time stamps, what the toolkit took)."""
+    """(rule, frames of the video, their time stamps, the toolkit's indices)."""
     if rule is MMActionTest:
         for case in load("sampling/mmaction1_frames"):
             declared = rule(clips=case["num_segments"], frames=case["new_length"], stride=case["new_step"])
@@ -248,7 +248,7 @@ ALL_RULES = (
 
 @pytest.mark.parametrize("rule", ALL_RULES)
 def test_one_frame_is_a_video(rule) -> None:
-    """A clip longer than the video: the one frame, again and again."""
+    """A clip longer than the video repeats its one frame."""
     fields = {"segments": 8} if rule in (MMAction2TwiceTest, MMAction2DenseTest) else {"frames": 8}
     taken = rule(**fields).sample(1, np.zeros(1), np.random.RandomState(0))
     assert taken.size >= 8
@@ -258,7 +258,7 @@ def test_one_frame_is_a_video(rule) -> None:
 
 
 def test_a_clip_longer_than_the_video() -> None:
-    """Five frames for a clip of 8, two apart: what each toolkit shows."""
+    """A clip of 8 frames, two apart, from a video of five frames, in each toolkit."""
     times = np.arange(5) / 30
     shown = {
         type(rule).__name__: rule.sample(5, times)[0].tolist()

@@ -1,4 +1,4 @@
-"""Which images of a folder are frames: the series of numbered names, and nothing else without a word."""
+"""Which images of a folder are frames: the series of numbered names; all others are reported."""
 
 import os
 import shutil
@@ -7,16 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_videos import coded_frame, decoded_number, encode
 
 from marey.base.errors import DecodeError
-from marey.base.reporter import KeepingReporter, reporting
-from marey.data.files.probe import probe
+from marey.base.reporter import CollectingReporter, reporting
+from marey.data.files.video_info import inspect_video
 from marey.video.flow.files import write_flow
 from marey.video.open import kind_of
-from marey.video.reading.frames import FlowFolder, FrameFolder, holds_flow, holds_frames
-from marey.video.reading.series import frame_series
+from marey.video.reading.image_folders import FlowFolder, FrameFolder, holds_flow, holds_frames
+from marey.video.reading.image_series import frame_series
 from marey.video.writing.images import extract_frames
+from tests.support.made_videos import coded_frame, decoded_number, encode
 
 FRAMES = [f"img_{n:05d}.jpg" for n in range(1, 13)]
 SERIES = "img_00001.jpg to img_00012.jpg"
@@ -41,7 +41,7 @@ SERIES = "img_00001.jpg to img_00012.jpg"
     ],
     ids=lambda value: value[0],
 )
-def test_what_is_no_frame_is_left_out_and_counted(stray, words) -> None:
+def test_other_images_are_left_out_and_counted(stray, words) -> None:
     found = frame_series([*reversed(FRAMES), *stray], "f")
     assert found.names == FRAMES
     assert found.left_out.startswith(words)
@@ -86,7 +86,7 @@ def test_natural_order() -> None:
 def test_two_series_are_refused(one, other, count, tmp_path) -> None:
     names = [one.format(n) for n in range(12)] + [other.format(n) for n in range(count)]
     with pytest.raises(
-        DecodeError, match=r"f: holds two series of images, .* \(12\) and .*: move one of them into a folder"
+        DecodeError, match=r"f: holds two series of images, .* \(12\) and .*: move one of them to another folder"
     ):
         frame_series(names, "f")
 
@@ -120,20 +120,20 @@ def images(folder: Path, names: list[str]) -> Path:
     return folder
 
 
-def test_said_once_and_found_by_the_audit(tmp_path) -> None:
+def test_one_warning_and_a_finding_of_the_audit(tmp_path) -> None:
     folder = images(tmp_path / "f", [f"img_{n}.png" for n in range(9)])
     (folder / "cover.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((5, 5, 3), np.uint8))[1].tobytes())
-    with reporting(reporter := KeepingReporter()):
+    with reporting(reporter := CollectingReporter()):
         for _ in range(3):
             frames = FrameFolder(folder).read(range(9))
     assert [decoded_number(frame) for frame in frames] == list(range(9))
     (message,) = [message for _, message in reporter.take()]
     assert message.startswith(f"{folder}: 1 image is no frame")
-    assert f"{folder}: {probe(str(folder), 'decode').left_out}" == message
+    assert f"{folder}: {inspect_video(str(folder), 'decode').left_out}" == message
 
 
 def test_frames_called_x(tmp_path) -> None:
-    """Flow comes in pairs: without any y, images called x_00001 are frames."""
+    """Flow has pairs of images: if there is no y, images named x_00001 are frames."""
     folder = images(tmp_path / "f", [f"x_{n:05d}.png" for n in range(5)])
     assert holds_frames(folder)
     assert not holds_flow(folder)
@@ -176,12 +176,12 @@ def test_names_that_are_no_utf8(tmp_path) -> None:
     write_flow(tmp_path / os.fsdecode(b"flow\xe9.flow.mkv"), [np.zeros((4, 8, 8, 2), np.uint8)], 25, storage="video")
     broken = folder / os.fsdecode(b"\xe9_00001.png")
     broken.write_bytes(b"no image")
-    with pytest.raises(DecodeError, match="is no image"):
+    with pytest.raises(DecodeError, match="is not an image"):
         FrameFolder(folder)
 
 
 def test_kinds_of_images(tmp_path) -> None:
-    """16 bits, grey, alpha and a turn by EXIF are read as OpenCV reads files."""
+    """16 bits, grey, alpha and EXIF orientation are read as OpenCV reads files."""
     grey = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 20
     kinds = [grey, (grey >> 8).astype(np.uint8), np.dstack([coded_frame(3), np.full((48, 64), 9, np.uint8)])]
     (tmp_path / "f").mkdir()

@@ -1,4 +1,4 @@
-"""The film is read and not a picture beside it, in every container that has such pictures."""
+"""The video track is read and not an image beside it, in every container that can hold pictures."""
 
 import base64
 import struct
@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from av.stream import Disposition
-from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DecodeError
 from marey.video.reading.reader import open_video
+from tests.support.made_videos import coded_frame, decoded_number
 
 Part = Callable[[av.container.OutputContainer], Callable[[], None]]
 """Adds a track to a container; what it returns writes the track's packets."""
@@ -23,7 +23,7 @@ UNMARKED = Disposition(0)
 JPEG = cv2.imencode(".jpg", coded_frame(255))[1].tobytes()
 
 
-def film(count: int, *, first: int = 0, codec: str = "libx264", marks: Disposition | None = None) -> Part:
+def video_track(count: int, *, first: int = 0, codec: str = "libx264", marks: Disposition | None = None) -> Part:
     """`count` coded frames, numbered from `first`."""
 
     def add(container):
@@ -35,8 +35,8 @@ def film(count: int, *, first: int = 0, codec: str = "libx264", marks: Dispositi
 
         def write():
             for number in range(first, first + count):
-                picture = av.VideoFrame.from_ndarray(coded_frame(number), format="rgb24")
-                container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
+                image_track = av.VideoFrame.from_ndarray(coded_frame(number), format="rgb24")
+                container.mux(stream.encode(image_track.reformat(format=stream.pix_fmt)))
             container.mux(stream.encode(None))
 
         return write
@@ -44,7 +44,7 @@ def film(count: int, *, first: int = 0, codec: str = "libx264", marks: Dispositi
     return add
 
 
-def picture(marks: Disposition = UNMARKED) -> Part:
+def image_track(marks: Disposition = UNMARKED) -> Part:
     """A JPEG as a track of one packet."""
 
     def add(container):
@@ -67,7 +67,7 @@ def attachment(container):
 
 
 def sound(codec: str, *, cover: bool = False) -> Part:
-    """A fifth of a second of silence; `cover` puts a picture into its comments, as OGG has it."""
+    """A fifth of a second of silence; `cover` puts an image into its comments, as in OGG."""
 
     def add(container):
         stream = container.add_stream(codec, rate=48000)
@@ -101,7 +101,7 @@ def made(path: Path, *parts: Part) -> Path:
 
 
 def shown(path: Path) -> list[int]:
-    """The frames that a file is read as, in order and at random."""
+    """The indices of the frames of a file, read in order and at random."""
     with open_video(path) as video:
         numbers = [decoded_number(frame) for frame in video.read(range(len(video)))]
         for number in np.random.default_rng(0).permutation(len(video)).tolist():
@@ -115,64 +115,67 @@ COVER = Disposition.attached_pic
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        *[(f"jpeg_first.{kind}", (picture(), film(30))) for kind in ("mp4", "mov", "mkv", "avi", "wmv")],
-        *[(f"jpeg_default.{kind}", (picture(Disposition.default), film(30))) for kind in ("mp4", "mkv")],
-        *[(f"preview.{kind}", (film(5, first=90, codec="mjpeg"), film(30))) for kind in ("mp4", "mov", "mkv", "avi")],
-        *[(f"one_frame_first.{kind}", (film(1, first=90), film(30))) for kind in ("mp4", "mkv", "avi")],
-        *[(f"motion_jpeg.{kind}", (picture(), film(30, codec="mjpeg"))) for kind in ("mov", "mkv", "avi")],
-        *[(f"cover.{kind}", (picture(COVER), film(30))) for kind in ("mp4", "mov", "mkv")],
-        ("cover_last.mp4", (film(30), picture(COVER))),
-        ("attachment.mkv", (film(30), attachment)),
-        ("with_sound.mp4", (sound("aac"), picture(), film(30))),
+        *[(f"jpeg_first.{kind}", (image_track(), video_track(30))) for kind in ("mp4", "mov", "mkv", "avi", "wmv")],
+        *[(f"jpeg_default.{kind}", (image_track(Disposition.default), video_track(30))) for kind in ("mp4", "mkv")],
+        *[
+            (f"preview.{kind}", (video_track(5, first=90, codec="mjpeg"), video_track(30)))
+            for kind in ("mp4", "mov", "mkv", "avi")
+        ],
+        *[(f"one_frame_first.{kind}", (video_track(1, first=90), video_track(30))) for kind in ("mp4", "mkv", "avi")],
+        *[(f"motion_jpeg.{kind}", (image_track(), video_track(30, codec="mjpeg"))) for kind in ("mov", "mkv", "avi")],
+        *[(f"cover.{kind}", (image_track(COVER), video_track(30))) for kind in ("mp4", "mov", "mkv")],
+        ("cover_last.mp4", (video_track(30), image_track(COVER))),
+        ("attachment.mkv", (video_track(30), attachment)),
+        ("with_sound.mp4", (sound("aac"), image_track(), video_track(30))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_film_and_not_a_picture_beside_it(name, parts, tmp_path) -> None:
+def test_the_video_and_not_an_image_beside_it(name, parts, tmp_path) -> None:
     assert shown(made(tmp_path / name, *parts)) == list(range(30))
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
-def test_of_two_films_the_default_one(kind, tmp_path) -> None:
+def test_the_default_one_of_two_videos(kind, tmp_path) -> None:
     marked, plain = Disposition.default, UNMARKED
-    second = made(tmp_path / f"second.{kind}", film(20, first=40, marks=plain), film(10, marks=marked))
+    second = made(tmp_path / f"second.{kind}", video_track(20, first=40, marks=plain), video_track(10, marks=marked))
     assert shown(second) == list(range(10))
-    both = made(tmp_path / f"both.{kind}", film(5, marks=marked), film(20, first=40, marks=marked))
+    both = made(tmp_path / f"both.{kind}", video_track(5, marks=marked), video_track(20, first=40, marks=marked))
     assert shown(both) == list(range(5))
-    if kind == "mkv":  # MP4 marks one track at least
-        none = made(tmp_path / f"none.{kind}", film(5, marks=plain), film(20, first=40, marks=plain))
+    if kind == "mkv":  # MP4 marks at least one track
+        none = made(tmp_path / f"none.{kind}", video_track(5, marks=plain), video_track(20, first=40, marks=plain))
         assert shown(none) == list(range(5))
 
 
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("song.mp3", (sound("libmp3lame"), picture(COVER))),
-        ("song.flac", (sound("flac"), picture(COVER))),
-        ("song.mp4", (sound("aac"), picture(COVER))),
+        ("song.mp3", (sound("libmp3lame"), image_track(COVER))),
+        ("song.flac", (sound("flac"), image_track(COVER))),
+        ("song.mp4", (sound("aac"), image_track(COVER))),
         ("song.ogg", (sound("libopus", cover=True),)),
         ("song.mka", (sound("aac"), attachment)),
-        ("song.mkv", (sound("aac"), picture())),
-        ("song.avi", (sound("libmp3lame"), picture())),
-        ("song.mov", (sound("aac"), picture(Disposition.default))),
+        ("song.mkv", (sound("aac"), image_track())),
+        ("song.avi", (sound("libmp3lame"), image_track())),
+        ("song.mov", (sound("aac"), image_track(Disposition.default))),
     ],
 )
 def test_a_song_with_a_cover_is_no_video(name, parts, tmp_path) -> None:
     path = made(tmp_path / name, *parts)
-    with pytest.raises(DecodeError, match=rf"{name}: holds sound and a cover picture, but no film$"):
+    with pytest.raises(DecodeError, match=rf"{name}: holds sound and a cover picture, but no video$"):
         open_video(path)
-    with pytest.raises(DecodeError, match="holds sound and a cover picture, but no film$"):
+    with pytest.raises(DecodeError, match="holds sound and a cover picture, but no video$"):
         open_video(path.read_bytes())
 
 
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("one.mp4", (film(1),)),
-        ("one.mkv", (picture(),)),
-        ("one_with_sound.mp4", (sound("aac"), film(1))),
-        ("motion_jpeg_with_sound.mov", (sound("aac"), film(1, codec="mjpeg"), film(1))),
+        ("one.mp4", (video_track(1),)),
+        ("one.mkv", (image_track(),)),
+        ("one_with_sound.mp4", (sound("aac"), video_track(1))),
+        ("motion_jpeg_with_sound.mov", (sound("aac"), video_track(1, codec="mjpeg"), video_track(1))),
     ],
 )
-def test_a_film_of_one_frame_is_a_film(name, parts, tmp_path) -> None:
+def test_a_video_of_one_frame_is_a_video(name, parts, tmp_path) -> None:
     with open_video(made(tmp_path / name, *parts)) as video:
         assert len(video) == 1

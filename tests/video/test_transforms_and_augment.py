@@ -1,12 +1,10 @@
-"""Crops, pixels and draws against those that the toolkits' own code made."""
+"""Crops, pixels and draws against those of the toolkits' own code."""
 
 import json
 
 import numpy as np
 import pytest
 import torch
-from old_draws import PythonRandom
-from recorded import HERE, load, synthetic_frames
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
@@ -25,6 +23,8 @@ from marey.video.pixels.crops import (
 )
 from marey.video.pixels.transforms import crop, floor_size, short_side_size, to_clip
 from marey.video.source import Box
+from tests.support.old_draws import PythonRandom
+from tests.support.recorded import HERE, load, synthetic_frames
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -60,7 +60,7 @@ def test_multi_scale_draws() -> None:
 
 
 def test_mmaction2_sizes() -> None:
-    """14 sizes of films by 5 short sides."""
+    """14 sizes of videos by 5 short sides."""
     sizes = load("clips/mmaction2_draws")["resize_sizes_WxH"]["cases"]
     assert len(sizes) == 70
     wrong = 0
@@ -87,8 +87,8 @@ def test_mmaction2_random_crop_draws() -> None:
     assert seen >= 200
 
 
-def test_the_last_place_is_never_drawn() -> None:
-    """As the toolkit's bound has it; ours reaches it."""
+def test_the_last_position_is_never_drawn() -> None:
+    """As by the toolkit's exclusive bound; our own rule draws it."""
     lefts = {
         declared.geometry: {declared.plan(40, 50, random_for(seed)).window.left for seed in range(300)}
         for declared in (MMAction2RandomCrop(size=40, short_sides=(40, 40)), RandomCrop(size=40, short_side=40))
@@ -103,7 +103,7 @@ def test_mmaction_scaled_draws() -> None:
             assert [plan.window.top, plan.window.left, *plan.size] == [*row[:2], *row[5:]]
 
 
-def test_multi_scale_draws_at_any_place() -> None:
+def test_multi_scale_draws_at_any_position() -> None:
     for toolkit, kind in (("mmaction1", "multiscale_1_.875"), ("mmaction2", "multiscale_1_.8_gap0_random")):
         for height, width, name, rows in cases(toolkit, kind):
             if not name.endswith("random"):
@@ -113,7 +113,7 @@ def test_multi_scale_draws_at_any_place() -> None:
             for seed, row in enumerate(rows):
                 source = PythonRandom(seed)
                 w, h = source.python.choice(declared.pairs(min(height, width)))
-                top, left = declared.place((height, width), (h, w), source)
+                top, left = declared.position((height, width), (h, w), source)
                 assert [left, top, w, h] == row[:4]
 
 
@@ -189,13 +189,13 @@ def test_bad_input() -> None:
         with pytest.raises(DataError, match="a crop of 32 does not fit frames of short side 20"):
             too_large.plan(100, 100, random_for(0))
     frames = synthetic_frames("odd")
-    with pytest.raises(DataError, match="does not lie inside"):
+    with pytest.raises(DataError, match="is not inside"):
         crop(frames, Box(0, 0, 194, 10))
     with pytest.raises(DataError, match="choose a smaller crop"):
         transforms.test_boxes(100, 100, 101, "three")
     with pytest.raises(DataError, match="does not fit"):
         RandomCrop(short_side=30, size=32).plan(100, 100, random_for(0))
-    with pytest.raises(DataError, match="uint8 or float32"):
+    with pytest.raises(DataError, match="uint8, or in float32"):
         to_clip(torch.zeros(1, 1, 2, 2, 3, dtype=torch.float64), MEAN, STD)
     with pytest.raises(DataError, match="2 channels"):
         to_clip(torch.zeros(1, 1, 2, 2, 2, dtype=torch.uint8), MEAN, STD)

@@ -1,18 +1,18 @@
-"""What is written reads back; folders of images are read as a video is."""
+"""Written videos can be read again; folders of images are read like videos."""
 
 import cv2
 import numpy as np
 import pytest
-from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, DecodeError
-from marey.video.reading.frames import FlowFolder, FrameFolder, _size_in_header
+from marey.video.reading.image_folders import FlowFolder, FrameFolder, _size_in_header
 from marey.video.reading.reader import open_video
 from marey.video.source import Box
 from marey.video.writing.writer import write_video
+from tests.support.made_videos import coded_frame, decoded_number
 
 
-def test_frames_come_back(tmp_path) -> None:
+def test_frames_are_read_as_they_were_written(tmp_path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, (coded_frame(i) for i in range(30)), fps=24)
     with open_video(path) as video:
@@ -81,7 +81,7 @@ def test_images_come_in_natural_order(names, tmp_path) -> None:
 
 
 def test_size_without_decoding(tmp_path) -> None:
-    """A JPEG's header says it; an EXIF orientation turns the picture, as OpenCV reads it."""
+    """The header of a JPEG states it; an EXIF orientation rotates the image, as in OpenCV."""
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((24, 32, 3), np.uint8))
     assert _size_in_header(str(tmp_path / "a.jpg")) == (24, 32)
     jpeg = (tmp_path / "a.jpg").read_bytes()

@@ -8,7 +8,6 @@ import struct
 import numpy as np
 import pytest
 import torch
-from recorded import load, state_dict, write_caffe2
 from test_weights import PAIRS, VARIANTS, difference
 
 from marey.base.errors import WeightsError
@@ -16,7 +15,8 @@ from marey.recipes import get_recipe
 from marey.weights.files.caffe2 import read_caffe2
 from marey.weights.layouts import pyslowfast, pyslowfast_caffe2
 from marey.weights.load import load_model
-from tolerances import GOLDEN_LOGITS
+from tests.support.recorded import load, state_dict, write_caffe2
+from tests.support.tolerances import GOLDEN_LOGITS
 
 NAMES = [name for name in PAIRS if name.startswith("pyslowfast/")]
 
@@ -37,7 +37,7 @@ def test_released_form_gives_the_same_network(name, tmp_path) -> None:
         assert difference(model, name) < GOLDEN_LOGITS
 
 
-@pytest.mark.parametrize("config", [config for layout, config in VARIANTS if layout is pyslowfast], ids=repr)
+@pytest.mark.parametrize("config", [config for layout, config in VARIANTS if layout is pyslowfast.LAYOUT], ids=repr)
 def test_variants_are_told_and_tensors_come_back(config, tmp_path) -> None:
     torch.manual_seed(0)
     network = config.build()

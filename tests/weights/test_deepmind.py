@@ -1,11 +1,9 @@
-"""DeepMind's I3D, as PyTorch and as TensorFlow files; MMAction's Inception networks; files that are not whole."""
+"""DeepMind's I3D, as PyTorch and as TensorFlow files; MMAction's Inception networks; incomplete files."""
 
 import shutil
 
 import pytest
-import tensorflow_files
 import torch
-from recorded import runs, write_checkpoint, write_tensorflow
 
 from marey.base.errors import WeightsError
 from marey.models.i3d.config import InceptionI3DConfig
@@ -14,7 +12,9 @@ from marey.recipes import get_recipe
 from marey.weights.files.crc32c import crc32c, masked
 from marey.weights.layouts import deepmind, deepmind_tensorflow, mmaction_inception
 from marey.weights.load import build_model, load_model
-from tolerances import GOLDEN_LOGITS
+from tests.support import tensorflow_files
+from tests.support.recorded import runs, write_checkpoint, write_tensorflow
+from tests.support.tolerances import GOLDEN_LOGITS
 
 PAIRS = {
     "i3d/deepmind_i3d_rgb_imagenet": "i3d_incv1_rgb_64x1_k400_deepmind",
@@ -44,15 +44,15 @@ def test_logits_are_deepminds_in_both_forms(name, tmp_path) -> None:
     assert model.recipe.name == PAIRS[name]
     assert difference(model, name) < GOLDEN_LOGITS
     folder = write_tensorflow(name, tmp_path / "i3d")
-    told, named = load_model(weights=folder), load_model(PAIRS[name], weights=folder / "model.ckpt")
-    for other in (told, named):
+    inferred, named = load_model(weights=folder), load_model(PAIRS[name], weights=folder / "model.ckpt")
+    for other in (inferred, named):
         assert other.recipe == model.recipe
         state = other.network.state_dict()
         for ours, value in model.network.state_dict().items():
             assert ours.endswith("num_batches_tracked") or torch.equal(value, state[ours]), ours
-    assert "the data was rewritten under an old index" in str(told.load_report)
-    slots = [theirs for theirs in told.load_report.dropped if theirs.endswith("/Momentum")]
-    assert len(slots) == len(told.load_report.dropped) == (116 if "kin600" in name else 0)
+    assert "the data was rewritten without its index" in str(inferred.load_report)
+    slots = [theirs for theirs in inferred.load_report.dropped if theirs.endswith("/Momentum")]
+    assert len(slots) == len(inferred.load_report.dropped) == (116 if "kin600" in name else 0)
 
 
 def epsilon_of_mmaction(network) -> None:
@@ -194,10 +194,10 @@ def test_an_index_that_is_not_whole(tmp_path) -> None:
     whole = index.read_bytes()
     for length in (0, 47, 48, 1000, len(whole) - 1):
         index.write_bytes(whole[:length])
-        expect_refusal(folder, "not a whole TensorFlow index; is it cut short")
+        expect_refusal(folder, "not a complete TensorFlow index; is it cut short")
     for place in range(0, len(whole), 97):
         index.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
-        expect_refusal(folder, "not a whole TensorFlow index")
+        expect_refusal(folder, "not a complete TensorFlow index")
 
 
 def test_what_else_a_tensorflow_checkpoint_may_be(tmp_path) -> None:
@@ -246,19 +246,25 @@ def test_a_recipe_for_another_variant_is_said(tmp_path) -> None:
     folder = tensorflow_files.write(tmp_path / "rgb", variables())
     loaded = load_model(SMALL.variant(model={"pool": "global", "norm_eps": 1e-5}), weights=folder)
     assert loaded.load_report.notes == (
-        "pool is global as the recipe says; deepmind's own is window",
-        "norm_eps is 1e-05 as the recipe says; deepmind's own is 0.001",
+        "pool is global by the recipe; deepmind's default is window",
+        "norm_eps is 1e-05 by the recipe; deepmind's default is 0.001",
     )
 
 
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({deepmind.SIGNS[0]: torch.zeros(4, 3, 7, 7, 7)}, "no network that Marey reads: its first convolution is"),
-        ({mmaction_inception.SIGNS[0]: torch.zeros(4, 3)}, r"is \[4, 3\]"),
         (
-            {deepmind.SIGNS[0]: torch.zeros(4, 5, 7, 7, 7), "logits.conv3d.weight": torch.zeros(3, 64, 1, 1, 1)},
-            "of odd sizes: channels: Input should be 2 or 3, got 5",
+            {"Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 3, 7, 7, 7)},
+            "no network that Marey reads: its first convolution is",
+        ),
+        ({"backbone.conv1_7x7_s2.weight": torch.zeros(4, 3)}, r"is \[4, 3\]"),
+        (
+            {
+                "Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 5, 7, 7, 7),
+                "logits.conv3d.weight": torch.zeros(3, 64, 1, 1, 1),
+            },
+            "of invalid sizes: channels: Input should be 2 or 3, got 5",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine that stalls, cuts off, lies, changes its mind; and two processes at once."""
+"""Downloads from a server on this machine that stalls, cuts off, sends wrong headers or files; two processes at once."""
 
 import hashlib
 import logging
@@ -16,25 +16,27 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from serving import by_path, chunked, says, serving, whole
 
+from marey.base.bars import Bar
 from marey.base.errors import WeightsError
 from marey.base.files import locked
-from marey.base.reporter import Bar, LoggingReporter, SilentReporter, reporting
-from marey.recipe.hosts import OPENMMLAB_BUCKET, State
+from marey.base.reporter import LoggingReporter, SilentReporter, reporting
+from marey.recipe.hosts import OPENMMLAB_BUCKET, HostState
 from marey.recipe.source import Hash
-from marey.weights.fetching import download as module
-from marey.weights.fetching.content import HEAD, foreign_body
-from marey.weights.fetching.download import AbsentError, Patience, SourceError, download
+from marey.weights.fetching import connections
+from marey.weights.fetching.connections import AbsentError, SourceError
+from marey.weights.fetching.download import RetryPolicy, download
+from marey.weights.files.other_formats import HEAD, foreign_body
 from marey.weights.foreign import read_contents
-from platforms import posix
+from tests.support.platforms import posix
+from tests.support.serving import by_path, chunked, says, serving, whole
 
 CONTENT = bytes(range(256)) * 12_000
 OTHER = CONTENT[:-1] + b"x"
 DIGITS = hashlib.sha256(CONTENT).hexdigest()
 KNOWN = Hash(digits=DIGITS)
 BLOB = Hash(algorithm="git_blob", digits=hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest())
-FAST = Patience(pause=0.01, timeout=5.0, tries=3)
+FAST = RetryPolicy(pause=0.01, timeout=5.0, tries=3)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
@@ -49,8 +51,8 @@ def target(tmp_path) -> Path:
     return tmp_path / "cache" / "a.pth"
 
 
-def fetched(url: str, target: Path, *, known: Hash | None = KNOWN, size: int | None = None, patience=FAST) -> bytes:
-    download(url, target, known=known, size=size, patience=patience)
+def fetched(url: str, target: Path, *, known: Hash | None = KNOWN, size: int | None = None, retries=FAST) -> bytes:
+    download(url, target, known=known, size=size, retries=retries)
     return target.read_bytes()
 
 
@@ -102,14 +104,14 @@ def test_bad_days_that_pass(name, target) -> None:
 def test_a_stall_ends(target) -> None:
     over = threading.Event()
     with serving(whole(CONTENT, only=100, stall=over), whole(CONTENT)) as server:
-        assert fetched(f"{server.url}/a.pth", target, patience=Patience(pause=0.01, timeout=0.3)) == CONTENT
+        assert fetched(f"{server.url}/a.pth", target, retries=RetryPolicy(pause=0.01, timeout=0.3)) == CONTENT
         assert server.ranges == [None, "bytes=100-"]
         over.set()
 
 
 def test_what_another_day_left_is_gone_on_with(target) -> None:
     with serving(whole(CONTENT, only=700_000)) as server, pytest.raises(WeightsError, match="cut off after"):
-        fetched(f"{server.url}/a.pth", target, patience=Patience(tries=1))
+        fetched(f"{server.url}/a.pth", target, retries=RetryPolicy(tries=1))
     part = target.with_name("a.pth.part")
     assert part.stat().st_size == 700_000
     with serving(whole(CONTENT)) as server:
@@ -133,7 +135,7 @@ def test_without_a_hash_only_what_the_server_knows_again_is_gone_on_with(mark, a
     with serving(*[whole(CONTENT, mark=mark, only=5000)] * 2, whole(CONTENT, mark=mark)) as server:
         for _ in range(2):
             with pytest.raises(SourceError, match="cut off"):
-                fetched(f"{server.url}/a.pth", target, known=None, patience=Patience(tries=1))
+                fetched(f"{server.url}/a.pth", target, known=None, retries=RetryPolicy(tries=1))
         assert fetched(f"{server.url}/a.pth", target, known=None) == CONTENT
         assert server.ranges == [None, asked, "bytes=10000-" if mark else None]
     target.unlink()
@@ -157,7 +159,7 @@ ENDS = {
     "forbidden": (lambda: [says(403)], "answers 403"),
     "broken": (lambda: [says(500)], "answers 500 .* 3 times in a row"),
     "hangs up": (lambda: [lambda request: None], "connection broke|no connection"),
-    "leads to HTTP": (lambda: [says(302, Location="http://example.com/a.pth")], "leads on to http://example.com"),
+    "leads to HTTP": (lambda: [says(302, Location="http://example.com/a.pth")], "redirects to http://example.com"),
     "leads to a file": (lambda: [says(302, Location="file:///etc/passwd")], "url .file:///etc/passwd. is not allowed"),
     "leads in a circle": (lambda: [says(302, Location="/a.pth")], "answers 302"),
     "too large": (lambda: [whole(CONTENT, length=1 << 40)], "too many for a checkpoint"),
@@ -318,7 +320,7 @@ def test_a_redirect_to_a_host_that_is_gone_is_refused_unless_the_address_is_of_t
     with serving(says(302, Location=gone)) as server, pytest.raises(SourceError) as caught:
         fetched(f"{server.url}/a.pth", target)
     assert caught.value.what.startswith(
-        f"{server.url}/a.pth: leads on to {gone}, a host that is reported gone since 2021-08-12"
+        f"{server.url}/a.pth: redirects to {gone}, on a host that is reported gone since 2021-08-12"
     )
     monkeypatch.setattr("marey.recipe.hosts._LOST", {"localhost": OPENMMLAB_BUCKET})
     answers = {"/a.pth": says(302, Location="/b.pth"), "/b.pth": whole(CONTENT)}
@@ -334,10 +336,10 @@ def test_nobody_there(target, capsys) -> None:
     with serving(says(404)) as server:
         url = server.url
     with pytest.raises(SourceError, match="no connection .* 2 times in a row"):
-        fetched(f"{url}/a.pth", target, patience=Patience(tries=2, pause=0.01))
+        fetched(f"{url}/a.pth", target, retries=RetryPolicy(tries=2, pause=0.01))
     capsys.readouterr()
     with pytest.raises(SourceError, match=r"no connection \([^)]*\)\. Fetch"):
-        fetched(f"{url}/a.pth", target, patience=Patience(tries_to_connect=1))
+        fetched(f"{url}/a.pth", target, retries=RetryPolicy(tries_to_connect=1))
     assert capsys.readouterr().err == ""
 
 
@@ -361,7 +363,7 @@ def test_proxies_of_the_environment_are_used_and_named(target, monkeypatch) -> N
         asked = len(server.asked)
         monkeypatch.setenv("NO_PROXY", "other.example,models.invalid")
         with pytest.raises(SourceError, match=r"no connection \("):
-            fetched("https://models.invalid/a.pth", target, patience=Patience(tries=1))
+            fetched("https://models.invalid/a.pth", target, retries=RetryPolicy(tries=1))
         assert len(server.asked) == asked
     with serving(whole(CONTENT)) as server:
         assert fetched(f"{server.url}/a.pth", target) == CONTENT
@@ -386,7 +388,7 @@ def test_a_folder_that_is_none(tmp_path) -> None:
 
 def test_a_full_disk_is_seen_before_the_download(target, monkeypatch) -> None:
     with serving(whole(CONTENT, only=1_000_000)) as server, pytest.raises(SourceError):
-        fetched(f"{server.url}/a.pth", target, patience=Patience(tries=1))
+        fetched(f"{server.url}/a.pth", target, retries=RetryPolicy(tries=1))
     usage = shutil.disk_usage(target.parent)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: usage._replace(free=2_000_000))
     message = f"a.pth: 2072000 bytes are still to be fetched, and {target.parent} has 2000000 free: .* MAREY_CACHE"
@@ -530,13 +532,13 @@ def test_notes_of_a_download_that_make_no_sense_are_passed_over(target) -> None:
 
 
 def test_a_lost_host_is_led_to_only_where_a_hash_is_known(target, monkeypatch) -> None:
-    lost = State(reported="lost and back", date=date(2026, 6, 6), evidence="a/b#1")
+    lost = HostState(reported="lost and back", date=date(2026, 6, 6), evidence="a/b#1")
     monkeypatch.setattr(
-        module, "state_of", lambda url: lost if "localhost" in url else State(reported="no loss reported")
+        connections, "state_of", lambda url: lost if "localhost" in url else HostState(reported="no loss reported")
     )
     with serving(whole(CONTENT)) as there:
         address = there.url.replace("127.0.0.1", "localhost")
         with serving(says(302, Location=f"{address}/a.pth")) as server:
-            with pytest.raises(SourceError, match="a host that is reported lost and back since 2026-06-06"):
+            with pytest.raises(SourceError, match="on a host that is reported lost and back since 2026-06-06"):
                 fetched(f"{server.url}/a.pth", target, known=None)
             assert fetched(f"{server.url}/a.pth", target) == CONTENT

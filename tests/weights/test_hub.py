@@ -8,17 +8,18 @@ import types
 from pathlib import Path
 
 import pytest
-from serving import by_path, says, serving, whole
 
 from marey.base.errors import WeightsError
 from marey.recipe.source import Hash
-from marey.weights.fetching.download import AbsentError, Patience, SourceError
-from marey.weights.fetching.hub import bring, fetch_hub_file, fetch_snapshot, hub_address, names_file
+from marey.weights.fetching.connections import AbsentError, SourceError
+from marey.weights.fetching.download import RetryPolicy
+from marey.weights.fetching.hub import fetch_file, fetch_hub_file, fetch_snapshot, hub_address, names_file
+from tests.support.serving import by_path, says, serving, whole
 
 CONTENT = bytes(range(256)) * 20
 RECIPE = b'{"marey": "1"}'
 KNOWN = Hash(digits=hashlib.sha256(CONTENT).hexdigest())
-FAST = Patience(pause=0.01, timeout=5.0, tries=2)
+FAST = RetryPolicy(pause=0.01, timeout=5.0, tries=2)
 ONE, TWO = "1" * 40, "2" * 40
 
 
@@ -107,10 +108,10 @@ def test_a_file_comes_by_plain_https(tmp_path, monkeypatch) -> None:
     target = tmp_path / "cache" / "a.pth"
     with serving(says(302, Location="/storage/1234"), whole(CONTENT)) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        bring("hf://me/net@v1/a.pth", target, known=KNOWN, patience=FAST)
+        fetch_file("hf://me/net@v1/a.pth", target, known=KNOWN, retries=FAST)
         assert [path for path, _ in server.asked] == ["/me/net/resolve/v1/a.pth", "/storage/1234"]
         assert not any("authorization" in {name.lower() for name in headers} for _, headers in server.asked)
-        bring(f"{server.url}/b.pth", target.with_name("b.pth"), known=KNOWN, size=len(CONTENT), patience=FAST)
+        fetch_file(f"{server.url}/b.pth", target.with_name("b.pth"), known=KNOWN, size=len(CONTENT), retries=FAST)
         assert server.asked[2][0] == "/b.pth"
     assert target.read_bytes() == CONTENT
 
@@ -119,7 +120,7 @@ def test_a_file_comes_by_plain_https(tmp_path, monkeypatch) -> None:
 def test_a_refusal_says_what_may_be_behind_it(status, advice, tmp_path, monkeypatch) -> None:
     with serving(says(status)) as server, pytest.raises(AbsentError) as caught:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        fetch_hub_file("hf://me/net/a.pth", tmp_path / "a.pth", known=None, patience=FAST)
+        fetch_hub_file("hf://me/net/a.pth", tmp_path / "a.pth", known=None, retries=FAST)
     assert caught.value.status == status
     assert f"answers {status}" in str(caught.value)
     assert (
@@ -138,10 +139,10 @@ def test_the_client_fetches_where_it_is_installed(tmp_path, monkeypatch) -> None
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=hf_hub_download))
     target = tmp_path / "cache" / "a.pth"
-    bring("hf://me/net@a%2Fb/x/a.pth", target, known=KNOWN)
+    fetch_file("hf://me/net@a%2Fb/x/a.pth", target, known=KNOWN)
     assert target.readlink() == kept
     monkeypatch.setenv("MAREY_OFFLINE", "1")
-    bring("hf://me/net/a.pth", target, known=None, size=len(CONTENT))
+    fetch_file("hf://me/net/a.pth", target, known=None, size=len(CONTENT))
     assert asked == [
         (("me/net", "x/a.pth"), {"revision": "a/b", "local_files_only": False}),
         (("me/net", "a.pth"), {"revision": None, "local_files_only": True}),
@@ -149,7 +150,7 @@ def test_the_client_fetches_where_it_is_installed(tmp_path, monkeypatch) -> None
     target.unlink()
     for known, size, why in ((Hash(digits="0" * 8), None, "SHA-256 begins"), (None, 9, "5120 bytes, expected 9")):
         with pytest.raises(SourceError, match=f"hf://me/net/a.pth: is not the file that was published: .*{why}"):
-            bring("hf://me/net/a.pth", target, known=known, size=size)
+            fetch_file("hf://me/net/a.pth", target, known=known, size=size)
     assert not target.exists()
 
     def fails(*_, **__):
@@ -157,7 +158,7 @@ def test_the_client_fetches_where_it_is_installed(tmp_path, monkeypatch) -> None
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=fails))
     with pytest.raises(SourceError, match=r"hf://me/net/a.pth: cannot be fetched \(No such thing\.\)"):
-        bring("hf://me/net/a.pth", target, known=None)
+        fetch_file("hf://me/net/a.pth", target, known=None)
 
 
 # -- models
@@ -171,29 +172,29 @@ def test_a_model_comes_by_plain_https_and_a_branch_is_asked_anew(cache, monkeypa
     }
     with serving(by_path(answers)) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        folder = fetch_snapshot("hf://me/net", patience=FAST)
+        folder = fetch_snapshot("hf://me/net", retries=FAST)
         assert (folder / "model.safetensors").read_bytes() == CONTENT
         assert (folder / "recipe.json").read_bytes() == RECIPE
         assert [path for path, _ in server.asked] == [
             "/api/models/me/net/revision/main?blobs=true", *(list(answers)[2:0:-1]),
         ]  # fmt: skip
-        assert fetch_snapshot("hf://me/net@main", patience=FAST) == folder
+        assert fetch_snapshot("hf://me/net@main", retries=FAST) == folder
         assert len(server.asked) == 4
         answers["/api/models/me/net/revision/main"] = listing(TWO, model=CONTENT[1:], recipe=None)
         answers[f"/me/net/resolve/{TWO}/model.safetensors"] = whole(CONTENT[1:])
-        newer = fetch_snapshot("hf://me/net", patience=FAST)
+        newer = fetch_snapshot("hf://me/net", retries=FAST)
         assert {path.name for path in newer.iterdir()} == {"model.safetensors", "model.safetensors.json"}
         assert (newer / "model.safetensors").read_bytes() == CONTENT[1:]
         assert (folder / "model.safetensors").read_bytes() == CONTENT
     capsys.readouterr()
     # Nobody answers there any more.
-    assert fetch_snapshot("hf://me/net", patience=FAST) == newer
-    assert f"taken is the commit {TWO[:12]}, which main was on" in capsys.readouterr().err
+    assert fetch_snapshot("hf://me/net", retries=FAST) == newer
+    assert f"using the commit {TWO[:12]}, which main was on" in capsys.readouterr().err
     monkeypatch.setenv("MAREY_OFFLINE", "1")
-    assert fetch_snapshot("hf://me/net", patience=FAST) == newer
-    assert f"MAREY_OFFLINE forbids asking the hub; taken is the commit {TWO[:12]}" in capsys.readouterr().err
+    assert fetch_snapshot("hf://me/net", retries=FAST) == newer
+    assert f"MAREY_OFFLINE forbids asking the hub; using the commit {TWO[:12]}" in capsys.readouterr().err
     with pytest.raises(WeightsError, match=f"^the model hf://me/other is not in the cache .{cache}.*MAREY_OFFLINE"):
-        fetch_snapshot("hf://me/other", patience=FAST)
+        fetch_snapshot("hf://me/other", retries=FAST)
     assert not list(cache.rglob("*.part*"))
 
 
@@ -204,8 +205,8 @@ def test_a_commit_is_asked_once(monkeypatch) -> None:
     }
     with serving(by_path(answers)) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        folder = fetch_snapshot(f"hf://me/net@{ONE}", patience=FAST)
-        assert fetch_snapshot(f"hf://me/net@{ONE}", patience=FAST) == folder
+        folder = fetch_snapshot(f"hf://me/net@{ONE}", retries=FAST)
+        assert fetch_snapshot(f"hf://me/net@{ONE}", retries=FAST) == folder
         assert len(server.asked) == 2
 
 
@@ -214,8 +215,8 @@ NOT_MODELS = {
         says(200, json.dumps({"sha": ONE, "siblings": [{"rfilename": "a.pth"}]}).encode()),
         "holds no model.safetensors, but a.pth",
     ),
-    "no listing": (says(200, b"<html>Log in</html>"), "the hub's answer is not that of a hub"),
-    "no hash": (says(200, b'{"sha": "../..", "siblings": []}'), "the hub's answer is not that of a hub .*sha"),
+    "no listing": (says(200, b"<html>Log in</html>"), "the answer is not in the format of the hub"),
+    "no hash": (says(200, b'{"sha": "../..", "siblings": []}'), "the answer is not in the format of the hub .*sha"),
     "private": (says(401), "answers 401 .* is private or gated"),
     "not there": (says(404), "answers 404"),
     "busy": (says(503), "answers 503"),
@@ -227,7 +228,7 @@ def test_what_is_no_model_is_one_clear_line(name, monkeypatch) -> None:
     answer, message = NOT_MODELS[name]
     with serving(answer) as server, pytest.raises(WeightsError, match=message) as caught:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        fetch_snapshot("hf://me/net@a%2Fb", patience=FAST)
+        fetch_snapshot("hf://me/net@a%2Fb", retries=FAST)
     assert server.asked[0][0] == "/api/models/me/net/revision/a%2Fb?blobs=true"
     assert "\n" not in str(caught.value)
 
@@ -239,7 +240,7 @@ def test_a_models_file_is_verified_by_the_hubs_hash(monkeypatch) -> None:
     }
     with serving(by_path(answers)) as server, pytest.raises(SourceError, match="its SHA-256 begins"):
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        fetch_snapshot("hf://me/net", patience=FAST)
+        fetch_snapshot("hf://me/net", retries=FAST)
 
 
 def test_the_client_fetches_models_where_it_is_installed(tmp_path, monkeypatch) -> None:
@@ -280,9 +281,9 @@ def test_a_model_of_which_the_hub_gives_no_hash_needs_the_users_word(cache, monk
     with serving(by_path(answers)) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         with pytest.raises(WeightsError, match=r"the hub gives no hash of model.safetensors.*--trust-first-use"):
-            fetch_snapshot("hf://me/net", patience=FAST)
-        model = fetch_snapshot("hf://me/net", trust_first_use=True, patience=FAST) / "model.safetensors"
-        assert fetch_snapshot("hf://me/net", patience=FAST) == model.parent
+            fetch_snapshot("hf://me/net", retries=FAST)
+        model = fetch_snapshot("hf://me/net", trust_first_use=True, retries=FAST) / "model.safetensors"
+        assert fetch_snapshot("hf://me/net", retries=FAST) == model.parent
         model.write_bytes(b"changed")
         with pytest.raises(WeightsError, match="changed since .* its SHA-256 was"):
-            fetch_snapshot("hf://me/net", patience=FAST)
+            fetch_snapshot("hf://me/net", retries=FAST)

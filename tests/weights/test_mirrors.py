@@ -1,22 +1,23 @@
-"""Folders and addresses of copies: where a file lies there, what is passed over, and what is no mirror."""
+"""Folders and addresses of copies: where a file is in them, what is skipped, and what is no mirror."""
 
 import hashlib
 from pathlib import Path
 
 import pytest
-from serving import says, serving, whole
 
 from marey.base.errors import WeightsError
 from marey.recipe.source import Hash
-from marey.weights.fetching.download import Patience, SourceError, download
-from marey.weights.fetching.mirrors import Mirror, _words, find, mirrors
+from marey.weights.fetching.connections import SourceError
+from marey.weights.fetching.download import RetryPolicy, download
+from marey.weights.fetching.mirrors import Mirror, _words, fetch_from_mirror, mirrors
+from tests.support.serving import says, serving, whole
 
 CONTENT = bytes(range(256)) * 20
 OTHER = CONTENT + b"x"
 KNOWN = Hash(digits=hashlib.sha256(CONTENT).hexdigest()[:8])
 ADDRESS = "https://models.example.com/deep/a%20b.pth?dl=1"
 LAID_OUT = "models.example.com/deep/a b.pth"
-FAST = Patience(pause=0.01, timeout=5.0)
+FAST = RetryPolicy(pause=0.01, timeout=5.0)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def test_mirrors_are_separated_by_blanks_and_keep_their_order(monkeypatch) -> No
     monkeypatch.setenv(
         "MAREY_MIRROR", " /data/weights  https://lab.example/copies/ '/with a blank' ~/w http://127.0.0.1:80 "
     )
-    assert [mirror.where for mirror in mirrors()] == [
+    assert [mirror.location for mirror in mirrors()] == [
         Path("/data/weights"), "https://lab.example/copies", Path("/with a blank"), Path("/home/me/w"), "http://127.0.0.1:80",
     ]  # fmt: skip
 
@@ -80,7 +81,7 @@ def test_an_open_quotation_mark_is_named(monkeypatch) -> None:
 def test_a_folders_file_is_linked(name, known, tmp_path, target, monkeypatch) -> None:
     monkeypatch.setenv("MAREY_OFFLINE", "1")
     own = laid(tmp_path / "mirror", name)
-    assert find(Mirror(tmp_path / "mirror"), ADDRESS, target, known)
+    assert fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, known)
     assert target.readlink() == own
     assert target.read_bytes() == CONTENT
     assert [path.name for path in target.parent.iterdir()] == ["a b.pth"]
@@ -90,7 +91,7 @@ def test_a_link_whose_file_went_away_is_replaced(tmp_path, target) -> None:
     target.parent.mkdir()
     target.symlink_to(tmp_path / "gone")
     laid(tmp_path / "mirror", "a b.pth")
-    assert find(Mirror(tmp_path / "mirror"), ADDRESS, target, KNOWN)
+    assert fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, KNOWN)
     assert target.read_bytes() == CONTENT
 
 
@@ -100,7 +101,7 @@ def test_where_links_cannot_be_made_the_file_is_copied(tmp_path, target, monkeyp
 
     monkeypatch.setattr(Path, "symlink_to", refused)
     laid(tmp_path / "mirror", "a b.pth")
-    assert find(Mirror(tmp_path / "mirror"), ADDRESS, target, KNOWN)
+    assert fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, KNOWN)
     assert not target.is_symlink()
     assert target.read_bytes() == CONTENT
 
@@ -114,42 +115,40 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5120\
     (POINTER, None, None, "a Git LFS pointer to a file of 5120 bytes (git lfs pull fetches that file)"),
     (b"<html>", KNOWN, None, "a web page where a checkpoint was expected"),
 ])  # fmt: skip
-def test_a_file_of_the_name_with_other_content_is_passed_over(
-    content, known, size, why, tmp_path, target, capsys
-) -> None:
+def test_a_file_of_the_name_with_other_content_is_skipped(content, known, size, why, tmp_path, target, capsys) -> None:
     wrong = laid(tmp_path / "mirror", LAID_OUT, content)
-    assert not find(Mirror(tmp_path / "mirror"), ADDRESS, target, known, size)
+    assert not fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, known, size)
     said = capsys.readouterr().err
-    assert f"{wrong}: passed over, is not the file of {ADDRESS}: {why}" in said
+    assert f"{wrong}: skipped, because it is not the file of {ADDRESS}: {why}" in said
     assert said.count("\n") == 1
     assert not target.exists()
     laid(tmp_path / "mirror", "a b.pth")
-    assert find(Mirror(tmp_path / "mirror"), ADDRESS, target, known, size)
+    assert fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, known, size)
 
 
 def test_a_folder_that_is_not_there_is_said_once(tmp_path, target, capsys) -> None:
     for _ in range(2):
-        assert not find(Mirror(tmp_path / "mirror"), ADDRESS, target, KNOWN)
-    assert capsys.readouterr().err.count("no such folder is there") == 1
+        assert not fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, KNOWN)
+    assert capsys.readouterr().err.count("there is no such folder") == 1
 
 
 def test_an_empty_folder_and_an_address_that_climbs_give_nothing(tmp_path, target, capsys) -> None:
     (tmp_path / "mirror" / "x.com").mkdir(parents=True)
     laid(tmp_path, "outside.pth")
     for address in (ADDRESS, "https://x.com/../../outside.pth", "https://x.com/%2e%2e/%2e%2e/outside.pth"):
-        assert not find(Mirror(tmp_path / "mirror"), address, target, None)
+        assert not fetch_from_mirror(Mirror(tmp_path / "mirror"), address, target, None)
     assert capsys.readouterr().err == ""
 
 
 def test_the_hubs_files_lie_as_their_https_form_whatever_endpoint_is_asked(tmp_path, target, monkeypatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://copy.example")
     own = laid(tmp_path / "mirror", "huggingface.co/me/net/resolve/refs%2Fpr%2F1/x/a b.pth")
-    assert find(Mirror(tmp_path / "mirror"), "hf://me/net@refs/pr/1/x/a%20b.pth", target, KNOWN)
+    assert fetch_from_mirror(Mirror(tmp_path / "mirror"), "hf://me/net@refs/pr/1/x/a%20b.pth", target, KNOWN)
     assert target.readlink() == own
     with serving(whole(CONTENT)) as server:
-        assert find(Mirror(f"{server.url}/copies"), "hf://me/net/a.pth", target, None, patience=FAST)
+        assert fetch_from_mirror(Mirror(f"{server.url}/copies"), "hf://me/net/a.pth", target, None, retries=FAST)
         target.unlink()
-        assert find(Mirror(f"{server.url}/copies"), "hf://me/net/a.pth", target, None, patience=FAST)
+        assert fetch_from_mirror(Mirror(f"{server.url}/copies"), "hf://me/net/a.pth", target, None, retries=FAST)
         assert server.asked[0][0] == "/copies/huggingface.co/me/net/resolve/main/a.pth"
 
 
@@ -158,12 +157,12 @@ def test_the_hubs_files_lie_as_their_https_form_whatever_endpoint_is_asked(tmp_p
 
 def test_a_copy_is_downloaded_by_the_same_rules(target, capsys) -> None:
     with serving(whole(CONTENT)) as server:
-        assert find(Mirror(f"{server.url}/copies"), ADDRESS, target, KNOWN, patience=FAST)
+        assert fetch_from_mirror(Mirror(f"{server.url}/copies"), ADDRESS, target, KNOWN, retries=FAST)
         assert server.asked[0][0] == "/copies/models.example.com/deep/a%20b.pth"
     assert target.read_bytes() == CONTENT
     target.unlink()
     with serving(whole(CONTENT + b"x")) as server:
-        assert not find(Mirror(server.url), ADDRESS, target, KNOWN, patience=FAST)
+        assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN, retries=FAST)
     assert "not the file that was published: its SHA-256 begins" in capsys.readouterr().err
     assert not target.exists()
 
@@ -171,16 +170,16 @@ def test_a_copy_is_downloaded_by_the_same_rules(target, capsys) -> None:
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_what_a_mirror_does_not_have_makes_no_noise(status, target, capsys) -> None:
     with serving(says(status)) as server:
-        assert not find(Mirror(server.url), ADDRESS, target, KNOWN, patience=FAST)
+        assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN, retries=FAST)
         assert len(server.asked) == 1
     assert capsys.readouterr().err == ""
 
 
 def test_a_mirror_that_cannot_be_reached_or_asks_for_a_password_is_one_warning(target, capsys) -> None:
     with serving(says(401)) as server:
-        assert not find(Mirror(server.url), ADDRESS, target, KNOWN, patience=FAST)
-        assert "401 Unauthorized; going on without this mirror" in capsys.readouterr().err
-    assert not find(Mirror(server.url), ADDRESS, target, KNOWN, patience=Patience())
+        assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN, retries=FAST)
+        assert "401 Unauthorized; continuing without this mirror" in capsys.readouterr().err
+    assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN, retries=RetryPolicy())
     said = capsys.readouterr().err
     assert said.startswith(f"{server.url}/models.example.com/deep/a%20b.pth: no connection")
     assert said.count("\n") == 1
@@ -190,21 +189,21 @@ def test_what_a_mirror_left_is_gone_on_with_at_the_address_itself(target) -> Non
     content = CONTENT * 100
     known = Hash(digits=hashlib.sha256(content).hexdigest())
     with serving(whole(content, only=5000)) as server:
-        assert not find(Mirror(server.url), ADDRESS, target, known, patience=Patience(tries=1))
+        assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, known, retries=RetryPolicy(tries=1))
     with serving(whole(content)) as server:
-        download(f"{server.url}/a.pth", target, known=known, patience=FAST)
+        download(f"{server.url}/a.pth", target, known=known, retries=FAST)
         assert server.ranges == ["bytes=5000-"]
 
 
 def test_offline_no_address_is_asked_and_a_full_disk_is_no_reason_to_go_on(target, monkeypatch) -> None:
     with serving(whole(CONTENT)) as server:
         monkeypatch.setenv("MAREY_OFFLINE", "1")
-        assert not find(Mirror(server.url), ADDRESS, target, KNOWN)
+        assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN)
         assert server.asked == []
         monkeypatch.delenv("MAREY_OFFLINE")
         (target.parent).write_text("a file, not a folder")
         with pytest.raises(WeightsError, match="set MAREY_CACHE") as caught:
-            find(Mirror(server.url), ADDRESS, target, KNOWN)
+            fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN)
         assert not isinstance(caught.value, SourceError)
 
 

@@ -9,27 +9,27 @@ from datetime import date
 import pytest
 import torch
 from pydantic import ValidationError
-from serving import says, serving, whole
 
 from marey.base.errors import WeightsError
-from marey.recipe import Hash, Part, Source, State
+from marey.recipe import CompanionFile, Hash, HostState, Source
 from marey.recipe.hosts import state_of
-from marey.recipe.source import asked
+from marey.recipe.source import usable_sources
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.fetching import obtain as policy
-from marey.weights.fetching.nearest import nearest_living, nearest_rows, nearest_two_stream
+from marey.weights.fetching.cached_files import cached_path, record_path
 from marey.weights.fetching.obtain import check_obtainable, check_row, obtain, obtain_named, without_hash
-from marey.weights.fetching.store import place, record_path
+from marey.weights.fetching.similar_rows import nearest_row, nearest_rows, nearest_two_stream
 from marey.weights.layouts import mmaction2
 from marey.weights.load import build_model, load_model
+from tests.support.serving import says, serving, whole
 
 CONTENT = b"weights " * 5000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 BLOB = hashlib.sha1(f"blob {len(CONTENT)}\0".encode() + CONTENT, usedforsecurity=False).hexdigest()
-GONE = State(reported="gone", date=date(2021, 8, 12), evidence="NoSuchBucket (a/b#1)")
-BACK = State(reported="lost and back", date=date(2026, 6, 6), evidence="expired (a/b#2)")
-LIVES = State(reported="no loss reported")
+GONE = HostState(reported="gone", date=date(2021, 8, 12), evidence="NoSuchBucket (a/b#1)")
+BACK = HostState(reported="lost and back", date=date(2026, 6, 6), evidence="expired (a/b#2)")
+LIVES = HostState(reported="no loss reported")
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_classes": 3})
 
 
@@ -59,7 +59,7 @@ def test_what_is_known_best_is_asked_first() -> None:
     back, back_unknown = source("https://b.org/5.pth", state=BACK), source("https://b.org/6.pth", None, state=BACK)
     gone = source("https://c.org/7.pth", SHA256, state=GONE)
     given = (gone, nothing, back, back_unknown, prefix, theirs, verified)
-    assert asked(given) == (verified, theirs, prefix, nothing, back)
+    assert usable_sources(given) == (verified, theirs, prefix, nothing, back)
 
 
 def test_a_host_that_is_gone_is_never_asked() -> None:
@@ -76,7 +76,7 @@ def test_an_address_that_the_user_types_is_asked_with_a_warning(capsys, monkeypa
         assert obtain_named(address).path.read_bytes() == CONTENT
     said = capsys.readouterr().err
     assert "reported gone (NoSuchBucket (a/b#1))" in said
-    assert "because you typed the address" in said
+    assert "because you named the address" in said
 
 
 def test_the_next_source_answers_where_the_first_does_not() -> None:
@@ -99,18 +99,22 @@ def test_the_next_source_answers_where_the_first_does_not() -> None:
         (
             Hash(digits=SHA256, stated_by="three projects"),
             "checked",
-            "its SHA-256 is known from: three projects; its publisher gave none",
+            "its SHA-256 is known from: three projects; its publisher states none",
         ),
         (
             Hash(digits=BLOB, algorithm="git_blob", stated_by="its tree"),
             "checked",
             "its git blob is known from: its tree",
         ),
-        (Hash(digits=SHA256[:8]), "prefix", "they reveal a damaged file, but not one that an attacker made to fit"),
-        (None, "none", "it was taken on your word"),
+        (
+            Hash(digits=SHA256[:8]),
+            "prefix",
+            "they reveal a damaged file, but not one that an attacker made with the same digits",
+        ),
+        (None, "none", "it was trusted on first use"),
     ],
 )
-def test_how_far_a_file_is_known_is_said_and_recorded(known, trust, said, capsys) -> None:
+def test_how_a_file_was_checked_is_printed_and_recorded(known, trust, said, capsys) -> None:
     with serving(whole(CONTENT)) as server:
         declared = Source(address=f"{server.url}/a.pth", by="somebody", hash=known, state=LIVES)
         assert declared.trust == trust
@@ -164,8 +168,8 @@ def test_a_later_change_is_refused_with_both_hashes(cache) -> None:
 
 def test_a_cache_of_version_0_1_is_taken_over(cache) -> None:
     declared = source("https://a.org/old.pth")
-    place(declared).parent.mkdir(parents=True)
-    place(declared).write_bytes(CONTENT)
+    cached_path(declared).parent.mkdir(parents=True)
+    cached_path(declared).write_bytes(CONTENT)
     assert obtain(row(declared)).record.sha256 == SHA256
 
 
@@ -200,13 +204,13 @@ def test_a_mirror_is_believed_no_more_than_its_source(tmp_path, monkeypatch) -> 
 def test_a_source_of_several_files() -> None:
     index = b"index"
     with serving(whole(CONTENT), whole(index)) as server:
-        part = Part(name="model.ckpt.index", hash=Hash(digits=hashlib.sha256(index).hexdigest()))
+        part = CompanionFile(name="model.ckpt.index", hash=Hash(digits=hashlib.sha256(index).hexdigest()))
         whole_source = source(f"{server.url}/rgb/model.ckpt.data-00000-of-00001", SHA256, parts=(part,))
         found = obtain(row(whole_source))
         assert [path for path, _ in server.asked] == ["/rgb/model.ckpt.data-00000-of-00001", "/rgb/model.ckpt.index"]
     assert (found.path / "model.ckpt.index").read_bytes() == index
     assert whole_source.trust == "verified"
-    assert whole_source.model_copy(update={"parts": (Part(name="x"),)}).trust == "none"
+    assert whole_source.model_copy(update={"parts": (CompanionFile(name="x"),)}).trust == "none"
 
 
 def test_without_a_network_the_missing_file_is_named(monkeypatch) -> None:
@@ -321,12 +325,12 @@ def test_the_nearest_row_that_one_can_get(name) -> None:
 
 
 def test_every_lost_row_says_what_there_is_in_its_place() -> None:
-    lost = [recipe for recipe in RECIPES if recipe.weights and not asked(recipe.weights)]
+    lost = [recipe for recipe in RECIPES if recipe.weights and not usable_sources(recipe.weights)]
     assert len(lost) > 20
     for recipe in lost:
         with pytest.raises(WeightsError) as caught:
             check_obtainable(recipe, trust_first_use=True)
-        message, near = str(caught.value), nearest_living(recipe)
+        message, near = str(caught.value), nearest_row(recipe)
         assert recipe.weights[0].state.evidence in message
         assert near.name in message and "top-1" in message if near else "No row" in message
         assert "marey weights scan" in message and "MAREY_MIRROR" in message and "--weights" in message
@@ -378,8 +382,8 @@ def test_an_address_has_a_host_and_a_file(address) -> None:
 def test_a_recipe_cannot_call_a_lost_host_living(address) -> None:
     declared = source(address, SHA256, state=LIVES)
     assert declared.state.reported == "gone"
-    assert not asked([declared])
-    assert asked([source("https://s3.ap-northeast-2.amazonaws.com/another/a.pth")])
+    assert not usable_sources([declared])
+    assert usable_sources([source("https://s3.ap-northeast-2.amazonaws.com/another/a.pth")])
 
 
 def test_what_lies_beside_a_file_of_the_users_is_not_read(tmp_path) -> None:
@@ -408,8 +412,8 @@ def test_a_changed_file_of_the_cache_is_refused_by_its_path_too(tmp_path) -> Non
 def test_a_file_that_somebody_put_into_the_cache_is_not_believed() -> None:
     with serving(whole(CONTENT)) as server:
         unknown = source(f"{server.url}/a.pth", None)
-        place(unknown).parent.mkdir(parents=True)
-        place(unknown).write_bytes(b"placed by hand")
+        cached_path(unknown).parent.mkdir(parents=True)
+        cached_path(unknown).write_bytes(b"placed by hand")
         with pytest.raises(WeightsError, match="no hash of a.pth was published"):
             check_obtainable(row(unknown))
         assert obtain(row(unknown), trust_first_use=True).record.sha256 == SHA256
@@ -429,22 +433,22 @@ def test_trust_is_that_of_the_declaration_at_hand(tmp_path) -> None:
 
 def test_a_cache_that_may_only_be_read_serves_what_is_there(monkeypatch) -> None:
     declared = source("https://a.org/old.pth")
-    place(declared).parent.mkdir(parents=True)
-    place(declared).write_bytes(CONTENT)
+    cached_path(declared).parent.mkdir(parents=True)
+    cached_path(declared).write_bytes(CONTENT)
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("marey.weights.fetching.store.write_json", refuse)
+    monkeypatch.setattr("marey.weights.fetching.cached_files.write_json", refuse)
     assert obtain(row(declared)).record.sha256 == SHA256
 
 
 def test_a_record_that_cannot_be_read_is_one_clear_line() -> None:
     declared = source("https://a.org/a.pth")
-    place(declared).parent.mkdir(parents=True)
-    place(declared).write_bytes(CONTENT)
+    cached_path(declared).parent.mkdir(parents=True)
+    cached_path(declared).write_bytes(CONTENT)
     for text in ("{", "{}", "[" * 100_000):
-        record_path(place(declared)).write_text(text)
+        record_path(cached_path(declared)).write_text(text)
         with pytest.raises(WeightsError, match=r"a.pth.json: .*Remove it\."):
             obtain(row(declared))
 
@@ -467,7 +471,7 @@ def test_offline_a_mirrors_file_without_a_hash_is_named_with_what_it_needs(tmp_p
     monkeypatch.setenv("MAREY_MIRROR", str(tmp_path))
     monkeypatch.setenv("MAREY_OFFLINE", "1")
     mine = row(source("https://a.org/a.pth", None))
-    with pytest.raises(WeightsError, match=rf"--trust-first-use.*would be taken from {tmp_path}"):
+    with pytest.raises(WeightsError, match=rf"--trust-first-use.*would be used from {tmp_path}"):
         obtain(mine)
     assert obtain(mine, trust_first_use=True).record.sha256 == SHA256
 
@@ -491,6 +495,8 @@ def test_digits_that_others_state_are_called_digits(capsys) -> None:
 
 
 def test_the_file_without_a_hash_is_the_one_that_is_named() -> None:
-    mine = row(source("https://a.org/model.ckpt.data-00000-of-00001", SHA256, parts=(Part(name="model.ckpt.index"),)))
+    mine = row(
+        source("https://a.org/model.ckpt.data-00000-of-00001", SHA256, parts=(CompanionFile(name="model.ckpt.index"),))
+    )
     with pytest.raises(WeightsError, match=r"no hash of model.ckpt.index was published"):
         check_obtainable(mine)

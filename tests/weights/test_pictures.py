@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recorded import HERE, runs, write_checkpoint
 
 from marey.base.errors import WeightsError
 from marey.models.layers.efficientnet import ConvNorm6
@@ -16,7 +15,8 @@ from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipes import get_recipe
 from marey.weights.layouts import efficientnet_lite, timm, torchvision
 from marey.weights.load import build_model, load_model
-from tolerances import GOLDEN_LOGITS
+from tests.support.recorded import HERE, runs, write_checkpoint
+from tests.support.tolerances import GOLDEN_LOGITS
 
 SYMMETRIC = LiteTSNConfig(num_classes=1000, padding="symmetric", norm_eps=1e-5)
 PAIRS = {
@@ -45,11 +45,11 @@ def test_logits_are_those_of_the_package(name, tmp_path) -> None:
     file = write_checkpoint(name, tmp_path / "pictures.pth")
     named = load_model(PICTURES.variant(model=PAIRS[name]), weights=file)
     assert difference(named, name) < GOLDEN_LOGITS
-    told = load_model(weights=file)
+    inferred = load_model(weights=file)
     if PAIRS[name] is SYMMETRIC:  # shapes do not tell, and the report says so
-        assert "needs a recipe" in str(told.load_report)
+        assert "needs a recipe" in str(inferred.load_report)
     else:
-        assert told.recipe.model == PAIRS[name]
+        assert inferred.recipe.model == PAIRS[name]
 
 
 def wrong_epsilon(network) -> None:
@@ -130,9 +130,9 @@ def test_the_package_beside_ours(size) -> None:
         assert (ours(pictures[:, :, None]) - expected).abs().max() < GOLDEN_LOGITS * expected.std()
 
 
-@pytest.mark.parametrize("layout", [timm, efficientnet_lite], ids=lambda layout: layout.NAME)
+@pytest.mark.parametrize("layout", [timm.LAYOUT, efficientnet_lite.LAYOUT], ids=lambda layout: layout.name)
 @pytest.mark.parametrize("size", [0, 1, 2])
-def test_lite_layouts_are_bijections_and_tell_the_size(layout, size, tmp_path) -> None:
+def test_lite_layouts_are_bijections_and_show_the_size(layout, size, tmp_path) -> None:
     config = LiteTSMConfig(size=size, width=8, num_classes=5)
     torch.manual_seed(0)
     network = config.build()
@@ -140,7 +140,7 @@ def test_lite_layouts_are_bijections_and_tell_the_size(layout, size, tmp_path) -
     theirs, ours = zip(*layout.pairs(network), strict=True)
     assert sorted(ours) == sorted(state)
     assert len(set(theirs)) == len(theirs)
-    assert any(sign in theirs for sign in layout.SIGNS)
+    assert layout.recognises(theirs)
     torch.save({name: state[our] for name, our in zip(theirs, ours, strict=True)}, tmp_path / "x.pth")
     loaded = load_model(weights=tmp_path / "x.pth")
     assert loaded.recipe.model == LiteTSNConfig(size=size, width=8, num_classes=5)

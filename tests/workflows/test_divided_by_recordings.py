@@ -1,18 +1,20 @@
-"""What `marey train FOLDER` makes of the recordings and copies that pictures show."""
+"""Folds and copies of `marey train FOLDER`, by recordings that are found in frames."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_scenes import mirrored, recording, scaled
 
 from marey.base.errors import DataError
-from marey.data.recordings.evidence import find_recordings
-from marey.data.splits.folds import make_folds
-from marey.data.splits.sides import read_given
+from marey.data.lists.manifest import Manifest
+from marey.data.recordings.find import find_recordings
+from marey.data.splits.fold_assignment import group_hashes
+from marey.data.splits.folds import Folds, make_folds
+from marey.data.splits.read_splits import read_train_val_test
 from marey.video.writing.writer import write_video
 from marey.workflows import recordings
-from marey.workflows.recordings import Divided, divide_by_recordings
+from marey.workflows.recordings import ClipsInFolds, divide_by_recordings
+from tests.support.made_scenes import mirrored, recording, scaled
 
 MADE = {
     "train/run/0.mp4": recording(90, 1), "train/run/1.mp4": recording(90, 2), "train/run/2.mp4": recording(91, 3),
@@ -21,7 +23,7 @@ MADE = {
     "train/walk/8.mp4": mirrored(recording(92, 4)), "val/walk/9.mp4": mirrored(recording(94, 6)),
     "val/run/10.mp4": recording(90, 8), "val/run/11.mp4": recording(96, 9),
 }  # fmt: skip
-"""Two clips of one place; a copy in the class, one with another class, one that is tested on; a place that is tested on."""
+"""Two clips of one recording; a copy in its class, in another class, and in a test; a recording that is tested on."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +40,8 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def divided_of(data: Path) -> Divided:
-    given = read_given(data)
+def divided_of(data: Path) -> ClipsInFolds:
+    given = read_train_val_test(data)
     found, sheets = divide_by_recordings(given, make_folds(given.train))
     assert (sheets is None) == (found.recordings is None)
     return found
@@ -50,31 +52,31 @@ def test_folds_keep_places_together_and_copies_count_once(data) -> None:
     assert [Path(name).name for name in found.left_out] == ["3.mp4", "6.mp4"]
     kept = [Path(clip.id).name for clip in found.train]
     assert kept == ["0.mp4", "1.mp4", "2.mp4", "4.mp4", "5.mp4", "7.mp4", "8.mp4"]
-    units = dict(zip(kept, found.folds.units.tolist(), strict=True))
+    units = dict(zip(kept, found.folds.groups.tolist(), strict=True))
     assert units["0.mp4"] == units["1.mp4"] != units["2.mp4"]
     assert units["4.mp4"] == units["8.mp4"]
     assert len(set(units.values())) == 5
     assert found.rows.tolist() == [0, 1, 2, 4, 5, 7, 8]
 
 
-def test_what_was_found_is_said(data) -> None:
+def test_notes_describe_what_was_found(data) -> None:
     notes = " ".join(divided_of(data).notes)
     assert "7 recordings of 12 videos, by pictures" in notes
     assert "6 videos are copies of each other" in notes
     assert "1 clip of them is left out, so that each content counts once in its class: train/run/3.mp4." in notes
     assert "1 clip for training is left out as copies of clips that are tested on: train/walk/6.mp4." in notes
     assert "train/run/4.mp4 (run) = train/walk/8.mp4 (walk)" in notes
-    # Of the copy that is left out, the place is on one side alone.
-    assert "Training and tests: 1 source is on both sides, with 3 videos" in notes
+    # The recording of the copy that is left out is in one split only.
+    assert "Training and tests: 1 recording is in both splits, with 3 videos" in notes
 
 
-def test_where_copies_leave_too_little_the_refusal_says_what_pictures_showed(data, tmp_path) -> None:
+def test_the_refusal_of_too_few_clips_mentions_copies(data, tmp_path) -> None:
     for name, source in {"run/0": "run/2", "run/1": "run/3", "walk/2": "walk/5", "walk/3": "walk/7"}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.mp4").symlink_to(data / "train" / f"{source}.mp4")
-    given = read_given(tmp_path)
+    given = read_train_val_test(tmp_path)
     with pytest.raises(
-        DataError, match=r"add clips of other recordings to class run\. So it is after pictures"
+        DataError, match=r"add clips of other recordings to class run\. This is the result of comparing pictures"
     ) as error:
         divide_by_recordings(given, make_folds(given.train))
     assert "1 clip of them is left out, so that each content counts once in its class: run/1.mp4." in str(error.value)
@@ -88,25 +90,28 @@ def test_the_list_has_the_recordings_as_its_column_group(data, tmp_path) -> None
     assert of["4.mp4"] == of["8.mp4"] != of["0.mp4"]
     assert "3.mp4" not in of
     listed.write_csv(tmp_path / "split.csv")
-    again = read_given(tmp_path / "split.csv")
+    again = read_train_val_test(tmp_path / "split.csv")
     assert len(again.train) == 7
     # The column is taken as it is.
     assert find_recordings([again.train]).sources.given
 
 
-def test_a_fold_does_not_depend_on_what_other_videos_there_are(data) -> None:
-    """The key of a recording that pictures found is its content, not the name of its first file."""
-    given = read_given(data)
-    whole = divide_by_recordings(given, make_folds(given.train))[0]
+def hashes(manifest: Manifest, folds: Folds) -> dict[str, int]:
+    """The hash of each clip's group, which decides its fold."""
+    of_group = group_hashes(manifest, folds.sources, folds.groups)
+    return dict(zip((clip.id for clip in manifest), of_group[folds.groups].tolist(), strict=True))
+
+
+def test_the_hash_of_a_group_does_not_depend_on_what_other_videos_there_are(data) -> None:
+    """The key of a recording found in frames is its content, not the name of its first file."""
+    given = read_train_val_test(data)
+    all_clips = divide_by_recordings(given, make_folds(given.train))[0]
     rows = np.array([row for row in range(len(given.train)) if given.train[row].id != "train/run/0.mp4"])
     fewer = given.train[rows]
-    found = find_recordings([fewer])
-    folds = make_folds(fewer, together=found.together)
-    of = dict(zip((clip.id for clip in whole.train), whole.folds.of_row.tolist(), strict=True))
-    now = dict(zip((clip.id for clip in fewer), folds.of_row.tolist(), strict=True))
-    alone = ["train/run/2.mp4", "train/walk/5.mp4", "train/walk/7.mp4"]
-    order = np.argsort([of[name] for name in alone], kind="stable").tolist()
-    assert order == np.argsort([now[name] for name in alone], kind="stable").tolist()
+    folds = make_folds(fewer, together=find_recordings([fewer]).together)
+    before, now = hashes(all_clips.train, all_clips.folds), hashes(fewer, folds)
+    same_group = ["train/run/4.mp4", "train/walk/5.mp4", "train/walk/7.mp4", "train/walk/8.mp4"]
+    assert [before[name] for name in same_group] == [now[name] for name in same_group]
 
 
 def test_of_very_many_clips_no_pictures_are_compared(data, monkeypatch) -> None:
@@ -116,5 +121,5 @@ def test_of_very_many_clips_no_pictures_are_compared(data, monkeypatch) -> None:
     assert found.left_out == ()
     assert len(found.train) == 9
     (note,) = found.notes
-    assert note.startswith("12 clips: pictures are compared of up to 5")
+    assert note.startswith("12 clips: pictures are compared for at most 5")
     assert found.core_seconds == 0

@@ -1,4 +1,4 @@
-"""`marey doctor`: a block for a bug report, with a way out for whatever is wrong and nobody's name."""
+"""`marey doctor`: text for a bug report, with a remedy for each failed check and without the name of the user."""
 
 import getpass
 import json
@@ -11,9 +11,9 @@ import torch
 from typer.testing import CliRunner
 
 import marey as package
-from front_page import README
 from marey.cli.app import app
 from marey.workflows import doctor
+from tests.support.front_page import README
 
 LOOKS = ("_versions", "_opencv", "_clashes", "_decoder", "_network", "_weights", "_gpu", "_disk", "_cache")
 
@@ -36,7 +36,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    """Without the looks that decode and compute."""
+    """Without the checks that decode and compute."""
     for look in ("_decoder", "_network", "_gpu"):
         monkeypatch.setattr(doctor, look, named(look, lambda: doctor.Finding("a", True, "b")))
 
@@ -46,7 +46,7 @@ def named(name: str, function):
     return function
 
 
-def test_the_block_says_what_a_bug_report_needs(home, quick, monkeypatch) -> None:
+def test_the_text_has_what_a_bug_report_needs(home, quick, monkeypatch) -> None:
     monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     monkeypatch.setenv("MAREY_MIRROR", "https://alexandra:secret@mirror.example")
@@ -115,7 +115,7 @@ def test_names_in_messages_and_places_are_left_out(home) -> None:
     assert text == f"~/a.so, /scratch/<user>/b and /data/alexandrab/c, {home.parent}/<user>b".replace(
         "<user>b", "alexandrab"
     )
-    assert doctor._nameless({"a": [str(home), 1, None]}) == {"a": ["~", 1, None]}
+    assert doctor._anonymous({"a": [str(home), 1, None]}) == {"a": ["~", 1, None]}
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -149,7 +149,7 @@ def test_a_missing_package_is_named_with_the_command(module, package, home, monk
 
 
 def test_requirements_that_are_gone_are_named(monkeypatch) -> None:
-    monkeypatch.setattr(doctor, "_is_there", lambda module: module not in ("safetensors", "jinja2"))
+    monkeypatch.setattr(doctor, "_is_installed", lambda module: module not in ("safetensors", "jinja2"))
     for module in ("safetensors", "jinja2"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     found = doctor._versions()
@@ -161,7 +161,7 @@ def test_a_cache_that_cannot_be_used_is_named_with_a_way_out(home, monkeypatch) 
     def refused() -> None:
         raise PermissionError(13, "Permission denied", str(home / ".cache"))
 
-    monkeypatch.setattr(doctor, "kept", refused)
+    monkeypatch.setattr(doctor, "cache_contents", refused)
     report = doctor.examine()
     found = report.findings[-1]
     assert not found.well
@@ -170,7 +170,7 @@ def test_a_cache_that_cannot_be_used_is_named_with_a_way_out(home, monkeypatch) 
     assert "alexandra" not in report.as_text()
 
 
-def test_what_else_lies_in_the_cache_is_named(home) -> None:
+def test_other_files_in_the_cache_are_named(home) -> None:
     (home / ".cache" / "marey" / "mine.txt").write_text("")
     assert "left alone there: 1 (mine.txt, ...)" in doctor._cache().found
 
@@ -185,4 +185,4 @@ def test_a_torch_for_cpus_beside_an_nvidia_driver_is_named_with_the_way_out(monk
     monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
     found = doctor._gpu().found
     (cuda,) = re.findall(r"^    pip install (torch --index-url \S+/cu\d+)$", README.read_text(encoding="utf-8"), re.M)
-    assert found.endswith(f"and this torch is made for CPUs: pip install --force-reinstall {cuda}")
+    assert found.endswith(f"but this torch is built for CPUs: pip install --force-reinstall {cuda}")

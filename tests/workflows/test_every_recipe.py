@@ -1,16 +1,16 @@
-"""Every recipe builds, trains an epoch, goes on, and is tested by its own protocol: at reduced sizes, on real files."""
+"""Every recipe builds, trains an epoch, resumes, and is tested by its own protocol: at reduced sizes, on real files."""
 
 import numpy as np
 import pytest
-from made_videos import coded_frame
 
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.evaluation.run import evaluate
 from marey.recipe import Recipe
 from marey.recipes import RECIPES
 from marey.training.fit import fit
 from marey.video.writing.writer import write_video
 from marey.weights.load import load_model
+from tests.support.made_videos import coded_frame
 
 SIDE = 64
 

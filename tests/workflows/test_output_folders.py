@@ -1,4 +1,4 @@
-"""The users of output folders: all refuse, resume and lock alike, and none touches what is not its own."""
+"""All functions that write output folders refuse, resume and lock in the same way, and touch no other files."""
 
 import errno
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_videos import coded_frame
 from typer.testing import CliRunner
 
 from marey.backends.compute import Compute
@@ -21,9 +20,9 @@ from marey.base.files import write_text
 from marey.base.runs import STATE
 from marey.cli.app import app
 from marey.data.convert import Resize, convert
-from marey.data.extract import extract_flow
-from marey.data.lists.folders import list_folder
-from marey.data.lists.listing import read_videos
+from marey.data.extract_flow import extract_flow
+from marey.data.lists.class_folders import list_folder
+from marey.data.lists.read_videos import read_videos
 from marey.data.motions import NOISE, write_motions
 from marey.evaluation.run import evaluate
 from marey.inference.features import features
@@ -34,8 +33,9 @@ from marey.video.flow.rule import FlowRule
 from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
-from marey.workflows.answer import answer
-from platforms import posix
+from marey.workflows.predict_list import predict_list
+from tests.support.made_videos import coded_frame
+from tests.support.platforms import posix
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2},
@@ -77,7 +77,7 @@ def see(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
 
 
 def answer_all(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
-    list(answer(load_model(checkpoint), read_videos(videos), out=out, top=number, compute=Compute(workers=0)))
+    list(predict_list(load_model(checkpoint), read_videos(videos), out=out, top=number, compute=Compute(workers=0)))
 
 
 def flow(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
@@ -100,7 +100,7 @@ class User:
     differs: str
     note: str
     product: str
-    """Something that it writes: made anew only where it is missing."""
+    """A file that it writes: written again only if it is missing."""
 
 
 USERS = [
@@ -153,14 +153,14 @@ def test_same_run_resumed_and_another_refused(user, videos, checkpoint, tmp_path
     old = {name: value for name, value in note.items() if name not in ("command", "marey")}
     (folder / user.note).write_text(json.dumps(old))  # as version 0.1.0 wrote it
     user.run(out, videos, checkpoint, number=1)
-    if user.run is not judge:  # scores.npz is put together anew
+    if user.run is not judge:  # scores.npz is written again
         assert {p: p.stat().st_mtime_ns for p in folder.glob(user.product)} == products
     assert not [p for p in files(folder) if p.name == ".lock" or p.name.endswith(".lock")]
 
 
 @every_user
 def test_no_command_begins_in_anothers_folder(user, videos, checkpoint, tmp_path) -> None:
-    """Whatever the order; only what is computed from a training may lie in its folder, and answers may lie anywhere."""
+    """In any order; the folder of a training only takes results that are computed from it, and predictions."""
     user.run(place_in(tmp_path, user), videos, checkpoint, number=1)
     before = everything(tmp_path)
     for other in USERS:
@@ -200,9 +200,9 @@ def test_places_that_cannot_be_written(user, videos, checkpoint, tmp_path) -> No
     wrong = tmp_path if user.run is answer_all else tmp_path / "file"
     with pytest.raises(RunError, match=r"is to be written: choose another --out"):
         user.run(wrong, videos, checkpoint, number=1)
-    with pytest.raises(RunError, match=r"no folder can lie in it: choose another --out"):
+    with pytest.raises(RunError, match=r"cannot contain a folder: choose another --out"):
         user.run(place_in(tmp_path / "file" / "deep", user), videos, checkpoint, number=1)
-    if sys.platform == "linux":  # nobody may make files there, the superuser neither
+    if sys.platform == "linux":  # no user can create files there, not even the superuser
         with pytest.raises(RunError, match=r"/proc/self/.* cannot be written"):
             user.run(place_in(Path("/proc/self/out"), user), videos, checkpoint, number=1)
     assert files(tmp_path) == [tmp_path / "file"]
@@ -219,8 +219,8 @@ def test_places_that_cannot_be_written(user, videos, checkpoint, tmp_path) -> No
     ],
     ids=lambda words: words[0],
 )
-def test_commands_look_at_the_place_first(words, tmp_path, monkeypatch) -> None:
-    """Before the model is looked for, which may have to be downloaded, and before the list is read."""
+def test_commands_check_the_output_first(words, tmp_path, monkeypatch) -> None:
+    """Before the model is searched, which may have to be downloaded, and before the list is read."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
@@ -230,7 +230,7 @@ def test_commands_look_at_the_place_first(words, tmp_path, monkeypatch) -> None:
 
 
 def seen(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """Kind, size and time of change of each file; not when it was looked at."""
+    """Kind, size and time of change of each file, without its time of access."""
     return {path: (at.st_mode, at.st_size, at.st_mtime_ns) for path in folder.iterdir() for at in [path.lstat()]}
 
 
@@ -249,7 +249,7 @@ def seen(folder: Path) -> dict[Path, tuple[int, int, int]]:
     ids=lambda value: value if isinstance(value, str) else " ".join(value[:2]),
 )
 def test_places_of_single_files_are_looked_at_first(words, name, tmp_path, monkeypatch) -> None:
-    """One line, and nothing is written, replaced or waited for: a pipe is opened by nobody here."""
+    """One line, and nothing is written, replaced or waited for: no process opens the other end of the pipe."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     ending = Path(name).suffix
@@ -257,7 +257,7 @@ def test_places_of_single_files_are_looked_at_first(words, name, tmp_path, monke
     (tmp_path / loop).symlink_to(loop)
     os.mkfifo(tmp_path / pipe)
     (tmp_path / stdout).symlink_to("/proc/self/fd/1")
-    places = {f"file/{name}": "no folder can lie in it", f"/proc/self/{name}": "cannot be written", loop: ""}
+    places = {f"file/{name}": "cannot contain a folder", f"/proc/self/{name}": "cannot be written", loop: ""}
     places |= {pipe: "device or a pipe", stdout: "device or a pipe"} if ending and words[0] != "convert" else {}
     before = seen(tmp_path)
     for place, why in places.items():
@@ -272,7 +272,7 @@ def test_places_of_single_files_are_looked_at_first(words, name, tmp_path, monke
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
-def test_nothing_takes_the_place_of_a_pipe_or_device(tmp_path) -> None:
+def test_no_pipe_or_device_is_replaced(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FileExistsError, match="pipe is a device or a pipe"):
         write_text(tmp_path / "pipe", "text")
@@ -291,9 +291,9 @@ def test_a_report_that_cannot_be_written(videos, checkpoint, tmp_path, monkeypat
     assert "report.html cannot be written (Permission denied): make its folder writable" in done.stderr
 
 
-def test_answers_are_not_written_into_a_file_of_something_else(videos, checkpoint, tmp_path) -> None:
+def test_predictions_are_not_written_into_another_file(videos, checkpoint, tmp_path) -> None:
     (tmp_path / "a.jsonl").write_text("my list\nwithout an end")
-    with pytest.raises(RunError, match=r"a\.jsonl:1: no answer"):
+    with pytest.raises(RunError, match=r"a\.jsonl:1: no prediction"):
         answer_all(tmp_path / "a.jsonl", videos, checkpoint, number=1)
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.jsonl": "my list\nwithout an end"}
 

@@ -16,10 +16,10 @@ from marey.base import files
 from marey.base.readme import README, write_readme
 from marey.base.runs import results_folder
 from marey.cli.app import app
-from marey.data.lists.folders import list_folder
+from marey.data.lists.class_folders import list_folder
 from marey.training.fit import fit
 from marey.weights.checkpoint import read_checkpoint
-from tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE, write_clips
 
 TINY = ("--set", "model.width=4", "--set", "train.epochs=1", "--set", "augment.size=32", "--set", "test.size=32",
         "--set", "augment.short_side=36", "--set", "pixels.short_side=36", "--workers", 0, "--device", "cpu")  # fmt: skip
@@ -44,7 +44,7 @@ def work(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def place(work, tmp_path, monkeypatch) -> Path:
+def workdir(work, tmp_path, monkeypatch) -> Path:
     shutil.copytree(work, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"
@@ -62,7 +62,7 @@ def there(folder: Path) -> set[str]:
     return {path.name + "/" * path.is_dir() for path in found}
 
 
-def test_a_run_holds_each_thing_once_and_says_what_it_is(work) -> None:
+def test_a_run_describes_each_of_its_files(work) -> None:
     run = work / "runs" / "a"
     assert listed(run) == there(run)
     assert "parts/" not in there(run)
@@ -73,52 +73,52 @@ def test_a_run_holds_each_thing_once_and_says_what_it_is(work) -> None:
 
 
 def test_the_commands_of_a_readme_work_as_they_are(tmp_path, monkeypatch) -> None:
-    place = tmp_path
-    monkeypatch.chdir(place)
-    write_clips(place / "clips", 5)
+    workdir = tmp_path
+    monkeypatch.chdir(workdir)
+    write_clips(workdir / "clips", 5)
     marey("train", "clips", "--init", "none", *TINY, "--out", "runs/a")
-    text = (place / "runs" / "a" / README).read_text()
+    text = (workdir / "runs" / "a" / README).read_text()
     lines = re.findall(r"^ {6}(?:marey|python -m marey) (.*)$", text, flags=re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["predict", "evaluate", "train", "report"]
     for line in lines:
         words = shlex.split(line)
         assert "--resume" in words or words[0] != "train"
         marey(*words, *(() if words[0] in ("report", "train") else HERE))
-    inside = place / "runs" / "a" / "evaluate-val-1"
+    inside = workdir / "runs" / "a" / "evaluate-val-1"
     assert listed(inside) == there(inside) == {"evaluate.json", "report.html", "result.json", "scores.npz"}
-    assert listed(place / "runs" / "a") == there(place / "runs" / "a"), "the run names its new test"
+    assert listed(workdir / "runs" / "a") == there(workdir / "runs" / "a"), "the run names its new test"
 
 
 @pytest.mark.parametrize("checkpoint", ["runs/a", "runs/a/last.safetensors", "runs/a/last.ckpt", "./runs/a/"])
-def test_results_of_a_run_go_inside_it(checkpoint, place) -> None:
+def test_results_of_a_run_go_inside_it(checkpoint, workdir) -> None:
     split = ("--data", "runs/a/split.csv", "--split", "val")
     marey("evaluate", checkpoint, *split, *HERE)
     marey("evaluate", checkpoint, *split, *HERE)
     marey("evaluate", checkpoint, "--data", "clips", *HERE)
     marey("features", checkpoint, "--data", "clips", *HERE)
-    run = place / "runs" / "a"
+    run = workdir / "runs" / "a"
     made = ("evaluate-val-1", "evaluate-val-2", "evaluate-clips-1", "features-clips-1")
     assert {name for name in os.listdir(run) if (run / name).is_dir()} == set(made)
-    assert os.listdir(place / "runs") == ["a"]
+    assert os.listdir(workdir / "runs") == ["a"]
     assert listed(run / "features-clips-1") == {"index.csv", "*.npy", "features.json"}
     marey("report", "runs/a")
     marey("fuse", "runs/a/evaluate-val-1", "runs/a/evaluate-val-2")
 
 
-def test_weights_of_a_named_recipe_are_a_run_too(place) -> None:
+def test_weights_of_a_named_recipe_are_a_run_too(workdir) -> None:
     weights = "runs/a/best.safetensors"
     found = results_folder("reproduce", weights, None, data=Path("clips"), of="a_row")
     assert found == Path("runs/a/reproduce-clips-1")
     assert results_folder("reproduce", None, None, of="a_row") == Path("runs/a_row-reproduce-1")
 
 
-def test_other_checkpoints_and_two_models_have_folders_of_their_own(place) -> None:
-    shutil.copy(place / "runs" / "a" / "last.safetensors", place / "mine.safetensors")
+def test_other_checkpoints_and_two_models_have_folders_of_their_own(workdir) -> None:
+    shutil.copy(workdir / "runs" / "a" / "last.safetensors", workdir / "mine.safetensors")
     marey("evaluate", "mine.safetensors", "--data", "clips", *HERE)
     marey("evaluate", "runs/a", "--fuse", "mine.safetensors", "--data", "clips", *HERE)
     marey("features", "mine.safetensors", "--data", "clips", *HERE)
     assert set(os.listdir("runs")) == {"a", "mine-evaluate-1", "a-evaluate-1", "mine-features-1"}
-    assert not [path for path in (place / "runs" / "a").iterdir() if path.is_dir()]
+    assert not [path for path in (workdir / "runs" / "a").iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize(
@@ -133,18 +133,18 @@ def test_other_checkpoints_and_two_models_have_folders_of_their_own(place) -> No
         ("\udcff", "evaluate-_-1"),
     ],
 )
-def test_names_that_every_file_system_takes(name, folder, place) -> None:
+def test_names_that_every_file_system_takes(name, folder, workdir) -> None:
     found = results_folder("evaluate", "runs/a", data=Path("clips"), split=name)
     assert found.name == folder
 
 
-def test_long_names_are_cut(place) -> None:
+def test_long_names_are_cut(workdir) -> None:
     found = results_folder("evaluate", "runs/a", data=Path("跑" * 80 + ".csv"))
     assert len(found.name.encode()) < 90
     found.mkdir(parents=True)
 
 
-def test_a_folder_that_cannot_be_chosen_names_the_way_out(place, monkeypatch) -> None:
+def test_a_folder_that_cannot_be_chosen_names_the_way_out(workdir, monkeypatch) -> None:
     def refused(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -155,18 +155,18 @@ def test_a_folder_that_cannot_be_chosen_names_the_way_out(place, monkeypatch) ->
     assert "another folder is named: --out FOLDER" in done.stderr
 
 
-def test_a_finished_test_is_read_from_its_scores(place, monkeypatch) -> None:
+def test_a_finished_test_is_read_from_its_scores(workdir, monkeypatch) -> None:
     marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
-    before = {name: (place / "e" / name).read_bytes() for name in ("result.json", README)}
+    before = {name: (workdir / "e" / name).read_bytes() for name in ("result.json", README)}
     with np.load("e/scores.npz") as file:
         scores = dict(file)
     model = package.load_model("runs/a")
     monkeypatch.setattr("marey.evaluation.run.score_video", None)
     package.evaluate(model, "clips", out="e", workers=0, device="cpu")
-    assert {name: (place / "e" / name).read_bytes() for name in before} == before
+    assert {name: (workdir / "e" / name).read_bytes() for name in before} == before
     with np.load("e/scores.npz") as file:
         assert all(np.array_equal(file[name], scores[name]) for name in scores)
-    assert not (place / "e" / "parts").exists()
+    assert not (workdir / "e" / "parts").exists()
 
 
 def test_without_hard_links_the_last_weights_are_a_copy(work, tmp_path, monkeypatch) -> None:
@@ -222,59 +222,59 @@ def test_small_folders_explain_themselves(tmp_path) -> None:
     assert "a, b, c" in (tmp_path / README).read_text()
 
 
-def test_answers_in_a_folder_are_explained(place) -> None:
+def test_predictions_in_a_folder_are_explained(workdir) -> None:
     marey("predict", "runs/a", "clips/run/v0.mp4", "--out", "answers/", *HERE)
-    assert listed(place / "answers") == there(place / "answers")
+    assert listed(workdir / "answers") == there(workdir / "answers")
 
 
-def test_the_logger_is_named_or_refused_before_work(place, monkeypatch) -> None:
+def test_the_logger_is_named_or_refused_before_work(workdir, monkeypatch) -> None:
     marey("train", "clips", "--out", "runs/b", "--init", "none", *TINY, "--logger", "csv", "--logger", "tensorboard")
-    assert list((place / "runs" / "b" / "tensorboard").iterdir())
-    assert "tensorboard/" in listed(place / "runs" / "b")
+    assert list((workdir / "runs" / "b" / "tensorboard").iterdir())
+    assert "tensorboard/" in listed(workdir / "runs" / "b")
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     for words in (("--logger", "tensorboard"), ("--tensorboard",), ("--tensorboard", "--logger", "csv")):
         done = CliRunner().invoke(app, ["train", "clips", "--init", "none", "--out", "runs/c", *words])
         assert "pip install 'marey[tensorboard]'" in done.stderr
-        assert not (place / "runs" / "c").exists()
+        assert not (workdir / "runs" / "c").exists()
     assert CliRunner().invoke(app, ["train", "clips", "--logger", "wandb"]).exit_code == 2
 
 
-def test_clips_in_a_pass_leave_the_step_and_the_learning_rate(place) -> None:
+def test_clips_in_a_pass_leave_the_step_and_the_learning_rate(workdir) -> None:
     done = marey("train", "clips", "--out", "runs/b", "--init", "none", *TINY, "--batch", 3)
-    assert "--batch 3: at most 3 clips in one pass; a step stays 8 clips (train.base_batch)" in done.stderr
-    one, two = (read_checkpoint(place / "runs" / run / "last.safetensors").tensors for run in ("a", "b"))
+    assert "--batch 3: at most 3 clips per forward pass; a step stays 8 clips (train.base_batch)" in done.stderr
+    one, two = (read_checkpoint(workdir / "runs" / run / "last.safetensors").tensors for run in ("a", "b"))
     for name, value in one.items():
         if "norm" not in name:
             np.testing.assert_allclose(value, two[name], atol=5e-2)
 
 
-def test_short_names_in_python(place) -> None:
+def test_short_names_in_python(workdir) -> None:
     settings = [word for word in map(str, TINY) if "=" in word and "epochs" not in word]
     package.train(
         "clips", out="runs/p", init="none", settings=settings, epochs=2, lr=1e-4, batch=4, logger="csv", workers=0,
         device="cpu",
     )  # fmt: skip
-    train = read_checkpoint(place / "runs" / "p" / "last.safetensors").recipe.train
+    train = read_checkpoint(workdir / "runs" / "p" / "last.safetensors").recipe.train
     assert (train.epochs, train.optimizer.lr, train.base_batch) == (2, 1e-4, 8)
     with pytest.raises(package.MareyError, match="--epochs is short for --set train.epochs=2"):
         package.train("clips", out="runs/q", settings=["train.epochs=3"], epochs=2)
     with pytest.raises(package.MareyError, match=r"logger='wandb': expected 'csv' or 'tensorboard'"):
         package.train("clips", out="runs/q", logger="wandb")
-    assert not (place / "runs" / "q").exists()
+    assert not (workdir / "runs" / "q").exists()
 
 
-def test_an_interruption_before_the_first_step_leaves_nothing(place, monkeypatch) -> None:
+def test_an_interruption_before_the_first_step_leaves_nothing(workdir, monkeypatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("marey.training.fit.TrainingLoop", interrupted)
     done = CliRunner().invoke(app, ["train", "clips", "--out", "runs/b", "--init", "none", *map(str, TINY)])
     assert done.exit_code == 130
-    assert not (place / "runs" / "b").exists()
+    assert not (workdir / "runs" / "b").exists()
 
 
-def test_a_run_of_version_0_1_0_goes_on(work, tmp_path) -> None:
-    """It has start.json, and parts beside the scores; of what was half written when it was killed nothing stays."""
+def test_a_run_of_version_0_1_0_is_resumed(work, tmp_path) -> None:
+    """It has start.json, and files `parts` beside the scores; temporary files of a killed process are removed."""
     videos = list_folder(work / "clips")
     once = RECIPE.variant(train={"epochs": 1})
     first = fit(once, train=videos, val=videos, out=tmp_path / "first", workers=0)
@@ -299,53 +299,55 @@ def test_a_run_of_version_0_1_0_goes_on(work, tmp_path) -> None:
     assert [name for name in os.listdir(run) if name.startswith(".")] == [".mine-abcdefgh.safetensors"]
 
 
-def test_a_test_with_parts_of_version_0_1_0_is_not_made_again(place, monkeypatch) -> None:
-    """Its parts lie beside its scores; they go, and the numbers stay."""
+def test_a_test_with_files_of_version_0_1_0_is_not_repeated(workdir, monkeypatch) -> None:
+    """Its files `parts` beside its scores are removed, and the metrics stay."""
     with monkeypatch.context() as patched:
-        patched.setattr("marey.evaluation.run._Run._remove_parts", lambda self, out: None)
+        patched.setattr("marey.evaluation.resumable.ResumableTest._remove_parts", lambda self, out: None)
         marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
-    before = (place / "e" / "result.json").read_bytes()
-    assert (place / "e" / "parts").exists()
+    before = (workdir / "e" / "result.json").read_bytes()
+    assert (workdir / "e" / "parts").exists()
     monkeypatch.setattr("marey.evaluation.run.score_video", None)
     marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
-    assert (place / "e" / "result.json").read_bytes() == before
-    assert listed(place / "e") == there(place / "e") == {"evaluate.json", "report.html", "result.json", "scores.npz"}
+    assert (workdir / "e" / "result.json").read_bytes() == before
+    assert (
+        listed(workdir / "e") == there(workdir / "e") == {"evaluate.json", "report.html", "result.json", "scores.npz"}
+    )
 
 
-def test_two_streams_are_explained(place) -> None:
+def test_two_streams_are_explained(workdir) -> None:
     marey("evaluate", "runs/a", "--fuse", "runs/a/last.safetensors", "--data", "clips", "--out", "e", *HERE)
-    found = there(place / "e")
-    assert listed(place / "e") == found
+    found = there(workdir / "e")
+    assert listed(workdir / "e") == found
     (one, two) = (name for name in found if name.startswith("stream"))
     for name in (one, two):
-        assert listed(place / "e" / name) == there(place / "e" / name)
+        assert listed(workdir / "e" / name) == there(workdir / "e" / name)
 
 
 @pytest.mark.parametrize("text", ['{"run": 7}', '{"recipe": "cake"}', "[1]", "no JSON"])
-def test_a_folder_with_a_file_of_another_program_is_no_training(place, text) -> None:
-    (place / "runs" / "run.json").write_text(text)
+def test_a_folder_with_a_file_of_another_program_is_no_training(workdir, text) -> None:
+    (workdir / "runs" / "run.json").write_text(text)
     marey("evaluate", "runs/a", "--data", "clips", "--out", "runs/e", *HERE)
-    assert not (place / "runs" / README).exists()
+    assert not (workdir / "runs" / README).exists()
     for name in ("report.html", "log.csv", "recipe.yaml"):
-        (place / "runs" / name).touch()
-    write_readme(place / "runs")
-    assert "It holds a training of" not in (place / "runs" / README).read_text()
+        (workdir / "runs" / name).touch()
+    write_readme(workdir / "runs")
+    assert "It holds a training of" not in (workdir / "runs" / README).read_text()
 
 
 def test_classes_with_names_of_our_folders_are_videos(tmp_path) -> None:
-    """Of the folders of videos none is looked into, since there may be a million."""
+    """Folders of videos are not listed, since there may be a million."""
     for name in ("parts", "tensorboard", "run"):
         (tmp_path / name).mkdir()
     (tmp_path / "parts" / "run.json").write_text("{}")
     (tmp_path / "conversion.json").write_text("{}")
     write_readme(tmp_path, always=True)
-    assert "parts/, run/, tensorboard/  what was made of the videos" in (tmp_path / README).read_text()
+    assert "parts/, run/, tensorboard/  results for the videos" in (tmp_path / README).read_text()
 
 
-def test_lists_and_videos_in_a_folder_are_explained(place) -> None:
+def test_lists_and_videos_in_a_folder_are_explained(workdir) -> None:
     for name in ("one", "two", "three"):
         marey("data", "list", "clips", "--out", f"{name}.csv")
         marey("data", "resize", f"{name}.csv", "--out", "small", "--short-side", 32, "--workers", 0)
-    text = (place / "small" / README).read_text()
+    text = (workdir / "small" / README).read_text()
     assert "*.csv (3)" in text
     assert "clips/  " in text

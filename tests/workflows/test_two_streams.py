@@ -5,15 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from made_videos import coded_frame
-from planted import Planted
 
 from marey.backends import choose
 from marey.backends.compute import Compute
 from marey.base.errors import RecipeError, RunError
 from marey.classifier import Calibration, Classifier
-from marey.data.lists.folders import list_folder
-from marey.data.lists.listing import read_videos
+from marey.data.lists.class_folders import list_folder
+from marey.data.lists.read_videos import read_videos
 from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
@@ -21,6 +19,8 @@ from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
 from marey.workflows import two_streams
 from marey.workflows.two_streams import Streams, open_models, predict_streams
+from tests.support.made_videos import coded_frame
+from tests.support.planted import Planted
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, pixels={"short_side": 32}, test={"size": 32}
@@ -46,7 +46,7 @@ def network(seed: int, classes: int = 2):
 
 def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
     streams = Streams((network(1), network(2)))
-    result = two_streams.test_streams(streams, videos, out=tmp_path, compute=Compute(workers=0))
+    result = two_streams.evaluate_streams(streams, videos, out=tmp_path, compute=Compute(workers=0))
     parts = [Scores.load(tmp_path / f"stream{n}-tiny{n}" / "scores.npz").probabilities for n in (1, 2)]
     product = parts[0].astype(float) * parts[1]
     expected = product / product.sum(axis=1, keepdims=True)
@@ -57,7 +57,7 @@ def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
     row = result.scores.ids.index("run/v1.mp4")
     np.testing.assert_array_equal(answers[0].probabilities, result.scores.probabilities[row])
     with pytest.raises(RunError, match="holds another run .streams differs|holds another run .streams: there"):
-        two_streams.test_streams(Streams((network(1), network(3))), videos, out=tmp_path)
+        two_streams.evaluate_streams(Streams((network(1), network(3))), videos, out=tmp_path)
     with pytest.raises(RunError, match="holds another run"):
         evaluate(network(1), list_folder(videos), out=tmp_path, workers=0)
 
@@ -69,13 +69,13 @@ def test_files_that_one_stream_could_not_read_are_listed(videos, tmp_path) -> No
             (tmp_path / label / f"v{i}.mp4").write_bytes((videos / label / f"v{i}.mp4").read_bytes())
     (tmp_path / "run" / "v1.mp4").write_bytes(b"broken")
     streams = Streams((network(1), network(2)))
-    result = two_streams.test_streams(streams, tmp_path, out=tmp_path / "out", compute=Compute(workers=0))
+    result = two_streams.evaluate_streams(streams, tmp_path, out=tmp_path / "out", compute=Compute(workers=0))
     assert [broken.id for broken in result.broken] == ["run/v1.mp4"]
     assert "(3 videos, 1 broken left out)" in result.summary()
     assert "run/v1.mp4" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_fused_answers_name_the_backends_of_all_streams(videos, monkeypatch) -> None:
+def test_fused_predictions_name_the_backends_of_all_streams(videos, monkeypatch) -> None:
     def backend(*factors):
         """The logits of each stream are changed by a factor."""
         left = iter(factors)
@@ -93,7 +93,7 @@ def test_fused_answers_name_the_backends_of_all_streams(videos, monkeypatch) -> 
     assert backend(1 + 1e-5, 2) == {"ran": ["eager", "openvino"], "difference": first["difference"]}
 
 
-def test_a_calibration_of_one_stream_is_said_not_to_hold_for_both(videos, capsys) -> None:
+def test_a_notice_about_the_calibration_of_one_stream(videos, capsys) -> None:
     streams, wanted = Streams((network(1), network(2))), read_videos([videos / "run" / "v1.mp4"], root=None)
     (plain,) = predict_streams(streams, wanted, Compute(device="cpu", workers=0))
     assert "calibration" not in capsys.readouterr().err

@@ -1,33 +1,33 @@
-"""Which backends there are, and the one that was asked for."""
+"""Which backends there are, and the one that the user asks for."""
 
 from marey.backends.auto import AutoBackend
-from marey.backends.backend import Backend, Compiler
-from marey.backends.compile import TorchCompile
-from marey.backends.compiled import CompiledBackend
+from marey.backends.backend import Backend
+from marey.backends.compiled import CompiledBackend, Compiler
 from marey.backends.compute import Compute
 from marey.backends.device import pick_device
 from marey.backends.eager import EagerBackend
 from marey.backends.openvino import OpenVINO
 from marey.backends.precision import pick_precision
+from marey.backends.torch_compile import TorchCompile
+from marey.base.cache import cache_limit
 from marey.base.errors import RunError
-from marey.base.kept import cache_limit
 from marey.classifier import Classifier
 
 COMPILERS: tuple[Compiler, ...] = (TorchCompile(), OpenVINO())
-"""Every backend but eager, which is the reference of all."""
+"""Every backend but eager, the reference."""
 
 
 def open_backend(classifier: Classifier, compute: Compute, *, views: int) -> Backend:
-    """What runs `classifier` as `compute` asks. Nothing is compiled before the first batch.
+    """The backend that `compute` asks for, around `classifier`. Nothing is compiled before the first batch.
 
     Args:
-        classifier: Put in eval mode and on the device.
+        classifier: Is put in eval mode and moved to the device.
         compute: Device, precision and backend.
-        views: About how many views will be computed in all: "auto" compiles only where so many repay it.
+        views: About how many views will be computed in total: "auto" compiles only if so many repay it.
 
     Raises:
-        RunError: this machine does not have the device, the device not the precision, or the backend does not run there
-            or is not installed.
+        RunError: this machine lacks the device, the device lacks the precision, or the backend does not run there or is
+            not installed.
     """
     check_backend(compute)
     if compute.backend == "auto":
@@ -39,13 +39,13 @@ def open_backend(classifier: Classifier, compute: Compute, *, views: int) -> Bac
 
 
 def check_backend(compute: Compute) -> None:
-    """Refuse a backend that this machine, device or precision does not have before any work begins.
+    """Refuse, before any work begins, a backend that does not run here.
 
     Raises:
-        RunError: as `open_backend`; or MAREY_CACHE_LIMIT is no size.
+        RunError: as `open_backend`; or MAREY_CACHE_LIMIT is not a size.
     """
     if compute.backend != "eager":
-        cache_limit()  # read when something is kept, which is in the middle of the work
+        cache_limit()  # reads the variable, which is otherwise first read in the middle of the work
     device = pick_device(compute.device)
     precision = pick_precision(compute.precision, device, tell=False)
     for compiler in COMPILERS:

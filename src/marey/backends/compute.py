@@ -1,14 +1,14 @@
-"""Where and how a network computes. Nothing here decides accuracy; imports no torch."""
+"""Where and how a network computes: settings that do not decide accuracy. Imports no torch."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict, Unpack, get_args
 
 from marey.base.errors import RunError
-from marey.base.nearest import did_you_mean
-from marey.base.precision import Precision
+from marey.base.names import did_you_mean
+from marey.base.options import Precision
 
 BackendName = Literal["auto", "eager", "compile", "openvino"]
-"""What runs the network: "auto" measures which of the others is fastest."""
+"""The software that runs the network; "auto" measures which of the others is fastest."""
 
 
 class ComputeOptions(TypedDict, total=False):
@@ -23,20 +23,20 @@ class ComputeOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how a network computes, in testing, answering and training."""
+    """Where and how a network computes, in testing, prediction and training."""
 
     device: str = "auto"
-    """"auto" (CUDA where there is one, else the CPU), "cpu", or what torch names: "cuda", "cuda:1", "mps", "xpu"."""
+    """"auto" (CUDA if there is a CUDA device, else the CPU), "cpu", or a device of torch: "cuda", "cuda:1", "mps", "xpu"."""
     precision: Precision = "auto"
     """"float32", "tf32" or "bfloat16"; "auto" is the recipe's in training and float32 elsewhere."""
     batch: int | None = None
     """Views in one forward pass, or clips per micro-batch and process in training. None: 8 views; in training the
     recipe's `norm_batch`, or the process's share of a batch."""
     workers: int | None = None
-    """Processes that decode ahead; 0 decodes in the calling process, None is one per core, eight at the most. Their number
-    does not change the results."""
+    """Decoding processes; 0 decodes in the calling process, None is one per core, at most eight. Their number does not
+    change the results."""
     backend: BackendName = "eager"
-    """What runs the network where it only answers; training and its validation are always eager."""
+    """The backend for testing, prediction and features; training and its validation are always eager."""
 
     def __post_init__(self) -> None:
         if self.backend not in get_args(BackendName):
@@ -54,7 +54,7 @@ class Compute:
         return 8 if self.batch is None else self.batch
 
     def changed(self, **options: Unpack[ComputeOptions]) -> "Compute":
-        """The same with some fields changed.
+        """The same settings with some fields changed.
 
         Raises:
             TypeError: there is no such field.

@@ -1,4 +1,4 @@
-"""Which device a network runs on."""
+"""The device that a network runs on."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,26 +13,26 @@ from marey.base.reporter import notice, warning_once
 from marey.base.words import counted
 
 _TRAINED_ON = ("cpu", "cuda", "mps")
-"""Where Lightning Fabric can train."""
+"""Kinds of devices on which Lightning Fabric can train."""
 
 
 def device_text(device: torch.device) -> str:
-    """A device as a person knows it: "cpu (2 threads)", "cuda:0 (NVIDIA H100 80GB HBM3)"."""
+    """A device in words: "cpu (2 threads)", "cuda:0 (NVIDIA H100 80GB HBM3)"."""
     if device.type == "cpu":
         return f"cpu ({counted(torch.get_num_threads(), 'thread')})"
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name, if this machine can compute on it.
+    """The device of that name, after a check that this machine can compute on it.
 
     Args:
-        name: "auto", "cpu", or a kind of device that torch names, with or without a number: "cuda", "cuda:1", "mps",
-            "xpu". "auto" is CUDA where there is one that computes, else the CPU. Other accelerators are used when they
-            are named, because torch lacks operators of these networks on some of them.
+        name: "auto", "cpu", or a device of torch, with or without an index: "cuda", "cuda:1", "mps", "xpu". "auto" is CUDA
+            if there is a CUDA device that computes, else the CPU. Other accelerators are used only by name, because on some
+            of them torch lacks operators of these networks.
 
     Raises:
-        RunError: torch knows no such device, this machine has none, or not so many, or it cannot compute.
+        RunError: torch has no such device, this machine has none or not so many, or it cannot compute.
     """
     if name == "auto":
         return _cuda_or_cpu()
@@ -50,11 +50,11 @@ def pick_device(name: str) -> torch.device:
         )
     if device.index is not None and device.index >= count:
         raise RunError(
-            f"--device {name}: there is no such number; torch finds {counted(count, f'{device.type} device')} "
+            f"--device {name}: there is no such index; torch finds {counted(count, f'{device.type} device')} "
             f"here, counted from 0: {', '.join(f'{device.type}:{number}' for number in range(count))}."
         )
     if device.type == "cpu":
-        return torch.device("cpu")  # without a number: Fabric takes a CPU's number for how many processes
+        return torch.device("cpu")  # without an index, which Fabric would take as a number of processes
     fault = _fault(_own(device))
     if fault is not None:
         raise RunError(f"--device {name}: {fault}; use --device cpu.")
@@ -72,12 +72,12 @@ def _cuda_or_cpu() -> torch.device:
 
 
 def pick_own_device(name: str) -> torch.device:
-    """As `pick_device`; of several processes on a machine with several GPUs each gets one of its own."""
+    """As `pick_device`; several processes on a machine with several GPUs get a different GPU each."""
     return _own(pick_device(name))
 
 
 def _own(device: torch.device) -> torch.device:
-    """The GPU of this process where several processes share a machine's GPUs; any other device as it is."""
+    """The GPU of this process if several processes share the machine's GPUs; any other device unchanged."""
     here = processes()
     if device.type != "cuda" or device.index is not None or here.world == 1:
         return device
@@ -85,13 +85,13 @@ def _own(device: torch.device) -> torch.device:
 
 
 def pick_training_device(name: str) -> torch.device:
-    """The device of that name, if a network can be trained on it, by as many processes as there are.
+    """The device of that name, after a check that all processes of this run can train on it.
 
     Raises:
         RunError: as `pick_device`; or training does not run there.
     """
     world, local = processes().world, processes().local_world
-    # Processes that train together need devices of one kind: none may take the CPU because its own GPU does not work.
+    # Processes that train together need devices of one kind: a process whose GPU fails must not fall back to the CPU.
     device = pick_device("cuda" if name == "auto" and world > 1 and torch.cuda.is_available() else name)
     if device.type not in _TRAINED_ON:
         raise RunError(
@@ -113,8 +113,8 @@ def pick_training_device(name: str) -> torch.device:
     return device
 
 
-def tell_of_spare(name: str) -> None:
-    """Say that this machine has an accelerator which `name`, if it is "auto", does not take."""
+def notice_spare_accelerator(name: str) -> None:
+    """Print a notice if `name` is "auto" and this machine has an accelerator that "auto" does not use."""
     if name != "auto":
         return
     found = torch.accelerator.current_accelerator()
@@ -123,16 +123,16 @@ def tell_of_spare(name: str) -> None:
 
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor` on `device`. Only CUDA's copies run beside the CPU: MPS may read memory that was reused meanwhile."""
+    """Move a tensor to a device. Only copies to CUDA are asynchronous: MPS may read memory that was reused meanwhile."""
     return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 @contextmanager
-def operators_of(device: torch.device) -> Iterator[None]:
-    """Turn torch's error about an operator that an accelerator lacks into one line.
+def explain_missing_operators(device: torch.device) -> Iterator[None]:
+    """Turn torch's error about an operator that an accelerator lacks into one line with a remedy.
 
     Raises:
-        RunError: what runs within the block needs an operator that torch does not have on `device`.
+        RunError: code inside the block needs an operator that torch lacks on `device`.
     """
     try:
         yield
@@ -158,16 +158,16 @@ def _count(kind: str) -> int:
 
 
 def _fault(device: torch.device) -> str | None:
-    """Why torch cannot compute on a device that it finds; None where it can.
+    """Why torch cannot compute on a device that it finds; None if it can.
 
-    Two numbers are added there: that fails where this torch has no kernels for the device, its driver does not work, or
-    another process holds it for itself.
+    Adds two numbers there, which fails if this torch has no kernels for the device, its driver does not work, or another
+    process has exclusive use of it.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns at length of a GPU that is too old for it, before it fails
-            well = torch.ones(2, device=device).sum().item() == 2
+            warnings.simplefilter("ignore")  # before torch fails on a GPU that is too old, it prints a long warning
+            right = torch.ones(2, device=device).sum().item() == 2
     except (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"torch finds the device and cannot compute on it ({reason})"
-    return None if well else "torch adds 1 and 1 to something else there"
+    return None if right else "torch adds 1 and 1 to something else there"

@@ -1,4 +1,4 @@
-"""Whether a device has the memory that a network takes to answer: an estimate, before anything is loaded."""
+"""Whether a device has enough memory to run a network: an estimate, before any video is decoded."""
 
 import re
 import sys
@@ -15,25 +15,25 @@ from marey.base.words import counted
 from marey.classifier import Classifier
 
 _SIDE = 32
-"""Rows and columns of the small clip that is tried; what a view takes grows with its area."""
+"""Height and width in pixels of the small clip that is measured; the memory of a view grows with its area."""
 _COPIES = 3.5
-"""How many times the input and output of the largest layer lie in memory at once: they, the branch beside a residual block,
-and what the arithmetic lays out anew. On a CPU between 1.5 (I3D, EfficientNet-Lite) and 3.5 (SlowFast, R(2+1)D)."""
+"""Peak memory as a multiple of the input and output of the largest layer: these two, the other branch of a residual block,
+and copies in other memory layouts. Measured on a CPU: 1.5 (I3D, EfficientNet-Lite) to 3.5 (SlowFast, R(2+1)D)."""
 _MEMINFO = Path("/proc/meminfo")
 _LIMITS = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
     (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
 )
-"""A container's limit and what it uses of it, in bytes: of version 2 and of version 1 of Linux's control groups."""
+"""Files with a container's memory limit and its use, in bytes: version 2 and version 1 of Linux's control groups."""
 
 
 def require_memory(model: Classifier, compute: Compute) -> None:
-    """See that the device can hold a classifier and what it computes for as many views as go through it at once.
+    """Check that the device can hold a classifier and the tensors of one forward pass.
 
-    Where the system does not tell how much memory is free, nothing is checked.
+    If the system does not report how much memory is free, nothing is checked.
 
     Raises:
-        RunError: more is needed than is free; names a smaller number of views if one suffices.
+        RunError: more is needed than is free; the error names a smaller batch if one fits.
     """
     device = pick_device(compute.device)
     free = free_memory(device)
@@ -53,9 +53,9 @@ def require_memory(model: Classifier, compute: Compute) -> None:
 
 @torch.inference_mode()
 def needed_memory(model: Classifier) -> tuple[int, int]:
-    """Bytes of a classifier's weights, and, estimated, those that a view of its test takes on the way through it.
+    """Bytes of a classifier's weights, and an estimate of the bytes that one view of its test takes in a forward pass.
 
-    A clip of 32 x 32 pixels goes through it on the CPU; what its largest layer takes is scaled to the size of the test.
+    A clip of 32 x 32 pixels is passed through it on the CPU; the memory of its largest layer is scaled to the test's size.
     """
     recipe, network = model.recipe, model.network
     clip = torch.zeros(1, recipe.model.channels, recipe.test.sampling.clip_frames, _SIDE, _SIDE)
@@ -77,10 +77,10 @@ def needed_memory(model: Classifier) -> tuple[int, int]:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that this process can still take on a device; None where the system does not tell.
+    """Bytes that this process can still allocate on a device; None if the system does not report them.
 
-    On Linux for the CPU what the kernel holds for available, and less where a control group allows less; on other systems
-    nothing is known.
+    For the CPU on Linux it is the kernel's MemAvailable, or less if a control group allows less; on other systems it is not
+    known.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -91,7 +91,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def _available() -> int | None:
-    """MemAvailable of the kernel."""
+    """The kernel's MemAvailable in bytes; None if it cannot be read."""
     try:
         found = re.search(r"^MemAvailable:\s*(\d+) kB$", _MEMINFO.read_text(), re.MULTILINE)
     except OSError:
@@ -100,7 +100,7 @@ def _available() -> int | None:
 
 
 def _left(limit: Path, used: Path) -> int | None:
-    """What a control group leaves; None where there is none, or no limit ("max", or more than a machine has)."""
+    """Bytes that a control group still allows; None if there is no such group, or it has no limit ("max")."""
     try:
         most, now = limit.read_text().strip(), used.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Intel's OpenVINO on the CPU, from torch without ONNX; the extra `openvino`."""
+"""The backend "openvino": Intel's OpenVINO on the CPU, converted from torch without ONNX. Needs the extra `openvino`."""
 
 import ctypes
 import hashlib
@@ -16,23 +16,24 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from marey.backends.backend import Compiler, FromFrames
+from marey.backends.compiled import Compiler
 from marey.backends.compute import BackendName
+from marey.backends.eager import FromFrames
+from marey.base.cache import backends_folder, mark_used, prune
 from marey.base.files import atomic_path, locked
-from marey.base.kept import kept_folder, mark_used, prune
-from marey.base.precision import Arithmetic
-from marey.base.reporter import notice, say_what_waits
+from marey.base.options import Arithmetic
+from marey.base.reporter import notice, release_waiting_messages
 from marey.base.versions import version_of
 
 if TYPE_CHECKING:
     from openvino import Model
 
-_PARTS = ("model.xml", "model.bin")
-"""OpenVINO's form of a network: its graph and its weights."""
+_FILES = ("model.xml", "model.bin")
+"""The two files of a network in OpenVINO's format: graph and weights."""
 
 
 class OpenVINO(Compiler):
-    """Converts a network once and keeps it in the cache, from where later processes load it in about a second."""
+    """Converts a network once and stores it in the cache, from where later processes load it in about a second."""
 
     name: BackendName = "openvino"
 
@@ -59,17 +60,17 @@ class OpenVINO(Compiler):
 
         hint = "bf16" if precision == "bfloat16" else "f32"
         settings = {
-            "INFERENCE_PRECISION_HINT": hint,  # by default it takes bfloat16 where the CPU has it
+            "INFERENCE_PRECISION_HINT": hint,  # the default is bfloat16 on CPUs that have it
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",  # all threads on one batch
-            "ENABLE_CPU_PINNING": False,  # several processes would hold their threads on the same cores
+            "ENABLE_CPU_PINNING": False,  # several processes would pin their threads to the same cores
         }
         model = _model(module, views_VTHWC)
         with _signal_stack_kept():
             compiled = Core().compile_model(model, "CPU", settings)
-        taken = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if taken != hint:
-            raise RuntimeError(f"OpenVINO computes in {taken} on this CPU, not in {hint}")
+        used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if used != hint:
+            raise RuntimeError(f"OpenVINO computes in {used} on this CPU, not in {hint}")
         return lambda views: torch.from_numpy(compiled(views.contiguous().numpy())[0])
 
 
@@ -81,10 +82,10 @@ class _SignalStack(ctypes.Structure):
 
 @contextmanager
 def _signal_stack_kept() -> Iterator[None]:
-    """After the block this thread handles signals on the stack on which it did before.
+    """Restore this thread's signal stack after the block.
 
-    OpenVINO's CPU plugin sets another one for each network. Of two networks, the one that goes last would bring back the
-    stack of the other, which may be gone: the next signal, such as the end of a child, would then end the process.
+    OpenVINO's CPU plugin sets another stack for each network. With two networks, the one that is released last would restore
+    the stack of the other, which may be freed memory: the next signal, such as SIGCHLD, would then crash the process.
     """
     if sys.platform != "linux":
         yield
@@ -98,7 +99,7 @@ def _signal_stack_kept() -> Iterator[None]:
 
 
 def _import_quietly() -> None:
-    """Import OpenVINO, which reports every import and conversion to its makers unless it finds no package to do so."""
+    """Import OpenVINO without its telemetry, which reports every import and conversion to its makers."""
     silence = not {"openvino", "openvino_telemetry"} & set(sys.modules)
     if silence:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # makes its import fail
@@ -110,18 +111,16 @@ def _import_quietly() -> None:
 
 
 def _model(module: FromFrames, views_VTHWC: Tensor) -> "Model":
-    """The network in OpenVINO's form, kept or else converted; of several processes one converts and the others wait."""
+    """The network in OpenVINO's format, from the cache or converted; of several processes one converts while others wait."""
     entry = _entry(module, views_VTHWC)
-    if (kept := _load(entry)) is not None:
-        return kept
+    if (cached := _load(entry)) is not None:
+        return cached
     lock = entry.with_name(f".{entry.name}.lock")
     try:
         with locked(lock, waiting="another process is converting this network for OpenVINO", remove=True):
             return _load(entry) or _convert(module, views_VTHWC, entry)
     except OSError as error:
-        notice(
-            f"{entry.parent}: nothing can be kept there ({error.strerror}); the network is converted again next time"
-        )
+        notice(f"{entry.parent}: the network cannot be stored there ({error.strerror}); the next run converts it again")
         return _convert(module, views_VTHWC, None)
 
 
@@ -131,42 +130,42 @@ def _convert(module: FromFrames, views_VTHWC: Tensor, entry: Path | None) -> "Mo
     notice(
         "backend openvino: converting the network, which takes 5 to 40 s once; later processes load it in about a second"
     )
-    say_what_waits()
-    example = views_VTHWC[:1].repeat(2, 1, 1, 1, 1)  # two: a size of 1 may be taken for one that can be left out
+    release_waiting_messages()
+    example = views_VTHWC[:1].repeat(2, 1, 1, 1, 1)  # two views: an axis of size 1 might be removed
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about what tracing makes constant
+        warnings.simplefilter("ignore")  # warnings about values that tracing makes constant
         model = convert_model(module, example_input=example, input=[PartialShape([-1, *example.shape[1:]])])
     with tempfile.TemporaryDirectory(dir=entry and entry.parent, prefix=".") as folder:
-        parts = [Path(folder) / name for name in _PARTS]
-        save_model(model, parts[0], compress_to_fp16=False)
+        files = [Path(folder) / name for name in _FILES]
+        save_model(model, files[0], compress_to_fp16=False)
         if entry is not None:
-            with atomic_path(entry) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
-                for part in parts:
-                    file.write(part, part.name)
+            with atomic_path(entry) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+                for file in files:
+                    archive.write(file, file.name)
             prune(entry.parent)
-        # Not `model`: OpenVINO orders the same network in another way once it was read, and sums differ in the last bit.
-        return Core().read_model(*(part.read_bytes() for part in parts))
+        # Read again, because OpenVINO orders a network differently after reading it, and sums differ in the last bit.
+        return Core().read_model(*(file.read_bytes() for file in files))
 
 
 def _load(entry: Path) -> "Model | None":
-    """The network that was kept; None where there is none, or what is there is damaged."""
+    """The network in the cache; None if there is none, or the file is damaged."""
     from openvino import Core
 
     try:
-        with zipfile.ZipFile(entry) as file:
-            model = Core().read_model(*(file.read(part) for part in _PARTS))  # the file has checksums
+        with zipfile.ZipFile(entry) as archive:
+            model = Core().read_model(*(archive.read(name) for name in _FILES))  # zip files have checksums
     except FileNotFoundError:
         return None
     except (OSError, RuntimeError, KeyError, zipfile.BadZipFile):
-        notice(f"{entry}: is damaged, and converted anew")
+        notice(f"{entry} is damaged: the network is converted again")
         return None
     mark_used(entry)
     return model
 
 
 def _entry(module: FromFrames, views_VTHWC: Tensor) -> Path:
-    """The file of a network for this output and shape of views, by all that the conversion depends on: weights, settings
-    of the layers, the source files of their classes, and versions.
+    """The cache file of a network for this output and shape of views. Its name is a hash of all that the conversion depends
+    on: weights, settings of the layers, the source files of their classes, and versions.
     """
     digest = hashlib.sha256()
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
@@ -182,4 +181,4 @@ def _entry(module: FromFrames, views_VTHWC: Tensor) -> Path:
     shape, dtype = list(views_VTHWC.shape[1:]), str(views_VTHWC.dtype)
     versions = [torch.__version__, OpenVINO().version]
     digest.update(json.dumps([module.output, shape, dtype, versions]).encode())
-    return kept_folder("openvino") / f"{digest.hexdigest()[:32]}.zip"
+    return backends_folder("openvino") / f"{digest.hexdigest()[:32]}.zip"

@@ -1,4 +1,4 @@
-"""Which arithmetic a network runs in, and torch's settings for it."""
+"""The arithmetic that a network runs in (float32, TF32, bfloat16), and torch's settings for it."""
 
 import functools
 import threading
@@ -15,25 +15,28 @@ from torch import Tensor
 from marey.backends.compute import Compute
 from marey.backends.device import pick_device, pick_training_device
 from marey.base.errors import RunError
-from marey.base.precision import Arithmetic, Precision
+from marey.base.options import Arithmetic, Precision
 from marey.base.reporter import warning_once
 
 _SLOWER = 1.5
-"""A CPU on which bfloat16 takes so many times as long as float32 does not have it: 0.2 to 0.6 with it, 9 to 400 without."""
+"""A CPU on which bfloat16 takes more than this many times as long as float32 has no bfloat16 units: measured are 0.2 to
+0.6 with them, 9 to 400 without."""
 
 
 def pick_precision(
     precision: Precision, device: torch.device, *, declared: Arithmetic = "float32", tell: bool = True
 ) -> Arithmetic:
-    """What a network on `device` runs in.
+    """The arithmetic of a network on `device`.
 
     Args:
-        precision: What was asked for. "auto" is `declared`, or float32 where `declared` is slow or not to be had.
-        declared: The recipe's in training.
-        tell: Warn of what is replaced, and what bfloat16 costs on a CPU without it: the first process does, each line once.
+        precision: What the user asks for. "auto" is `declared`, or float32 if `declared` is slow or not available.
+        device: The device.
+        declared: The recipe's precision in training.
+        tell: Whether to warn if a precision is replaced, or if bfloat16 is slow on this CPU. Only the first process warns,
+            once per message.
 
     Raises:
-        RunError: the device does not have what was asked for.
+        RunError: the device does not have the precision.
     """
     wanted: Arithmetic = declared if precision == "auto" else precision
     why = None if wanted == "float32" else _lacking(wanted, device)
@@ -51,7 +54,7 @@ def pick_precision(
 
 
 def check_machine(compute: Compute, *, training: bool = False) -> None:
-    """Refuse what this machine does not have before any work begins.
+    """Refuse, before any work begins, a device or precision that this machine lacks.
 
     Raises:
         RunError: as `pick_device` (or `pick_training_device`) and `pick_precision`.
@@ -60,15 +63,17 @@ def check_machine(compute: Compute, *, training: bool = False) -> None:
     pick_precision(compute.precision, device, tell=False)
 
 
-def keep_precision(begun: Arithmetic, device: torch.device, *, declared: Arithmetic) -> Arithmetic:
-    """`begun`, in which a resumed run has computed so far. If it is not the recipe's, or slow here, a line says so.
+def resumed_precision(begun: Arithmetic, device: torch.device, *, declared: Arithmetic) -> Arithmetic:
+    """The arithmetic of a resumed run: `begun`, in which it has computed so far. Warns if it is not the recipe's or is slow.
 
     Raises:
-        RunError: the device does not have it.
+        RunError: the device lacks it.
     """
     why = None if begun == "float32" else _lacking(begun, device)
     if why is not None and not (begun == "bfloat16" and device.type == "cpu"):
-        raise RunError(f"the run began in {begun}: {why}; resume it on such a device, or begin anew in another --out.")
+        raise RunError(
+            f"the run began in {begun}: {why}; resume it on another device, or start again in another --out."
+        )
     if why is not None:
         warning_once(f"the run began in {begun} and goes on in it: {why}")
     elif begun != declared:
@@ -77,7 +82,7 @@ def keep_precision(begun: Arithmetic, device: torch.device, *, declared: Arithme
 
 
 def _lacking(wanted: Literal["tf32", "bfloat16"], device: torch.device) -> str | None:
-    """Why the device is not for this arithmetic; None where it is."""
+    """Why the device does not support this arithmetic; None if it does."""
     if wanted == "tf32":
         return None if _has_tf32(device) else f"{device} has no TF32 (NVIDIA GPUs have it from Ampere on)"
     if device.type == "cpu":
@@ -96,7 +101,7 @@ def _has_tf32(device: torch.device) -> bool:
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    """Whether a convolution runs there under autocast."""
+    """Whether a convolution runs in bfloat16 there under autocast."""
     if not torch.amp.is_autocast_available(device.type):
         return False
     one = torch.ones(1, 1, 1, 1, 1, device=device)
@@ -111,28 +116,28 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 @functools.cache
 def bfloat16_cost() -> float:
-    """How many times as long a convolution takes in bfloat16 as in float32 on this CPU; below 1 it is faster.
+    """The time of a convolution in bfloat16 divided by that in float32 on this CPU; below 1 bfloat16 is faster.
 
-    Measured, in less than a second: what torch says of the CPU leaves out oneDNN's own limits (ONEDNN_MAX_CPU_ISA). On
-    one thread: several on a busy machine wait for each other longer than they compute.
+    Measured in less than a second, because torch's report about the CPU ignores oneDNN's limits (ONEDNN_MAX_CPU_ISA). On one
+    thread, because several threads on a busy machine wait for each other longer than they compute.
     """
     clip, weight = torch.ones(1, 32, 4, 14, 14), torch.ones(32, 32, 3, 3, 3)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with computing_in("float32"):
-            whole, half = (_fastest(clip.to(kind), weight.to(kind)) for kind in (torch.float32, torch.bfloat16))
+            full, half = (_fastest(clip.to(kind), weight.to(kind)) for kind in (torch.float32, torch.bfloat16))
     finally:
         torch.set_num_threads(threads)
-    return half / whole
+    return half / full
 
 
 def _fastest(clip: Tensor, weight: Tensor) -> float:
-    """Seconds of the fastest of up to 8 convolutions; no more are begun after a fifth of a second."""
+    """Seconds of the fastest of at most 8 convolutions; none is started after a fifth of a second."""
     times: list[float] = []
-    begun = time.perf_counter()
+    first = time.perf_counter()
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-        while len(times) < 8 and time.perf_counter() - begun < 0.2:
+        while len(times) < 8 and time.perf_counter() - first < 0.2:
             start = time.perf_counter()
             F.conv3d(clip, weight, padding=1)
             times.append(time.perf_counter() - start)
@@ -140,7 +145,9 @@ def _fastest(clip: Tensor, weight: Tensor) -> float:
 
 
 def autocast(device: torch.device, arithmetic: Arithmetic) -> AbstractContextManager[object]:
-    """Torch's autocast to bfloat16 where that is the arithmetic; off elsewhere, whatever the caller has switched on."""
+    """Torch's autocast to bfloat16 if that is the arithmetic; otherwise autocast is off, even if the caller has enabled
+    it.
+    """
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=arithmetic == "bfloat16")
@@ -151,14 +158,14 @@ def autocast(device: torch.device, arithmetic: Arithmetic) -> AbstractContextMan
 
 @contextmanager
 def computing_in(arithmetic: Arithmetic) -> Iterator[None]:
-    """Convolutions and matrix products of float32 tensors in float32 proper, or in TF32 for "tf32".
+    """Inside the block, convolutions and matrix products of float32 tensors compute in true float32, or in TF32 for "tf32".
 
     By default torch lets cuDNN's convolutions use TF32, and programs may have allowed more, for example bfloat16 inside
-    oneDNN. Within the block that does not hold; after it torch is as it was. ("bfloat16" is autocast, which is switched
-    on elsewhere; what it leaves in float32 is float32.)
+    oneDNN. The block overrides this, and restores torch's settings at its end. (bfloat16 is enabled by autocast, elsewhere;
+    operators that autocast leaves in float32 compute in float32.)
 
-    The switches are the process's, not the thread's. Threads may be in such blocks at once: TF32 is on only while all of
-    them want it, so that float32 is never anything else.
+    The settings are global to the process. Several threads may be in such blocks at once: TF32 is enabled only while all of
+    them ask for it, so that float32 is always true float32.
     """
     _SWITCHES.enter(arithmetic)
     try:
@@ -168,17 +175,18 @@ def computing_in(arithmetic: Arithmetic) -> Iterator[None]:
 
 
 class _Switches:
-    """Torch's global settings of float32 arithmetic, and who wants them how."""
+    """Torch's global settings of float32 arithmetic, shared by the blocks of all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wanted: list[Arithmetic] = []
+        """The arithmetic of each block that is open."""
         self._restore: Callable[[], None] = _nothing
 
     def enter(self, arithmetic: Arithmetic) -> None:
         with self._lock, _without_advice():
             if not self._wanted:
-                self._restore = _settings_kept()
+                self._restore = _saved_settings()
             self._wanted.append(arithmetic)
             self._set()
 
@@ -199,30 +207,30 @@ def _nothing() -> None:
 
 
 class _Operation(Protocol):
-    """A kind of operation of a backend: torch.backends.cudnn.conv and its like."""
+    """Settings of one kind of operation, for example torch.backends.cudnn.conv."""
 
     fp32_precision: str
-    """"ieee", "tf32" or "bf16"; set to "none", that of the whole backend."""
+    """"ieee", "tf32" or "bf16"; setting "none" makes it follow the setting of the entire torch backend."""
 
 
 def _operations() -> tuple[_Operation, ...]:
-    """CUDA's three, then oneDNN's on the CPU."""
+    """The three kinds on CUDA, then the three of oneDNN on the CPU."""
     cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
     found = (cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)  # type: ignore[attr-defined]
     return cast("tuple[_Operation, ...]", found)
 
 
-def _settings_kept() -> Callable[[], None]:
-    """Note torch's settings; what is returned brings them back.
+def _saved_settings() -> Callable[[], None]:
+    """Save torch's settings; returns a function that restores them.
 
-    Torch 2.9 and later have two sets of settings, an older and a newer one, and refuse to read the older where the two
-    contradict each other. Both are kept and set, so that both read the same.
+    Torch 2.9 and later have two sets of settings, an older and a newer one, and refuse to read the older one if the two
+    contradict each other. Both are saved and set, so that they agree.
     """
     operations = _operations()
     precisions = [operation.fp32_precision for operation in operations]
     for operation in operations:
         operation.fp32_precision = "ieee"
-    matmul = torch.get_float32_matmul_precision()  # readable now, whatever the newer settings were
+    matmul = torch.get_float32_matmul_precision()  # readable now that the newer settings are "ieee"
     try:
         convolutions = torch.backends.cudnn.allow_tf32
     except RuntimeError:  # it contradicts "ieee"
@@ -233,7 +241,7 @@ def _settings_kept() -> Callable[[], None]:
         torch.backends.cudnn.allow_tf32 = convolutions
         for operation, precision in zip(operations, precisions, strict=True):
             operation.fp32_precision = "none"
-            if operation.fp32_precision != precision:  # else it was that of the backend, and follows it further
+            if operation.fp32_precision != precision:  # else it followed the torch backend, and follows it again
                 operation.fp32_precision = precision
 
     return restore
@@ -250,7 +258,7 @@ def _allow_tf32(allowed: bool) -> None:
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Torch 2.9 warns of its older settings, which have to agree with the newer ones all the same."""
+    """Silence torch 2.9's warnings about its older settings, which still have to agree with the newer ones."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*new API settings", category=UserWarning)
         yield

@@ -1,4 +1,7 @@
-"""Addresses of files that are read over a network: s3://bucket/key, https://host/path; and how they are shown."""
+"""Addresses of files that are read over a network (s3://bucket/key, https://host/path), without their secrets in messages.
+
+A location is a path of this machine or such an address.
+"""
 
 import os
 import re
@@ -9,49 +12,51 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-"""Of two letters at least: C:/ is a drive of Windows."""
+"""A scheme of at least two letters: C:/ is a drive of Windows."""
 _AS_PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])")
-"""An address of which `Path` left one of the slashes."""
+"""An address that went through `Path`, which drops one of its slashes."""
 _LOGIN = re.compile(r"(?<=://)[^/?#]*@")
 _PARAMETER = (
     r"(?<=[?&])((?:x-(?:amz|goog|oss|cos|ms)-|(?:aws|google)accessid|awsaccesskeyid)[^=&#]*"
     r"|signature|sign|sig|[^=&#]*token|[^=&#]*key|key-pair-id|policy|password|passwd|pwd|secret|auth[^=&#]*|jwt"
     r"|expires|se|st|sv|sp|sr|spr|skoid|sktid|skt|ske|sks|skv)="
 )
-"""Parameters of a query with which anyone may read the file, or that belong to such."""
+"""Query parameters that sign an address: anyone who has them can read the file. Their companions are hidden with them."""
 _SECRET = re.compile(_PARAMETER + r"[^&#]*", re.IGNORECASE)
 _SECRET_IN = re.compile(_PARAMETER + r"""[^&#\s'"]*[^&#\s'",.:;)\]}]""", re.IGNORECASE)
-"""As far as an address goes within a sentence: without the signs that end a quotation or a part of it."""
+"""The same within a sentence, where punctuation may follow the address."""
 _HTTP = ("http", "https")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a file lies that is read over a network. In words, and so in messages and results, it has no login and no
-    signature: `str(address)`; only `url` has them.
+    """The address of a file that is read over a network.
+
+    `str(address)` and `repr(address)` omit its login and signature, so that messages and results never contain them. Only
+    `url` has them.
     """
 
     url: str = field(repr=False)
 
     def __str__(self) -> str:
-        return shown(self.url)
+        return redacted(self.url)
 
     def __repr__(self) -> str:
         return f"Address({str(self)!r})"
 
     @property
     def scheme(self) -> str:
-        """In small letters: "s3", "https"."""
+        """The scheme in lower case: "s3", "https"."""
         return self.url.partition("://")[0].lower()
 
     @property
     def server(self) -> str:
-        """What answers for the file: scheme, and bucket or host with its port, without a login."""
+        """Scheme with bucket, or with host and port; without a login."""
         return f"{self.scheme}://{_LOGIN.sub('', self.url).partition('://')[2].partition('/')[0].partition('?')[0]}"
 
     @property
     def name(self) -> str:
-        """The last part of its path, as a file would be called; "" where it ends with a slash."""
+        """The last component of its path, decoded like a file name; "" where the path ends with a slash."""
         if self.scheme not in _HTTP:
             return self.url.rpartition("/")[2]
         return unquote(urlsplit(self.url).path.rpartition("/")[2])
@@ -63,11 +68,11 @@ class Address:
 
     @property
     def suffix(self) -> str:
-        """The end of the name from its last point on, such as ".mp4"."""
+        """The end of the name from its last dot on, such as ".mp4"."""
         return PurePosixPath(self.name).suffix
 
     def joined(self, name: str) -> str:
-        """The address of a file below this one, by its relative path; a query of this address is kept."""
+        """The address of a file below this one, given by its relative path. A query of this address stays."""
         if self.scheme not in _HTTP:
             return f"{self.url.rstrip('/')}/{name.removeprefix('./')}"
         parts = urlsplit(self.url)
@@ -75,19 +80,19 @@ class Address:
         return parts._replace(path=path).geturl()
 
 
-Place: TypeAlias = Path | Address
-"""Where a video lies: a file or folder of this machine, or an address."""
+Location: TypeAlias = Path | Address
+"""Where a video is: a file or folder of this machine, or an address."""
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an address by its form: a scheme of two letters or more before ://."""
+    """Whether a text has the form of an address: a scheme of at least two letters before ://."""
     return "://" in text and _SCHEME.match(text) is not None
 
 
 def address_in(text: str | Path | Address) -> Address | None:
-    """The address that is meant, also where `Path` left one of its slashes; None of a path.
+    """The address that `text` is, even after `Path` dropped one of its slashes; None if it is a path.
 
-    An address of a file of this machine (file://) is none: `place_of` gives its path.
+    file:// addresses name files of this machine, so they count as paths: `location_of` returns the path.
     """
     if isinstance(text, Address):
         return text
@@ -99,8 +104,8 @@ def address_in(text: str | Path | Address) -> Address | None:
     return Address(written)
 
 
-def place_of(text: str | Path | Address) -> Place:
-    """What a text names: an address, or a path; of file:///a%20b.mp4 the path /a b.mp4."""
+def location_of(text: str | Path | Address) -> Location:
+    """The address or path that a text names. file:///a%20b.mp4 is the path /a b.mp4."""
     if (address := address_in(text)) is not None:
         return address
     written = str(text)
@@ -109,41 +114,48 @@ def place_of(text: str | Path | Address) -> Place:
     return Path(written)
 
 
-def written(place: str | Path | Address) -> str:
-    """A path or an address as a list has it, from which `located` makes it again; of a file of this machine its path."""
-    if (address := address_in(place)) is not None:
+def as_listed(location: str | Path | Address) -> str:
+    """The text of a path or address in a list. `location_in` turns it back. file:// addresses become paths."""
+    if (address := address_in(location)) is not None:
         return address.url
-    text = str(place)
-    return str(place_of(place)) if text[:5].lower() == "file:" else text
+    text = str(location)
+    return str(location_of(location)) if text[:5].lower() == "file:" else text
 
 
 def path_in(root: str | Path, name: str) -> str:
-    """The path of a file of a list, given relative to `root`, or its address as it is written."""
-    return written(name) if is_address(name) else os.path.join(root, name)  # noqa: PTH118 - a Path per row takes seconds
+    """The path of a listed file, which is relative to `root`; an address stays as it is in the list."""
+    return as_listed(name) if is_address(name) else os.path.join(root, name)  # noqa: PTH118 - a Path per row takes seconds
 
 
-def located(root: Path, name: str) -> Place:
-    """As `path_in`, as what can be opened."""
-    return place_of(name) if is_address(name) else root / name
+def location_in(root: Path, name: str) -> Location:
+    """As `path_in`, returned as a `Path` or `Address` that can be opened."""
+    return location_of(name) if is_address(name) else root / name
 
 
 def at_server(server: Address, name: str) -> str:
-    """The address of a file of a list whose relative paths lie below another address; others are what they are."""
+    """The address of a listed file whose relative path belongs below `server`. Addresses and absolute paths stay as
+    they are.
+    """
     return name if is_address(name) or name.startswith("/") else server.joined(name)
 
 
-def absolute(place: Place) -> str:
-    """A path from the root of the disk on, links as they are; an address as it is shown."""
-    return str(place) if isinstance(place, Address) else str(place.absolute())
+def absolute(location: Location) -> str:
+    """The absolute path, with links unresolved; an address without its secrets."""
+    return str(location) if isinstance(location, Address) else str(location.absolute())
 
 
-def shown(text: str) -> str:
-    """A path or an address as messages and results have it: without a login, and "..." for the signature in a query."""
+def redacted(text: str) -> str:
+    """A path or address for messages and results: without a login, and with "..." in place of a signature in its query."""
     if not is_address(text) or not ("@" in text or "?" in text):
         return text
     return _SECRET.sub(r"\1=...", _LOGIN.sub("", text))
 
 
-def shown_in(text: str) -> str:
-    """A line of a list, a message or another text that may quote addresses, with all of them as they are shown."""
+def redacted_text(text: str) -> str:
+    """A text that may quote addresses, such as a message or a line of a list, with every address `redacted`."""
     return _SECRET_IN.sub(r"\1=...", _LOGIN.sub("", text)) if "://" in text else text
+
+
+def offline() -> bool:
+    """Whether $MAREY_OFFLINE forbids access to the network."""
+    return os.environ.get("MAREY_OFFLINE", "0") not in ("", "0")

@@ -1,11 +1,11 @@
-"""One claim on the path where a run writes: refused if another run lies there, resumed if it is this one.
+"""Claims on output paths: a run begins or resumes at a path, and is refused if the path holds another run.
 
     claim = Claim(OutputPath.folder(out), Command.FEATURES, settings={"batch": 8})
     with claim.held() as resumed:
         ...                                         # all of the work
 
-A note, one JSON file, says which run lies at a path. While the work lasts a lock keeps every other process out; it is
-the operating system's and ends with the process. A refused claim leaves everything as it was.
+A note, one JSON file, states which run is at a path. During the work a lock of the operating system excludes other
+processes; it ends with the process. A refused claim changes nothing.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""What a file system without locks answers."""
+"""Error numbers of file systems without locks."""
 _HEADER = ("command", "marey")
-"""What a note says beside settings and facts; notes of version 0.1.0 have none of it."""
+"""Keys of a note beside settings and facts; notes of version 0.1.0 lack them."""
 _FILES = frozenset(
     {
         ".avi", ".bin", ".ckpt", ".csv", ".gz", ".h5", ".hdf5", ".htm", ".html", ".jpeg", ".jpg", ".json", ".jsonl", ".log",
@@ -40,24 +40,24 @@ _FILES = frozenset(
         ".pyth", ".safetensors", ".tar", ".tsv", ".txt", ".webm", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip",
     }
 )  # fmt: skip
-"""Endings of files: a folder of such a name was meant to be one."""
+"""Suffixes of files. If a folder is to be written and its name ends so, the user probably expects a file."""
 _LONGER = 14
-"""Characters that the names of locks, notes and unfinished files have more than that of the file beside which they lie."""
+"""Characters that the names of locks, notes and unfinished files add to the name of the output file."""
 _LONGEST = 40
-"""Characters of a setting that a refusal quotes: of a longer one those where it differs. Of hashes it gives the name."""
+"""Characters of a setting that a refusal quotes, around the first difference. Of hashes it gives only the name."""
 _HASH = re.compile(r"[0-9a-f]{32,}")
 _MOST = 5
-"""Differing settings that a refusal lists."""
+"""Most differing settings that a refusal lists."""
 _PATIENCE_OF_SHARES = 2.0
-"""Seconds for which a share waits until the same command's first process has ended its work on the whole, such as a training
-that is tested by all of its processes.
+"""Seconds that a share waits for the command's first process, which may still hold the entire path: after a training, all of
+its processes test it.
 """
 
 
 class Command(Enum):
-    """The commands that write runs, each with the files by which its run is known: another command refuses its folder.
+    """The commands that write runs, with the files by which a run of theirs is recognised. Other commands refuse its folder.
 
-    A new command is one more line here.
+    A new command adds one line here.
     """
 
     TRAIN = "train", "run.json", ("last.ckpt", "log.csv", "last.safetensors")
@@ -71,39 +71,39 @@ class Command(Enum):
 
     def __init__(self, words: str, note: str, products: tuple[str, ...] = (), of_a_training: bool = False) -> None:
         self.words = words
-        """As a user types it, after `marey`."""
+        """The command as typed after `marey`."""
         self.note = note
-        """The name of its note in a folder. Of a command that writes one file, what follows the file's name."""
+        """Name of its note in an output folder. For an output file, the suffix that follows the file's name."""
         self.products = products
-        """Files that show its run where the note is missing, as version 0.1.0 may have left it."""
+        """Files that identify its run when the note is missing, as after version 0.1.0."""
         self.of_a_training = of_a_training
-        """Whether it may begin in the folder of a training as well: what is computed from a run may lie inside it."""
+        """Whether it may also write into the folder of a training, because it computes something from that run."""
 
 
 @dataclass(frozen=True)
 class OutputPath:
-    """Where a run writes: a folder that holds its note, or one file with its note beside it."""
+    """Output path of a run: a folder that contains the note, or one file with the note beside it."""
 
     path: Path
-    """As the user named it."""
+    """The path as the user gave it."""
     note_folder: Path
-    """The folder in which the note lies: the output folder itself, or the one of the output file."""
+    """The folder that contains the note: the output folder itself, or the folder of the output file."""
     lock: Path
-    """The file that is locked while a process works there."""
+    """The lock file."""
     name: str | None = None
-    """The output file's name, with which its note's begins; None: an output folder, where it has no such part."""
+    """Name of the output file, with which the note's name begins; None for an output folder."""
     way_out: str = "choose another --out"
-    """What a refusal advises."""
+    """Advice at the end of a refusal."""
 
     @classmethod
     def folder(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
-        """An output folder."""
+        """The path of an output folder."""
         path = Path(path)
         return cls(path, path, path / ".lock", way_out=way_out)
 
     @classmethod
     def file(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
-        """An output file, which is the same one by whatever links it is named."""
+        """The path of an output file. Symbolic links are resolved, so that one file has one note and one lock."""
         path, real = Path(path), Path(os.path.realpath(path))
         return cls(path, real.parent, real.parent / f".{real.name}.lock", real.name, way_out)
 
@@ -114,10 +114,10 @@ class OutputPath:
 
     @property
     def is_stream(self) -> bool:
-        """Whether a device or a pipe lies there, or a link to an open file of this process such as /dev/stdout.
+        """Whether the path is a device or a pipe, or a link to an open file of this process such as /dev/stdout.
 
         Raises:
-            RunError: the path leads nowhere, such as a link to itself.
+            RunError: the path cannot be resolved, such as a link to itself.
         """
         try:
             if self.path.is_symlink() and str(self.path.readlink()).startswith("/proc/"):
@@ -130,22 +130,22 @@ class OutputPath:
         return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
     def note(self, command: Command) -> Path:
-        """The file that tells of a run of `command` here."""
+        """The path of the note of a run of `command` here."""
         return self.note_folder / f"{self.name or ''}{command.note}"
 
     def older_note(self, command: Command) -> Path:
-        """The name that version 0.1.0 gave the same file: of an output file without its suffix, so that `r.a` and `r.b`
-        shared one note.
+        """The path of the same note in version 0.1.0, which left out the suffix of an output file: `r.a` and `r.b`
+        shared one.
         """
         return self.note_folder / f"{Path(self.name or '').stem}{command.note}"
 
     def check(self, *, share: int | None = None) -> None:
-        """See that this path can be written and that no other process works there, without writing anything.
+        """Check that this path can be written and that no other process works there, without writing anything.
 
-        To be asked before the network is built that `Claim.held` is asked with.
+        Meant for an early check, before a network is built and `Claim.held` is called.
 
         Raises:
-            RunError: it cannot be used, or is a folder that is not there yet whose name ends as a file's.
+            RunError: the path cannot be used, or is that of a new folder with the suffix of a file.
         """
         self.refuse_other_kind()
         self.refuse_file_name()
@@ -155,13 +155,13 @@ class OutputPath:
 
     @contextlib.contextmanager
     def held(self, *, share: int | None = None) -> Iterator[None]:
-        """Hold the lock of this path, or of one share of it: `share` of work that several processes do there together.
+        """Hold the lock of this path, or with `share` that of one share of work that several processes do there together.
 
-        A share excludes the same share and a process that works on the whole. Without file system locks, a warning says so
-        and the work goes on.
+        A share excludes the same share, and processes that hold the entire path. On a file system without locks, a warning
+        is printed and the work continues.
 
         Raises:
-            RunError: another process holds it, or nothing can be written there.
+            RunError: another process holds the lock, or nothing can be written there.
         """
         self.refuse_other_kind()
         self._refuse_forbidden()
@@ -175,7 +175,7 @@ class OutputPath:
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise self._unwritable(error.strerror or str(error)) from None
-                warning(f"{self.path}: this file system has no locks: see that no other process writes there.")
+                warning(f"{self.path}: this file system has no locks: make sure that no other process writes there.")
             yield
 
     def _take(self, held: contextlib.ExitStack, share: int | None, *, only_existing: bool = False) -> None:
@@ -192,25 +192,24 @@ class OutputPath:
                     f"{self.path}: another process is writing there{_holder(path)}: wait for it, or {self.way_out}."
                 ) from None
             if path == own and not only_existing:
-                with contextlib.suppress(OSError):  # only for people to read
+                with contextlib.suppress(OSError):  # only for people who look into the file
                     file.truncate(0)
-                    since = time.strftime("%Y-%m-%d %H:%M:%S")  # Windows need not know %F and %T
+                    since = time.strftime("%Y-%m-%d %H:%M:%S")  # Windows may lack %F and %T
                     file.write(f"process {os.getpid()} on {platform.node()}, since {since}".encode())
                     file.flush()
 
     def refuse_other_kind(self) -> None:
-        """Refuse a file for a folder, and a folder, a device or a pipe for a file; and a name that this file system cannot
-        have.
+        """Refuse a file where a folder is written; a folder, device or pipe where a file is written; and invalid names.
 
         Raises:
-            RunError: it is one.
+            RunError: the path is one of these.
         """
         try:
             os.lstat(self.path)
-            if self.name is not None:  # what is written beside a file has a longer name
+            if self.name is not None:  # files beside the output file have longer names
                 os.lstat(self.note_folder / f".{self.name}{'-' * _LONGER}")
         except (FileNotFoundError, NotADirectoryError):
-            pass  # not there yet
+            pass  # it does not exist yet
         except OSError as error:
             raise self._unwritable(error.strerror or str(error)) from None
         if self.is_folder:
@@ -221,13 +220,13 @@ class OutputPath:
         elif self.is_stream:
             raise RunError(f"{self.path} is a device or a pipe, and a file is to be written: {self.way_out}.")
         if not (nearest := self._nearest()).is_dir():
-            raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: {self.way_out}.")
+            raise RunError(f"{self.path}: {nearest} is a file and cannot contain a folder: {self.way_out}.")
 
     def refuse_file_name(self) -> None:
-        """Refuse, for a folder that is not there yet, a name that ends as a file's: a command's user expects a file then.
+        """Refuse a new folder whose name has the suffix of a file, because the user probably expects a file.
 
         Raises:
-            RunError: it ends so.
+            RunError: it has one.
         """
         if self.is_folder and self.path.suffix.lower() in _FILES and not self.path.is_dir():
             raise RunError(
@@ -235,16 +234,16 @@ class OutputPath:
             )
 
     def refuse_inputs(self, inputs: Iterable[str | Path]) -> None:
-        """Refuse a path that the command reads from.
+        """Refuse a path that is also an input of the command.
 
         Raises:
-            RunError: it is one of the `inputs`, by whatever name.
+            RunError: it is the same file as one of the `inputs`, possibly by another name.
         """
         for path in inputs:
             with contextlib.suppress(OSError, ValueError):
                 if self.path.samefile(path):
                     raise RunError(
-                        f"{self.path} is read by this command ({path}), and would be written over: {self.way_out}."
+                        f"{self.path} is read by this command ({path}), and would be overwritten: {self.way_out}."
                     )
 
     def _refuse_forbidden(self) -> None:
@@ -253,12 +252,12 @@ class OutputPath:
         if not os.access(nearest := self._nearest(), os.W_OK | os.X_OK):
             raise self._unwritable(f"no permission in {nearest}")
         try:
-            tempfile.TemporaryFile(dir=nearest).close()  # where the system answers everybody "yes", as in /proc
+            tempfile.TemporaryFile(dir=nearest).close()  # os.access returns true everywhere in /proc
         except OSError as error:
             raise self._unwritable(error.strerror or str(error)) from None
 
     def _nearest(self) -> Path:
-        """The folder of the note, or the first above it that is there."""
+        """The folder of the note, or its nearest parent that exists."""
         return next(folder for folder in (self.note_folder, *self.note_folder.parents) if os.path.lexists(folder))
 
     def _unwritable(self, why: str) -> RunError:
@@ -267,47 +266,49 @@ class OutputPath:
 
 @dataclass(frozen=True)
 class Claim:
-    """Which run is to lie at a path, and what becomes of one that lies there already."""
+    """A run that is to be written to a path, and the rules for a run that is already there."""
 
     out: OutputPath
+    """The output path."""
     command: Command
+    """The command that writes it."""
     settings: Mapping[str, Json]
-    """What tells this run from another; values that JSON knows. None is the same as none noted."""
+    """Settings that identify the run, as JSON values. None is the same as a missing setting."""
     facts: Mapping[str, Json] = field(default_factory=dict)
-    """What is noted as well and never compared."""
+    """Further contents of the note, which are not compared."""
     may_differ: frozenset[str] = frozenset()
-    """Settings that are noted and may change when the run is resumed."""
+    """Settings that may differ when the run is resumed."""
     resume: bool | None = None
-    """True: there must be a run to resume. False: there must be none. None: resume what is there, else begin."""
+    """True: resume; there must be a run. False: begin; there must be none. None: resume if there is a run, else begin."""
     recorded: Callable[[], Mapping[str, Json] | None] | None = None
-    """How to find the settings of the run that lies there (None: there is none), where not in the note."""
+    """Returns the settings of the run that is there, or None if there is no run. None: they are read from the note."""
     way_out: str | None = None
-    """What the refusal of a run with other settings advises; None: the same settings, or what `out` advises."""
+    """Advice when the settings differ; None: to resume with the same settings, or the advice of `out`."""
     share: int | None = None
-    """The share of the work that this process does, where several write to one folder; each claims its own."""
+    """Index of this process's share of the work, if several processes write to one folder; None: all of it."""
 
     def check(self) -> bool:
-        """Whether a run lies there that this one resumes. Nothing is written.
+        """Whether the path holds a run that this one resumes. Nothing is written.
 
         Raises:
-            RunError: it is another run, of this command or another; or with `resume` True there is none, with False there
-                is one.
+            RunError: it holds another run, of this or another command; or it holds none and `resume` is True, or one and
+                `resume` is False.
         """
         self.out.refuse_other_kind()
         if self.resume is False:
-            if (found := self._found(self.command.products)) is not None:
+            if (product := self._first_of(self.command.products)) is not None:
                 raise RunError(
-                    f"{self.out.path} holds another run ({found}): resume it with --resume, or {self.out.way_out}."
+                    f"{self.out.path} holds another run ({product}): resume it with --resume, or {self.out.way_out}."
                 )
             self._refuse_other_commands()
             return False
-        there = self._noted() if self.recorded is None else self.recorded()
-        if there is None:
+        recorded = self._noted() if self.recorded is None else self.recorded()
+        if recorded is None:
             if self.resume:
-                raise RunError(f"{self.out.path} holds no run to go on with: leave out --resume.")
+                raise RunError(f"{self.out.path} holds no run to resume: leave out --resume.")
             self._refuse_other_commands()
             return False
-        differing = differences(there, self.settings, {*self.may_differ, *self.facts, *_HEADER})
+        differing = differences(recorded, self.settings, {*self.may_differ, *self.facts, *_HEADER})
         if differing:
             more = [f"and {len(differing) - _MOST} more"] if len(differing) > _MOST else []
             way_out = self.way_out or f"resume it with the same settings, or {self.out.way_out}"
@@ -316,22 +317,22 @@ class Claim:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Hold the path while the work lasts; yields whether an earlier run is resumed.
+        """Hold the path within the block; yields whether an earlier run is resumed.
 
         Raises:
-            RunError: as `check`; or another process works there, or nothing can be written. All is as it was then.
+            RunError: as `check`; or another process works there, or nothing can be written. Then nothing has changed.
         """
         self.check()
         with self.out.held(share=self.share):
-            resumed = self.check()  # another process may have begun and ended in the meantime
+            resumed = self.check()  # another process may have run in the meantime
             if resumed:
-                self._tell_of_other_version()
+                self._report_other_version()
             else:
                 self.write_note()
             yield resumed
 
     def write_note(self) -> None:
-        """Write the note that says which run lies here, of a path that is held."""
+        """Write the note of this run. The path must be held."""
         header = dict(zip(_HEADER, (self.command.words, marey.__version__), strict=True))
         write_json(self._path, header | _plain(self.settings) | _plain(self.facts))
 
@@ -339,26 +340,26 @@ class Claim:
     def _path(self) -> Path:
         return self.out.note(self.command)
 
-    def _found(self, names: tuple[str, ...]) -> str | None:
-        """The first of these files that is there."""
+    def _first_of(self, names: tuple[str, ...]) -> str | None:
+        """The first of these files that exists."""
         return next((name for name in names if (self.out.note_folder / name).exists()), None)
 
     def _refuse_other_commands(self) -> None:
-        """Refuse to begin in a folder that holds another command's run, unless both belong to one training."""
+        """Refuse a folder that holds another command's run, unless both belong to one training."""
         of_a_training = (
-            self.command.of_a_training and self._found((Command.TRAIN.note, *Command.TRAIN.products)) is not None
+            self.command.of_a_training and self._first_of((Command.TRAIN.note, *Command.TRAIN.products)) is not None
         )
         for other in Command if self.out.is_folder else ():
             if other.note == self.command.note:
                 continue
             if of_a_training and (other is Command.TRAIN or other.of_a_training):
                 continue
-            if (found := self._found((other.note, *other.products))) is not None:
+            if (file := self._first_of((other.note, *other.products))) is not None:
                 words = other.words
-                with contextlib.suppress(RunError):  # a damaged note is another command's as well
+                with contextlib.suppress(RunError):  # a damaged note still shows a run of that command
                     words = str((read_note(self.out.note(other)) or {}).get("command", words))
                 raise RunError(
-                    f"{self.out.path} holds a run of `marey {words}` ({found}), which `marey {self.command.words}` must "
+                    f"{self.out.path} holds a run of `marey {words}` ({file}), which `marey {self.command.words}` must "
                     f"not mix with: {self.out.way_out}."
                 )
 
@@ -366,61 +367,61 @@ class Claim:
         try:
             return read_note(self._path)
         except RunError as error:
-            raise RunError(f"{error} Remove it and what lies beside it, or {self.out.way_out}.") from None
+            raise RunError(f"{error} Remove it and the files beside it, or {self.out.way_out}.") from None
 
-    def _tell_of_other_version(self) -> None:
+    def _report_other_version(self) -> None:
         with contextlib.suppress(RunError):
-            begun, here = (read_note(self._path) or {}).get("marey"), marey.__version__
-            if begun not in (None, here):
-                notice(f"{self.out.path} was begun by Marey {begun} and is resumed by {here}")
+            begun_by, here = (read_note(self._path) or {}).get("marey"), marey.__version__
+            if begun_by not in (None, here):
+                notice(f"{self.out.path} was begun by Marey {begun_by} and is resumed by {here}")
 
 
 def read_note(path: Path) -> dict[str, Json] | None:
-    """What a note says; None where there is none.
+    """The contents of a note; None if it does not exist.
 
     Raises:
         RunError: it cannot be read.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        note = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({error}).") from None
-    if not isinstance(found, dict):
+    if not isinstance(note, dict):
         raise RunError(f"{path}: holds no JSON object of settings.")
-    return found
+    return note
 
 
 def _plain(settings: Mapping[str, Json]) -> dict[str, Json]:
-    """As JSON gives them back: lists for tuples, text for the names of fields."""
+    """The settings as JSON returns them: lists instead of tuples, texts as keys."""
     plain: dict[str, Json] = json.loads(json.dumps(dict(settings)))
     return plain
 
 
 def differences(
-    there: Mapping[str, Json], here: Mapping[str, Json], ignored: Collection[str] = frozenset()
+    recorded: Mapping[str, Json], current: Mapping[str, Json], ignored: Collection[str] = frozenset()
 ) -> list[str]:
-    """Each setting of two runs that differs, in words; of settings inside others the innermost."""
-    found, there, here = [], _plain(there), _plain(here)
-    for name in dict.fromkeys([*here, *there]):
-        one, other = there.get(name), here.get(name)
+    """Descriptions of the settings that differ between two runs; for nested settings, of the innermost."""
+    described, recorded, current = [], _plain(recorded), _plain(current)
+    for name in dict.fromkeys([*current, *recorded]):
+        one, other = recorded.get(name), current.get(name)
         if name in ignored or one == other:
             continue
         if isinstance(one, dict) and isinstance(other, dict):
-            found += [f"{name}.{inner}" for inner in differences(one, other)]
+            described += [f"{name}.{inner}" for inner in differences(one, other)]
         else:
             texts = _text(one), _text(other)
             if any(map(_HASH.fullmatch, texts)):
-                found.append(f"{name} differs")
+                described.append(f"{name} differs")
                 continue
             same = next((n for n, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
-            found.append(f"{name}: there {_part(texts[0], same)}, here {_part(texts[1], same)}")
-    return found
+            described.append(f"{name}: there {_excerpt(texts[0], same)}, here {_excerpt(texts[1], same)}")
+    return described
 
 
-def _part(text: str, same: int) -> str:
-    """A text, or the part of a long one around its first `same` letters' end."""
+def _excerpt(text: str, same: int) -> str:
+    """The text; of a long one, an excerpt around the end of its first `same` characters."""
     if len(text) <= _LONGEST:
         return text
     begin = max(0, min(same - _LONGEST // 4, len(text) - _LONGEST))
@@ -434,7 +435,7 @@ def _text(value: Json) -> str:
 
 
 def _holder(lock: Path) -> str:
-    """Who holds a lock, as its file says it: " (process 4711 on node7, since ...)"; "" if it does not."""
+    """The holder of a lock as its file states it: " (process 4711 on node7, since ...)"; "" if unknown."""
     try:
         text = lock.read_text(encoding="utf-8")
     except (OSError, ValueError):

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Declaration(BaseModel):
-    """A frozen value that knows all its fields: a misspelt one is an error, never ignored.
+    """A frozen value with a fixed set of fields: an unknown or misspelt field is an error.
 
     Equality and hash are by value. `model_copy(update=...)` does not validate; `Recipe.variant` does.
     """
@@ -13,9 +13,9 @@ class Declaration(BaseModel):
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
-    """The dotted field and the rule of a validation error's first problem, for a one-line message."""
+    """The dotted field name and the broken rule of a validation error's first problem, for a one-line message."""
     problem = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in problem["loc"])
+    field = ".".join(str(name) for name in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] in ("missing", "extra_forbidden", "value_error"):
         return field, message

@@ -1,11 +1,11 @@
-"""What can go wrong in a way that a user can mend. One clear line each: the name or value, the rule, the way out."""
+"""Errors that a user can correct. Each message is one line: the name or value, the rule, and what to do."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from marey.base.address import Address, shown_in
+from marey.base.address import Address, redacted_text
 
 _PARAMETERS = {
     "--set": 'settings=["KEY=VALUE"]',
@@ -17,23 +17,24 @@ _PARAMETERS = {
         )
     },
 }  # fmt: skip
-"""The options of commands that are parameters of the functions of the same names."""
+"""Options of commands, with the parameters of the Python functions that they stand for."""
 
 
 class MareyError(Exception):
-    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1.
+    """The base class of every error that Marey raises on purpose. The command line prints it in one line, with exit code 1.
 
-    Whatever a message quotes of a list or a command, it has no login and no signature of an address.
+    Addresses in a message lose their logins and signatures.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(shown_in(message))
+        super().__init__(redacted_text(message))
 
 
 @contextmanager
 def in_python_words() -> Iterator[None]:
-    """Around a function that a command calls, too: where a message names an option of the command, a note, which shows
-    behind a traceback, names the parameter of the function. A message that does so itself has no note.
+    """Add Python's parameter names to errors that name options of a command, for functions that a command calls as well.
+
+    The names are a note of the exception, printed after its traceback. Messages that name the parameter themselves get none.
     """
     try:
         yield
@@ -47,9 +48,9 @@ def in_python_words() -> Iterator[None]:
 
 
 class DecodeError(MareyError):
-    """A video cannot be read, or not at the place that was asked for.
+    """A video, or a requested frame of it, cannot be read.
 
-    `path` names the file; `reason` says what FFmpeg or the scan met ("frame 28 of 50: Invalid data ...").
+    `path` names the file. `reason` states what FFmpeg or the scan reported ("frame 28 of 50: Invalid data ...").
     """
 
     def __init__(self, path: str | Path | Address, reason: str) -> None:
@@ -58,7 +59,7 @@ class DecodeError(MareyError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type["DecodeError"], tuple[str, str]]:
-        """Exceptions travel between loader processes by pickle, which would call the class with one argument."""
+        """Pickle between loader processes: the default would call the class with one argument."""
         return type(self), (self.path, self.reason)
 
 
@@ -75,11 +76,11 @@ class WeightsError(MareyError):
 
 
 class RunError(MareyError):
-    """A run folder or a run's state forbids what was asked for (another run lives there, too many broken files)."""
+    """A run folder or a run's state does not permit the request (the folder holds another run; too many broken files)."""
 
 
 class StoppedError(RunError):
-    """A signal asked a run to stop, and all of it is saved; `interrupted` says whether it was Ctrl-C."""
+    """A signal stopped a run after it had saved everything. `interrupted` is true for Ctrl-C."""
 
     def __init__(self, message: str, *, interrupted: bool) -> None:
         super().__init__(message)

@@ -1,4 +1,7 @@
-"""Files that are whole or absent: written beside their place, then renamed."""
+"""Atomic files and folders, links, .jsonl files, locks, and the cache folder.
+
+An atomic write goes to a temporary name beside the path and is renamed when it is complete.
+"""
 
 import contextlib
 import hashlib
@@ -13,27 +16,27 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from marey.base.jsonable import BYTES, json_text
-from marey.base.reporter import notice, say_what_waits
+from marey.base.reporter import notice, release_waiting_messages
 
 PATIENCE = 0.25
-"""Seconds during which a lock is asked for again before it is refused: a process that looks whether it is free, or a share
-that sees whether it is the last, holds it for a moment.
+"""Seconds for which a lock is requested again before it is refused. Other processes hold it for a moment when they check
+whether it is free, or a share whether it is the last.
 """
-_OTHERS = 2.0
-"""Seconds during which Windows is asked again to rename what another program has open: a virus scanner or an indexer reads
-every new file for a moment.
+_RENAME_PATIENCE = 2.0
+"""Seconds for which a rename is tried again on Windows, which refuses it while another program has the file open. Virus
+scanners and indexers open every new file for a moment.
 """
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; on success it takes `path`'s place, on failure it is removed.
+    """Yield a temporary path beside `path` to write to; on success it is renamed to `path`, on failure removed.
 
     The temporary name keeps the suffix of `path`, since writers (FFmpeg, NumPy) choose their format by it.
 
     Raises:
-        FileExistsError: a device or a pipe lies there, such as /dev/null: a superuser could put a file in its place.
-        OSError: it cannot be written; the error names `path`, as a full disk does not by itself.
+        FileExistsError: `path` is a device or a pipe, such as /dev/null, which a superuser could replace by a file.
+        OSError: it cannot be written; the error names `path`, also for a full disk.
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -48,14 +51,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
         rename(temporary, path)
     finally:
-        _remove_left(temporary)
+        _remove_unfinished(temporary)
 
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path, *, suffix: str = "") -> Iterator[Path]:
-    """Yield a folder beside `path` to write into; on success it takes `path`'s place, on failure it is removed.
+    """Yield a temporary folder beside `path` to write into; on success it is renamed to `path`, on failure removed.
 
-    A folder that lies at `path` by then stays: another process was faster. The temporary name begins with a dot and ends
+    If another process has created `path` in the meantime, its folder stays. The temporary name begins with a dot and ends
     with `suffix`.
 
     Raises:
@@ -71,7 +74,7 @@ def atomic_folder(path: str | Path, *, suffix: str = "") -> Iterator[Path]:
         if not path.exists():
             try:
                 rename(temporary, path)
-            except OSError:  # in between, another process may have been faster
+            except OSError:  # another process may have created it just now
                 if not path.is_dir():
                     raise
     finally:
@@ -79,14 +82,14 @@ def atomic_folder(path: str | Path, *, suffix: str = "") -> Iterator[Path]:
 
 
 def rename(temporary: Path, path: Path) -> None:
-    """Give a file or folder its name, over a file that has it.
+    """Rename a file or folder, replacing a file of that name.
 
-    Windows refuses that while any program has one of the two open, and is asked again for two seconds.
+    Windows refuses it while a program has one of the two open; it is tried again for two seconds.
 
     Raises:
         OSError: it is refused; the error names `path`.
     """
-    last = time.monotonic() + _OTHERS
+    last = time.monotonic() + _RENAME_PATIENCE
     while True:
         try:
             temporary.replace(path)
@@ -100,16 +103,16 @@ def rename(temporary: Path, path: Path) -> None:
 
 
 def _umask() -> int:
-    """The permissions that this process withholds from new files. It can only be read by setting it."""
+    """The umask of this process, which can be read only by setting it."""
     umask = os.umask(0)
     os.umask(umask)
     return umask
 
 
-def _remove_left(temporary: Path) -> None:
-    """Remove a temporary file that did not get its name.
+def _remove_unfinished(temporary: Path) -> None:
+    """Remove a temporary file that was not renamed.
 
-    Windows refuses where its writer, which has failed, left it open; the error of the writer is the one to show.
+    Windows refuses it if the writer failed and left the file open. The writer's error is then the one to show.
     """
     try:
         temporary.unlink(missing_ok=True)
@@ -120,20 +123,20 @@ def _remove_left(temporary: Path) -> None:
 
 @contextlib.contextmanager
 def names_in_errors(path: str | Path, temporary: str | Path = "") -> Iterator[None]:
-    """Put `path` into errors of the operating system that name no file, or the `temporary` one (or one in it)."""
+    """Put `path` into errors of the operating system that name no file, or name `temporary` or a file in it."""
     try:
         yield
     except OSError as error:
         inside = bool(temporary) and str(error.filename).startswith(str(temporary))
         if error.errno is None or not (error.filename is None or inside):
             raise
-        # A new one: FFmpeg's are read-only. Its class follows from its number.
+        # A new exception, since FFmpeg's are read-only. Python derives its class from the number.
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager
 def utf8_name(path: str | Path) -> Iterator[Path]:
-    """Yield a name of the file `path` that is UTF-8, as some libraries want it: `path` itself, or a link to it."""
+    """Yield a UTF-8 name of the file `path`, which some libraries require: `path` itself, or a link to it."""
     path = Path(path)
     try:
         str(path).encode("utf-8")
@@ -147,11 +150,11 @@ def utf8_name(path: str | Path) -> Iterator[Path]:
 
 
 def link(path: str | Path, target: str | Path) -> None:
-    """Make `target` lead to the file `path`: a symbolic link, or a copy where links cannot be made (Windows)."""
+    """Make `target` a symbolic link to the file `path`, or a copy where links cannot be made (Windows)."""
     path, target = Path(path).absolute(), Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and path.samefile(target):
-        return  # it leads there, or is the file
+        return  # it is this link, or the file itself
     temporary = target.with_name(f".{target.name}-{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:
@@ -164,10 +167,9 @@ def link(path: str | Path, target: str | Path) -> None:
 
 
 def name_twice(path: str | Path, same: str | Path) -> bool:
-    """Make `path` a second name of the file `same` (a hard link) in one step; False, and nothing changes, where the file
-    system has none.
+    """Atomically make `path` a hard link to the file `same`; returns False, changing nothing, on file systems without them.
 
-    A name may be given to another file later: files that are written whole take a name, and change no content.
+    Later atomic writes to either name replace that name only, and leave the other file as it is.
     """
     path, same = Path(path), Path(same)
     temporary = path.with_name(f".{path.stem}-{os.urandom(4).hex()}{path.suffix}")
@@ -177,18 +179,18 @@ def name_twice(path: str | Path, same: str | Path) -> bool:
     except (OSError, NotImplementedError):
         return False
     finally:
-        temporary.unlink(missing_ok=True)  # also where both names were one file already, and replacing did nothing
+        temporary.unlink(missing_ok=True)  # it is left if both names were the same file already
     return True
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all; names of files that are no UTF-8 as the bytes that they are."""
+    """Write `text` as UTF-8, atomically. File names in it that are not UTF-8 are written as the bytes that they are."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors=BYTES)
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, atomically."""
     write_text(path, json_text(value, indent=2) + "\n")
 
 
@@ -199,10 +201,10 @@ def sha256(path: str | Path) -> str:
 
 
 def append_line(path: str | Path, value: Any) -> None:
-    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before.
+    """Append `value` to a .jsonl file as one line, after removing an incomplete last line.
 
     Raises:
-        OSError: it cannot be written; of a line that a full disk has no room for, nothing is left.
+        OSError: it cannot be written. On a full disk, no incomplete line is left.
     """
     mend_lines(path)
     line = (json_text(value) + "\n").encode()
@@ -211,7 +213,7 @@ def append_line(path: str | Path, value: Any) -> None:
     with names_in_errors(path), path.open("ab", buffering=0) as file:
         done = 0
         try:
-            while done < len(line):  # a disk that fills up takes a part of it, and refuses the next
+            while done < len(line):  # a disk that fills up writes fewer bytes, and then fails
                 done += file.write(line[done:])
         except OSError:
             mend_lines(path)
@@ -219,10 +221,10 @@ def append_line(path: str | Path, value: Any) -> None:
 
 
 def read_lines(path: str | Path) -> Iterator[Any]:
-    """The values of a .jsonl file that `append_line` wrote, none where there is no file.
+    """The values of a .jsonl file that `append_line` wrote; none if the file does not exist.
 
-    Passed over are a last line without its end, which another process may be writing, and lines that are no JSON: what a
-    killed process left.
+    Skipped are an incomplete last line, which another process may be writing, and lines that are not JSON, left by a killed
+    process.
     """
     path = Path(path)
     if not path.exists():
@@ -235,7 +237,7 @@ def read_lines(path: str | Path) -> Iterator[Any]:
 
 
 def mend_lines(path: str | Path) -> None:
-    """Cut off a last line that has no end: its writer was killed in the middle of it."""
+    """Remove an incomplete last line, whose writer was killed."""
     path = Path(path)
     if not path.exists():
         return
@@ -258,7 +260,7 @@ def mend_lines(path: str | Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $MAREY_CACHE, else the platform's place for what can be fetched again.
+    """The cache folder: $MAREY_CACHE, else the platform's folder for caches.
 
     Linux: $XDG_CACHE_HOME/marey or ~/.cache/marey; macOS: ~/Library/Caches/marey; Windows: %LOCALAPPDATA%/marey/Cache.
     """
@@ -281,19 +283,19 @@ def locked(
     remove: bool = False,
     patience: float = PATIENCE,
 ) -> Iterator[BinaryIO]:
-    """Hold the lock file `path`, so that of several processes one works at a time; yields it, open for writing.
+    """Hold the lock file `path` within the block, so that one process works at a time; yields it, open for writing.
 
-    The lock is the operating system's: it ends with the process that holds it, however that ends, so that no stale one
-    can be left, whether or not the file is. What is written there may tell who holds it.
+    It is a lock of the operating system, which ends with its process in every case. A lock file that is left over is not
+    locked. A holder may write into the file who it is.
 
     Args:
-        path: The file; its folder is made if needed.
+        path: The lock file; its folder is created if needed.
         wait: Wait while another process holds it.
-        waiting: Said once, where another process holds it.
-        shared: Hold it together with others that ask for it so, and keep out those that do not. Windows has no such locks:
-            there it keeps no process out.
-        remove: Leave no file behind: the last holder removes it (not on Windows, where open files stay).
-        patience: Seconds during which another process must have held it before it is refused, where `wait` is off.
+        waiting: Notice to print once if another process holds it.
+        shared: Hold it together with other shared holders, excluding the exclusive ones. Windows has no shared locks:
+            there it excludes no process.
+        remove: The last holder removes the file (not on Windows, where open files cannot be removed).
+        patience: Without `wait`, seconds for which the lock is requested before it is refused.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is off.
@@ -302,7 +304,7 @@ def locked(
     path = Path(path)
     with _locked(path, wait=wait, waiting=waiting, shared=shared, patience=patience) as file:
         if sys.platform != "win32":
-            # Forked children (loader processes) would hold the lock for a while after their parent was killed.
+            # Forked children (loader processes) would hold the lock beyond the death of their parent.
             os.register_at_fork(after_in_child=file.close)
         try:
             yield file
@@ -314,7 +316,7 @@ def locked(
 
 
 def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, patience: float) -> BinaryIO:
-    """The file, open and locked, which lies at `path` still: its last holder may have removed it in the meantime."""
+    """Open and lock the file at `path`, again if its last holder removed it in the meantime."""
     last = time.monotonic() + patience
     while True:
         file = _opened(path)
@@ -328,11 +330,11 @@ def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, patience: flo
                     continue
                 if waiting:
                     notice(waiting)
-                    say_what_waits()
+                    release_waiting_messages()
                     waiting = ""
                 while not _take(file, wait=True, shared=shared):
                     pass
-            if _lies_at(file, path):
+            if _is_at(file, path):
                 return file
         except BaseException:
             file.close()
@@ -340,7 +342,7 @@ def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, patience: flo
         file.close()
 
 
-def _lies_at(file: BinaryIO, path: Path) -> bool:
+def _is_at(file: BinaryIO, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -354,28 +356,28 @@ def _opened(path: Path) -> BinaryIO:
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("a+b")
         except FileNotFoundError:
-            # Another process removed the folder in between, empty as it was.
+            # Another process has just removed the empty folder.
             tries -= 1
             if not tries:
                 raise
         except PermissionError:
             if not path.exists():
                 raise
-            return path.open("rb")  # another user's, in a folder that several write to: reading is enough to lock it
+            return path.open("rb")  # another user's file in a shared folder: opening it for reading suffices for a lock
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    _PLACE = 1 << 30
-    """Windows keeps others from reading what is locked: a byte far behind the text of the file is."""
+    _LOCKED_BYTE = 1 << 30
+    """Offset of the byte that is locked on Windows. Locked bytes cannot be read, so it lies far behind the text."""
 
     def _take(file: BinaryIO, *, wait: bool, shared: bool) -> bool:
         if shared:
             return True
-        file.seek(_PLACE)
+        file.seek(_LOCKED_BYTE)
         try:
-            # Waiting gives up after ten seconds; the caller asks again.
+            # LK_LOCK gives up after ten seconds; the caller tries again.
             msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
@@ -383,7 +385,7 @@ if sys.platform == "win32":
 
     def _leave(file: BinaryIO, *, shared: bool) -> None:
         if not shared:
-            file.seek(_PLACE)
+            file.seek(_LOCKED_BYTE)
             msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 else:

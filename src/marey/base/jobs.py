@@ -1,4 +1,4 @@
-"""The same function on many items, in several processes, in order."""
+"""One function on many items in several processes, with results in order; and how worker processes start and end."""
 
 import multiprocessing
 import os
@@ -19,14 +19,14 @@ from marey.base.processes import (
     HELD_BACK,
     UNGUARDED,
     is_bootstrapping,
-    runs_script_anew,
+    reruns_main_script,
     signals_held_back,
     usable_cores,
 )
-from marey.base.reporter import KeepingReporter, Message, progress, reporting, say_again
+from marey.base.reporter import CollectingReporter, Message, progress, report_collected, reporting
 
 _MOST_ON_WINDOWS = 61
-"""`ProcessPoolExecutor` refuses more there: the system waits for 63 things at once, and two are its own."""
+"""Most workers of a `ProcessPoolExecutor` on Windows, which can wait for 63 handles; two are the executor's."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -39,11 +39,17 @@ def run_jobs(
     title: str,
     unit: str = "items",
 ) -> list[Result]:
-    """`function` of every item, results in the items' order, with progress.
+    """Call `function` on every item and return the results in the items' order, with a progress bar.
 
-    `workers` processes do the work: None is one per core, 0 is this process. What they say is said here, each thing once.
+    `function` and the items must be picklable. An exception in one item stops the rest and is raised here. Notices and
+    warnings of the processes are repeated here, equal ones once.
 
-    `function` and the items must be picklable. An exception in one item stops the rest and is raised here.
+    Args:
+        function: Called with one item, in a worker process.
+        items: The items, in order.
+        workers: Number of processes. None: one per core. 0: this process.
+        title: What is done, for the progress bar.
+        unit: What an item is, in the plural.
 
     Raises:
         RunError: a process died; or the main script starts them outside of `if __name__ == "__main__":`.
@@ -60,9 +66,9 @@ def each_job(
     unit: str = "items",
     chunk: int | None = None,
 ) -> Iterator[Result]:
-    """As `run_jobs`, but each result as soon as it and those before it are there: for results that are kept at once.
+    """As `run_jobs`, but yield each result as soon as it and all before it are available.
 
-    `chunk` items go to a process at a time: 1 for long work, else the time left is shown in leaps.
+    `chunk` items are sent to a process at once (None: up to 32). For long work use 1, so that the progress bar moves evenly.
     """
     processes = _pool_size(workers, len(items))
     with progress(title, total=len(items), unit=unit) as bar:
@@ -71,28 +77,28 @@ def each_job(
                 yield function(item)
                 bar.advance()
             return
-        # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
+        # Not fork: torch, OpenCV and FFmpeg may have running threads, which a fork does not inherit.
         context = multiprocessing.get_context("spawn")
         begun = context.Event()
-        others = multiprocessing.active_children()
+        other_children = multiprocessing.active_children()
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_work, initargs=(begun,)) as pool:
             try:
                 size = chunk or max(1, min(32, len(items) // (4 * processes)))
-                said: set[str] = set()
+                repeated: set[str] = set()
                 with signals_held_back():
-                    results = pool.map(_WithMessages(function), items, chunksize=size)
+                    results = pool.map(_ReturnsMessages(function), items, chunksize=size)
                 for result, messages in results:
-                    say_again(messages, said=said)
+                    report_collected(messages, reported=repeated)
                     yield result
                     bar.advance()
             except BrokenProcessPool as error:
-                if not begun.is_set() and runs_script_anew("spawn"):
+                if not begun.is_set() and reruns_main_script("spawn"):
                     raise RunError(UNGUARDED) from None
                 raise RunError(
-                    f"a process at work died ({error}), by a lack of memory or in a decoder: try fewer --workers."
+                    f"a worker process died ({error}), for lack of memory or in a decoder: try fewer --workers."
                 ) from None
             except BaseException as error:
-                _interrupt([one for one in multiprocessing.active_children() if one not in others])
+                _interrupt([one for one in multiprocessing.active_children() if one not in other_children])
                 pool.shutdown(cancel_futures=True)
                 if isinstance(error, RuntimeError) and is_bootstrapping(error):
                     raise RunError(UNGUARDED) from None
@@ -100,39 +106,39 @@ def each_job(
 
 
 def _interrupt(workers: Sequence[BaseProcess]) -> None:
-    """End the work of these processes as Ctrl-C does.
+    """Send SIGINT to these processes, as Ctrl-C does.
 
-    Ctrl-C itself reaches no process that starts after it, and the pool would wait until such a worker has done its items.
-    (On Windows there is no signal for one process that it could answer.)
+    Ctrl-C does not reach processes that start after it, and the pool would wait until they finish their items. (Windows
+    has no such signal for a single process.)
     """
     if sys.platform != "win32":
         for worker in workers:
-            with suppress(ProcessLookupError):  # it ended just now
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(cast("int", worker.pid), signal.SIGINT)
 
 
 def _pool_size(workers: int | None, items: int) -> int:
-    """Processes for so many items: as many as asked for, else one per core; Windows can wait for no more than 61."""
-    wanted = min(usable_cores() if workers is None else workers, items)
-    return min(wanted, _MOST_ON_WINDOWS) if sys.platform == "win32" else wanted
+    """Number of processes for so many items: `workers`, or one per core if None; at most 61 on Windows."""
+    count = min(usable_cores() if workers is None else workers, items)
+    return min(count, _MOST_ON_WINDOWS) if sys.platform == "win32" else count
 
 
-class _WithMessages(Generic[Item, Result]):
-    """A function at work in another process: what it says comes back with its result."""
+class _ReturnsMessages(Generic[Item, Result]):
+    """A function that is called in a worker process, and returns its result with the notices and warnings of the call."""
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
         self._function = function
 
     def __call__(self, item: Item) -> tuple[Result, list[Message]]:
-        with _WORKER.working(), reporting(reporter := KeepingReporter()):
+        with _WORKER.working(), reporting(reporter := CollectingReporter()):
             return self._function(item), reporter.take()
 
 
 class _Worker:
-    """A process that works for a pool: SIGINT ends the item at work and those that the pool still gives it.
+    """How a worker process of `ProcessPoolExecutor` handles SIGINT: it interrupts the current item and all later ones.
 
-    The signal may come twice, from the terminal and from the parent: an item is interrupted once, so that it can clean up.
-    A worker without work goes on waiting, as the pool would take its end for a failure and kill the others.
+    The signal may arrive twice, from the terminal and from the parent; the item is interrupted once, so that it can clean
+    up. An idle worker does not exit, because the pool would take that for a failure and kill the others.
     """
 
     def __init__(self) -> None:
@@ -140,17 +146,17 @@ class _Worker:
         self._interrupted = False
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """What SIGINT does."""
+        """Handler of SIGINT."""
         again, self._interrupted = self._interrupted, True
         if self._at_work and not again:
             sys.exit(128 + number)
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The block is an item at work."""
+        """Mark the block as work on an item, which SIGINT interrupts."""
         self._at_work = True
         try:
-            if sys.platform != "win32":  # not before: the pool would report an exit while it prepares a process
+            if sys.platform != "win32":  # not earlier: the pool reports an exit during its own start-up as a failure
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
             if self._interrupted:
                 sys.exit(128 + signal.SIGINT)
@@ -163,7 +169,7 @@ _WORKER = _Worker()
 
 
 def end_with_parent() -> None:
-    """End this process, which `multiprocessing` started, as soon as the one that started it is gone, even by SIGKILL."""
+    """Exit this process as soon as its parent has ended, even by SIGKILL. `multiprocessing` must have started it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -175,19 +181,19 @@ def end_with_parent() -> None:
 
 
 def compute_in_one_thread() -> None:
-    """Let NumPy compute in one thread in this process, of which there is one for each core.
+    """Limit NumPy to one thread in this process, as there is one process per core. Values that the user set stay.
 
-    It reads these variables when it is loaded: after this, unless the main script imports it. Values of the user's own stay.
+    NumPy reads these variables on import, which must come later; it comes earlier if the main script imports NumPy.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 
 def _begin_work(begun: Event) -> None:
-    """What each worker does first: it says that it is there, by `begun`.
+    """Set up a worker process, and report its start by `begun`.
 
-    SIGINT ends its work without a message (`_Worker`): the parent prints what happened. A worker whose parent was killed
-    would wait for work for ever.
+    SIGINT interrupts its work without a message (`_Worker`), since the parent prints one. The worker ends with its parent;
+    it would wait for work for ever if the parent was killed.
     """
     begun.set()
     compute_in_one_thread()

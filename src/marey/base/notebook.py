@@ -1,7 +1,7 @@
-"""What values show of themselves at a prompt and in a notebook: short texts, and pieces of HTML without scripts.
+"""HTML without scripts that values show in a notebook, and shortened texts for their `repr`.
 
-The HTML takes the colour of the text around it and adds translucent shades alone, so that it is readable in light and dark
-themes. Every text is escaped.
+The HTML uses the text colour around it and only translucent shades, so that it is readable in light and dark themes. All
+text is escaped.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ _CELL = "padding:1px 12px 1px 0;text-align:{side};border:0;background:none;white
 _SHORT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 
 
-def ending(text: str, most: int) -> str:
-    """The text; of one longer than `most` characters its end, behind "…": paths differ there."""
+def keep_end(text: str, most: int) -> str:
+    """The text, shortened to its last characters after "…" if longer than `most`: paths differ at their ends."""
     return text if len(text) <= most else "…" + text[len(text) - most + 1 :]
 
 
-def beginning(text: str, most: int) -> str:
-    """The text; of one longer than `most` characters its beginning, before "…"."""
+def keep_beginning(text: str, most: int) -> str:
+    """The text, shortened to its first characters before "…" if longer than `most`."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = "") -> str:
-    """Names with their shares, 0 to 1, as horizontal bars below a title; `note` is a line under them."""
+def html_bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = "") -> str:
+    """Names with their shares, 0 to 1, as horizontal bars below a title; `note` is a line below them."""
     rows = "".join(
         f'<div style="{_SHORT}" title="{escape(name)}">{escape(name)}</div>'
         f'<div style="background:{_SHADE};border-radius:3px"><div style="width:{100 * min(max(share, 0), 1):.1f}%;'
@@ -41,8 +41,8 @@ def bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = "") -> 
     return f'<div style="{_FONT}">{_title(title)}<div style="{grid}">{rows}</div>{_note(note)}</div>'
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]], *, note: str = "") -> str:
-    """Rows below a title; whole numbers and shares ("81.2 %") are aligned right. `note` is a line under them."""
+def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]], *, note: str = "") -> str:
+    """A table below a title; integers and percentages ("81.2 %") are aligned right. `note` is a line below it."""
     numbers = [
         bool(rows) and all(isinstance(row[i], int) or row[i] == "" or str(row[i]).endswith("%") for row in rows)
         for i in range(len(columns))
@@ -62,15 +62,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]
     return f'<div style="{_FONT};overflow-x:auto">{_title(title)}{inside}{_note(note)}</div>'
 
 
-def folded(title: str, text: str) -> str:
-    """A title that opens a longer text, such as YAML, letter by letter."""
+def html_details(title: str, text: str) -> str:
+    """A title that expands to a longer text, such as YAML, which is shown verbatim."""
     summary = f'<summary style="cursor:pointer"><b>{escape(title)}</b></summary>'
     pre = f'<pre style="font-size:12px;margin:4px 0 0 16px;background:none">{escape(text)}</pre>'
     return f'<details style="{_FONT}">{summary}{pre}</details>'
 
 
-def failure(title: str, reason: str) -> str:
-    """What could not be done, and why."""
+def html_failure(title: str, reason: str) -> str:
+    """A title with the reason of a failure."""
     return f'<div style="{_FONT}">{_title(title)}<div style="{_RED}">{escape(reason)}</div></div>'
 
 

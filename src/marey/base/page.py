@@ -1,4 +1,4 @@
-"""Pages of HTML that need nothing beside themselves: charts as inline SVG, pictures as data."""
+"""Self-contained HTML pages: templates, charts as inline SVG, images as data URIs."""
 
 import base64
 import math
@@ -13,20 +13,24 @@ from rich.cells import cell_len
 
 @dataclass(frozen=True)
 class Line:
-    """A named line of a chart: y over x; NaN breaks it."""
+    """A named line of a chart."""
 
     name: str
+    """Name in the legend."""
     x: Sequence[float]
+    """Horizontal values."""
     y: Sequence[float]
+    """Vertical values, one for each of `x`; at NaN the line is interrupted."""
     low: Sequence[float] = ()
-    """With `high`, the ends of each point's interval, which are drawn as a stripe behind the line."""
+    """Lower ends of the points' intervals, drawn with `high` as a band behind the line; () for none."""
     high: Sequence[float] = ()
+    """Upper ends of the points' intervals."""
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """A template from the `templates` folder of a package, filled; text is escaped, a missing value is an error.
+    """Fill a template from the `templates` folder of a package. Text is escaped, and a missing value is an error.
 
-    It may extend `page.html` of this package, which has what all pages look like.
+    The template may extend `page.html` of this package, which has the common style of all pages.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("marey.base")]),
@@ -39,7 +43,7 @@ def render(package: str, template: str, **values: Any) -> str:
 
 
 def jpeg_uri(encoded: bytes) -> str:
-    """JPEG bytes as an address to put into an `img`."""
+    """JPEG bytes as a data URI for an `img` element."""
     return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
 
 
@@ -62,11 +66,11 @@ _CHART = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from
 
 
 _STROKE = 10
-"""Length of what is drawn of a single point."""
+"""Length of the stroke that stands for a line of a single point."""
 
 
 def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> Markup:
-    """Lines over a common x axis, as SVG that follows the page's colours; a line of one point is a short stroke."""
+    """A line chart as SVG in the page's colours; a line of one point is drawn as a short stroke."""
     width, height, left, top, bottom = 520, 220, 48, 26, 24
     xs = [x for line in lines for x in line.x]
     ys = [y for line in lines for y in line.y if math.isfinite(y)]
@@ -96,18 +100,21 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
     return Markup(svg)
 
 
-def _points(places: Iterable[tuple[float, float]]) -> str:
-    """As SVG has them."""
-    return " ".join(f"{x},{y}" for x, y in places)
+def _points(points: Iterable[tuple[float, float]]) -> str:
+    """Points in the format of SVG."""
+    return " ".join(f"{x},{y}" for x, y in points)
 
 
 @dataclass(frozen=True)
 class Dot:
-    """Of a chart of shares: `y` over `x`, both 0 to 1, for so many answers."""
+    """A dot of a `dot_chart`."""
 
     x: float
+    """Horizontal share, 0 to 1."""
     y: float
+    """Vertical share, 0 to 1."""
     count: int
+    """Number of predictions, which sets the size of the dot."""
 
 
 _DOTS = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
@@ -133,21 +140,19 @@ _DOTS = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 
 
 def dot_chart(title: str, across: str, series: Mapping[str, Sequence[Dot]]) -> Markup:
-    """Named series of shares over shares beside the diagonal, as SVG; larger dots are of more answers. `across` says what
-    the horizontal axis is.
-    """
+    """A chart as SVG of named series of dots beside the diagonal. `across` is the label of the horizontal axis."""
     side, most = 300, max((dot.count for dots in series.values() for dot in dots), default=1)
 
-    def place(dot: Dot) -> dict[str, float | str]:
+    def drawing(dot: Dot) -> dict[str, float | str]:
         text = f"{100 * dot.x:.0f} %: {100 * dot.y:.0f} % of {dot.count:,}"
         radius = round(2 + 7 * math.sqrt(dot.count / most), 1)
         return {"x": round(44 + side * dot.x, 1), "y": round(22 + side * (1 - dot.y), 1), "r": radius, "text": text}
 
     drawn = []
     for number, (name, dots) in enumerate(series.items(), start=1):
-        places = [place(dot) for dot in dots]
-        points = " ".join(f"{one['x']},{one['y']}" for one in places)
-        drawn.append({"name": name, "number": number, "dots": places, "points": points})
+        circles = [drawing(dot) for dot in dots]
+        points = " ".join(f"{one['x']},{one['y']}" for one in circles)
+        drawn.append({"name": name, "number": number, "dots": circles, "points": points})
     ticks = [{"x": 44 + side * i / 4, "y": 22 + side * (4 - i) / 4, "text": f"{25 * i} %"} for i in range(5)]
     return Markup(_DOTS.render(title=title, across=across, side=side, ticks=ticks, series=drawn))
 
@@ -177,7 +182,7 @@ _HEAT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 
 
 _LONGEST = 28
-"""Characters of a class name beside a heat map; the whole of it shows where the pointer rests on a cell."""
+"""Longest class name beside a heat map, in characters; longer names are shown in full when the pointer is on a cell."""
 
 
 def heat_map(
@@ -186,13 +191,13 @@ def heat_map(
     names: Sequence[str],
     links: Mapping[tuple[int, int], str] | None = None,
 ) -> Markup:
-    """A square matrix of counts, each row shaded by its share; the diagonal in another colour. `links` says which element
-    of the page, by its id, tells of a cell (row, column).
+    """A heat map as SVG of a square matrix of counts: cells are shaded by their share of the row, the diagonal has another
+    colour. `links` are the ids of elements of the page that cells (row, column) link to.
     """
     links = links or {}
     cell = max(10, min(40, 620 // len(names)))
     shorts = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names]
-    longest = max(map(cell_len, shorts))  # Chinese letters are as wide as two others
+    longest = max(map(cell_len, shorts))  # Chinese characters have twice the width of Latin ones
     left, bottom = 7 * longest + 12, 6 * longest + 16
     rows = []
     for i, (name, counts) in enumerate(zip(names, matrix, strict=True)):

@@ -1,4 +1,4 @@
-"""Randomness that depends on what is drawn for, never on who draws: (seed, epoch, sample), not the worker."""
+"""Random numbers that depend on what they are for (seed, epoch, sample), never on the process that draws them."""
 
 from typing import Any, Protocol
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 class RandomSource(Protocol):
-    """The few draws that sampling and augmentation make; `numpy.random.RandomState` is one.
+    """Interface of the draws that sampling and augmentation make; `numpy.random.RandomState` satisfies it.
 
-    The older toolkits draw from `RandomState`, so its meaning of the bounds (low included, high excluded) holds.
+    The older toolkits draw from `RandomState`, so its convention for bounds holds: low included, high excluded.
     """
 
     def randint(self, low: Any, high: Any = None, size: Any = None) -> Any: ...
@@ -17,13 +17,13 @@ class RandomSource(Protocol):
 
 
 def random_for(*key: int) -> np.random.RandomState:
-    """The random source of one thing, for example `random_for(seed, epoch, sample)`.
+    """The random source for one purpose, for example `random_for(seed, epoch, sample)`.
 
-    Two keys that differ anywhere give independent streams; the same key gives the same stream on every machine.
+    Different keys give independent streams. The same key gives the same stream on every machine.
     """
     return np.random.RandomState(np.random.SeedSequence(key).generate_state(8))
 
 
 def step_seed(*key: int) -> int:
-    """A 63-bit seed for torch's generators, from for example (seed, step, rank)."""
+    """A 63-bit seed for torch's generators, for example from (seed, step, rank)."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)

@@ -1,4 +1,4 @@
-"""README.txt of an output folder: what each file in it is, which of them to give away, and which commands go on from it."""
+"""README.txt of an output folder: what each file in it is, which files to give to others, and the next commands."""
 
 import os
 import re
@@ -19,81 +19,81 @@ from marey.base.words import counted
 
 README = "README.txt"
 _FIRST = "Marey wrote this folder, and writes this file anew whenever files are added."
-"""The first line, by which a file of ours differs from one that the user wrote."""
+"""First line of the file, by which Marey recognises it. It must not change: without it, the file is the user's."""
 _OUT_OF_FOLD = "out_of_fold.json"
-"""A file of runs that fit a head to features."""
+"""A file that exists only in runs that fit a head on features."""
 _FEWEST = 4
-"""A folder with fewer files explains itself."""
+"""Least number of files for which a README.txt is written."""
 _FILES = (
     (BEST, "network after the epoch with the highest validation score, with its recipe and class names"),
     (LAST, "the network at the end of the training so far, with its recipe and class names"),
     ("report.html", "how the run went, on one page for a browser; it needs no other file"),
-    ("result.json", "numbers of the test, for programs"),
+    ("result.json", "results of the test, for programs"),
     ("scores.npz", "probabilities of every class for each tested video, for marey fuse and for your own numbers"),
     (_OUT_OF_FOLD, "verdict, learning curve, calibration and cost, for programs; scores.npz and result.json beside it "
-     "are of answers out of fold: of each video by a head that was not fitted on it"),
-    ("single_frames.npz", "as scores.npz, of a head on single frames, which sees no motion"),
-    ("suspects.csv", "clips that may be labelled wrong, and odd ones: edit label or leave_out, then marey train DATA "
+     "hold out-of-fold predictions: of each video, by a head that was not fitted on it"),
+    ("single_frames.npz", "as scores.npz, for a head that sees single frames and no motion"),
+    ("suspects.csv", "clips whose label may be wrong, and unusual ones: edit label or leave_out, then marey train DATA "
      "--labels suspects.csv"),
-    ("suspects.json", "the same with frames of them, from which report.html is written again"),
+    ("suspects.json", "the same with frames of each; report.html is written from it"),
     ("recipe.yaml", "all settings of the training"),
-    ("split.csv", "the list of videos, with what each is for: train, val or test"),
+    ("split.csv", "the list of videos with the split of each: train, val or test"),
     ("split.csv.classes.json", "class names of split.csv in order"),
-    ("labels.csv", "what --labels corrected in the list, a row per video; split.csv has it already"),
+    ("labels.csv", "corrections by --labels, a row per video; split.csv contains them already"),
     ("log.csv", "loss, accuracy and speed, a row per epoch"),
     ("log.jsonl", "loss and learning rate, a line per step"),
-    ("index.csv", "each video of the last call, and the .npy file with its features"),
-    ("*.npy", "features of one video each, float32; index.csv says of which"),
+    ("index.csv", "the videos of the last call, each with the .npy file of its features"),
+    ("*.npy", "features of one video each, float32; index.csv names the video"),
     ("answers.html", "answers on one page for a browser"),
     ("answers.csv", "answers as a table, a row per video"),
     ("answers.json", "answers as one JSON array"),
-    ("answers.jsonl", "answers as they came, a line per video; a second call goes on from it"),
-    ("flow.csv", "the list of the videos, with their optical flow in place of the files"),
-    ("motions.csv", "the list of the videos, with class and side of each"),
-    ("broken.jsonl", "files that could not be read, with the reason of each"),
-    ("broken-*.jsonl", "the same of a further process"),
-    (STATE, "state that --resume goes on from; nothing else reads it, so it may be removed from a run that is over"),
+    ("answers.jsonl", "answers in the order of completion, a line per video; a second call resumes from it"),
+    ("flow.csv", "the list of the videos, with paths of their optical flow instead of the files"),
+    ("motions.csv", "the list of the videos, with class and split of each"),
+    ("broken.jsonl", "files that could not be read, with the reasons"),
+    ("broken-*.jsonl", "the same, from further processes"),
+    (STATE, "training state for --resume; nothing else reads it, so it may be removed when the run is finished"),
     ("conversion.json", "note of marey data resize or frames: its settings, which a later call compares"),
     *((command.note, f"note of marey {command.words}: its settings, which a later call compares")
       for command in Command if command not in (Command.PREDICT, Command.RESIZE, Command.FRAMES)),
     ("answers.jsonl.run.json", "note of marey predict: its settings, which a later call compares"),
     ("start.json", "where the initial weights came from (version 0.1.0; later ones note it in run.json)"),
 )  # fmt: skip
-"""Every file that a command writes into an output folder, by its name there."""
+"""Name and description of every file that a command writes into an output folder."""
 _LISTS = (
     ("*.csv.classes.json", "class names of a list in order"),
-    ("*.csv", "a list of the videos that lie here"),
+    ("*.csv", "a list of the videos in this folder"),
 )
-"""In folders of videos alone: elsewhere such a file may be anything."""
+"""Further files, only in folders of videos: elsewhere a .csv file may be anything."""
 _OF_VIDEOS = (Command.FLOW, Command.RESIZE)
 _FOLDERS = (
-    ("tuning", "fine-tuning of the network: what it starts from, and how it was judged"),
-    ("parts", "scores of a test under way; they are removed when scores.npz is written"),
-    ("lists", "lists of the videos to train and to test on, and what was found of their files"),
+    ("tuning", "fine-tuning of the network: what it starts from, and how it was evaluated"),
+    ("parts", "scores of an unfinished test; removed when scores.npz is written"),
+    ("lists", "lists of the videos for training and testing, and facts about their files"),
     ("*_split[123]", "the training and the test of this official split"),
     ("tensorboard", "the numbers of log.csv for TensorBoard"),
-    ("tested-at-step-*", "a test of this run before it went on to more epochs"),
+    ("tested-at-step-*", "a test of this run before it was trained for more epochs"),
 )
 _NOTED = (
-    ("again", "train again, with videos that were added: what is known of the others is kept"),
-    ("tune", "fine-tune the whole network from here, best on a machine with a GPU"),
+    ("again", "train again after adding videos; results for the others are reused"),
+    ("tune", "fine-tune the entire network from here, best on a machine with a GPU"),
 )
-"""Commands that the note of a training may have, by their names in it."""
+"""Keys of commands in the note of a training, with descriptions."""
 _KINDS = {
     Command.TRAIN: "a training",
     Command.EVALUATE: "a test",
     Command.FEATURES: "features of videos",
-    Command.MOTIONS: "videos that were made for the demo, with their list",
+    Command.MOTIONS: "generated videos of the demo, with their list",
     Command.FLOW: "optical flow of videos",
     Command.RESIZE: "resized videos or their frames",
 }
-"""What a folder inside is, by the note in it."""
+"""What a subfolder is, by the note in it."""
 
 
 def write_readme(folder: str | Path, *, always: bool = False) -> None:
-    """Write README.txt of a folder of four files or more (with `always`, of any), by what lies in it now.
+    """Write README.txt for the current contents of a folder with at least four files, or of any folder with `always`.
 
-    A README.txt that the user wrote stays; a line says so. Nothing is written where nothing has changed.
+    A README.txt that the user wrote stays, with a warning. An unchanged file is not written.
     """
     folder = Path(folder)
     path = folder / README
@@ -105,9 +105,7 @@ def write_readme(folder: str | Path, *, always: bool = False) -> None:
     except OSError:
         before = None
     if before is not None and not before.startswith(_FIRST):
-        warning_once(
-            f"{path} is not of Marey and stays as it is: what the files are, docs/how-to/output-folders.md says"
-        )
+        warning_once(f"{path} is not of Marey and stays as it is; docs/how-to/output-folders.md describes the files")
         return
     text = "\n\n".join(filter(None, (_FIRST, _what(here), _contents(here), _to_give(here), _commands(here)))) + "\n"
     if text != before:
@@ -118,13 +116,13 @@ def write_readme(folder: str | Path, *, always: bool = False) -> None:
 
 
 def readme_around(folder: Path) -> None:
-    """Write README.txt of the training in whose folder this one lies, if it does."""
+    """Write README.txt of the parent folder, if that holds a training."""
     if _note_of_training(folder.absolute().parent):
         write_readme(folder.parent)
 
 
 def _note_of_training(folder: Path) -> Mapping[str, Json]:
-    """The note of the training in a folder; empty where there is none, and where run.json is another program's."""
+    """The note of the training in a folder; empty if there is none, or run.json belongs to another program."""
     try:
         note = read_note(folder / Command.TRAIN.note) or {}
     except RunError:
@@ -134,29 +132,29 @@ def _note_of_training(folder: Path) -> Mapping[str, Json]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left half written beside the files of a run, which this process holds."""
+    """Remove unfinished files of a killed process from a run folder, which this process must hold."""
     stems = "|".join(re.escape(Path(name).stem) for name, _ in ((README, ""), *_FILES) if "*" not in name)
-    left = re.compile(rf"\.({stems})-[a-z0-9_]{{8}}\.\w+")
+    unfinished = re.compile(rf"\.({stems})-[a-z0-9_]{{8}}\.\w+")
     for entry in list(os.scandir(folder)):
-        if left.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+        if unfinished.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
             Path(entry.path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """What lies in a folder: the names of its files and of its folders, without hidden ones and README.txt."""
+    """Contents of a folder: the names of its files and subfolders, without hidden ones and README.txt."""
 
     path: Path
     files: Mapping[str, None]
-    """Names as keys, in order: there may be a million."""
+    """File names in order, as keys for fast look-up: there may be a million."""
     folders: tuple[str, ...]
     note: Mapping[str, Json]
-    """Of the training in it; empty where there is none, or none that can be read."""
+    """Note of the training in it; empty if there is none, or it cannot be read."""
 
     @classmethod
     def read(cls, path: Path) -> "_Folder":
-        with os.scandir(path) as found:
-            entries = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
+        with os.scandir(path) as listing:
+            entries = sorted((entry.name, entry.is_dir()) for entry in listing if not entry.name.startswith("."))
         files = {name: None for name, is_folder in entries if not is_folder and name != README}
         folders = tuple(name for name, is_folder in entries if is_folder)
         return cls(path, files, folders, _note_of_training(path))
@@ -166,16 +164,16 @@ class _Folder:
 
     @property
     def network(self) -> str | None:
-        """The file of weights to work with."""
+        """The file of weights that commands use."""
         return next((name for name in (BEST, LAST) if name in self.files), None)
 
     @property
     def typed(self) -> Path:
-        """The folder as it was named where the run was started; if it was moved since, its whole path."""
-        begun, out = self.note.get("working_folder"), self.note.get("out")
+        """The folder as the user gave it at the start of the run; if it was moved since, its absolute path."""
+        started_in, out = self.note.get("working_folder"), self.note.get("out")
         if not self.note:
             return self.path
-        if isinstance(begun, str) and isinstance(out, str) and _same(Path(begun, out), self.path):
+        if isinstance(started_in, str) and isinstance(out, str) and _same(Path(started_in, out), self.path):
             return Path(out)
         return self.path.absolute()
 
@@ -188,24 +186,24 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _what(here: _Folder) -> str:
-    """What the folder is, in a line."""
+    """What the folder is, in one line."""
     kinds = [_KINDS[command] for command in _KINDS if here.has(command.note)]
     if not here.note:
         return f"It holds {' and '.join(kinds)}." if kinds else ""
     recipe = here.note.get("recipe")
     assert isinstance(recipe, dict)
-    others = "".join(f" It holds {kind}, too." for kind in kinds if kind != _KINDS[Command.TRAIN])
+    further = "".join(f" It also holds {kind}." for kind in kinds if kind != _KINDS[Command.TRAIN])
     if here.has(_OUT_OF_FOLD) and not here.has("log.csv"):
         made = f"It holds {recipe['title']} ({recipe['name']})"
-        return textwrap.fill(f"{made}; {_OUT_OF_FOLD} has what to expect of it on new videos.{others}", 100)
+        return textwrap.fill(f"{made}; {_OUT_OF_FOLD} estimates its accuracy on new videos.{further}", 100)
     planned, done = recipe["train"]["epochs"], _epochs(here.path / "log.csv")
     epochs = f"{done} of {counted(planned, 'epoch')} done"
-    text = f"It holds a training of {recipe['title']} ({recipe['name']}), with {epochs}.{others}"
+    text = f"It holds a training of {recipe['title']} ({recipe['name']}), with {epochs}.{further}"
     return textwrap.fill(text, 100)
 
 
 def _epochs(log: Path) -> int:
-    """The rows of log.csv below its header."""
+    """Number of rows of log.csv below its header."""
     try:
         return max(0, log.read_bytes().count(b"\n") - 1)
     except OSError:
@@ -213,103 +211,104 @@ def _epochs(log: Path) -> int:
 
 
 def _contents(here: _Folder) -> str:
-    """Each file and folder, and what it is."""
+    """List of files and folders with descriptions."""
     rows: list[tuple[str, str]] = []
     unknown = dict(here.files)
     of_videos = any(here.has(command.note) for command in _OF_VIDEOS)
     for pattern, what in (*_FILES, *(_LISTS if of_videos else ())):
         if "*" not in pattern:
-            found = [pattern] if pattern in unknown else []
+            matching = [pattern] if pattern in unknown else []
         else:
-            found = [name for name in unknown if fnmatchcase(name, pattern)]
-        for name in found:
+            matching = [name for name in unknown if fnmatchcase(name, pattern)]
+        for name in matching:
             del unknown[name]
-        if found:
-            rows.append((found[0] if len(found) == 1 else f"{pattern} ({len(found):,})", what + _more(here, found[0])))
+        if matching:
+            first, count = matching[0], len(matching)
+            rows.append((first if count == 1 else f"{pattern} ({count:,})", what + _hard_link(here, first)))
     plain: list[str] = []
     for name in here.folders:
-        said = None if of_videos else _folder_text(here.path, name)  # of videos there may be a million
-        if said is None:
+        text = None if of_videos else _folder_text(here.path, name)  # there may be a million folders of videos
+        if text is None:
             plain.append(f"{name}/")
         else:
-            rows.append((f"{name}/", said))
+            rows.append((f"{name}/", text))
     other = [*plain, *unknown]
     if other:
         more = f" and {len(other) - 4:,} more" if len(other) > 4 else ""
-        what = "what was made of the videos" if of_videos else "no file or folder that this page knows"
+        what = "results for the videos" if of_videos else "not known to this page"
         rows.append((", ".join(other[:4]) + more, what))
     return "What is here:\n" + _table(rows)
 
 
 def _folder_text(parent: Path, name: str) -> str | None:
-    """What a folder inside is, by its name or by the note in it; None where neither shows it."""
-    meant = next((text for pattern, text in _FOLDERS if fnmatchcase(name, pattern)), None)
-    return meant or next((kind for note, kind in _KINDS.items() if (parent / name / note.note).exists()), None)
+    """What a subfolder is, by its name or by the note in it; None if unknown."""
+    text = next((what for pattern, what in _FOLDERS if fnmatchcase(name, pattern)), None)
+    return text or next((kind for note, kind in _KINDS.items() if (parent / name / note.note).exists()), None)
 
 
-def _more(here: _Folder, name: str) -> str:
-    """What is to be added of the last network: that it is the best one, too."""
+def _hard_link(here: _Folder, name: str) -> str:
+    """Addition for the last network, if it is also the best one."""
     same = name == LAST and here.has(BEST) and _same(here.path / BEST, here.path / LAST)
-    return f"; here it is the same as {BEST}, one file under two names" if same else ""
+    return f"; here it is the same file as {BEST}, under a second name" if same else ""
 
 
 def _to_give(here: _Folder) -> str:
-    """Which files to give to whom."""
+    """Which files to give to others, by purpose."""
     rows = []
     if here.network:
-        rows.append(("to get answers for other videos", f"{here.network} alone"))
+        rows.append(("to classify other videos", f"only {here.network}"))
     if here.has("report.html"):
-        rows.append(("to read how it went", "report.html alone"))
+        rows.append(("to read the results", "only report.html"))
     if here.has("scores.npz"):
         rows.append(("to check the numbers", "scores.npz and result.json"))
     if here.has("recipe.yaml"):
         if here.has(_OUT_OF_FOLD):
-            rows.append(("to train the same again", "split.csv, and the clips that it names"))
+            rows.append(("to train the same again", "split.csv and the clips that it names"))
         else:
             rows.append(("to train the same again", "recipe.yaml" + " and split.csv" * here.has("split.csv")))
     if here.has(STATE):
-        rows.append(("to go on with this training", "the whole folder"))
+        rows.append(("to resume this training", "the entire folder"))
     if here.has("index.csv"):
         rows.append(("to use the features", "index.csv and the .npy files"))
     if here.has("answers.html"):
         rows.append(("to read the answers", "answers.html, or answers.csv for a spreadsheet"))
-    return "What to give to somebody:\n" + _table(rows) if rows else ""
+    return "What to give to others:\n" + _table(rows) if rows else ""
 
 
 def _commands(here: _Folder) -> str:
-    """Commands that can be copied."""
+    """Commands that can be copied into a shell."""
     folder = str(here.typed)
     rows: list[tuple[str, str]] = []
     if here.network:
-        rows.append(("answer for a video", marey_line("predict", folder, _text(here.note, "example", "VIDEO"))))
+        rows.append(("classify a video", marey_line("predict", folder, _text(here.note, "example", "VIDEO"))))
         data = _text(here.note, "held_out", "LIST")
         split, root = _text(here.note, "held_out_split", ""), _text(here.note, "held_out_root", "")
-        if here.has("split.csv") and not here.has(_OUT_OF_FOLD):  # there all videos of it were trained on
+        if here.has("split.csv") and not here.has(_OUT_OF_FOLD):  # otherwise all of its videos were used for training
             data, split, root = str(here.typed / "split.csv"), split or "val", ""
         words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
-        rows.append(("test it, into a folder inside", marey_line("evaluate", folder, *words)))
+        rows.append(("test it, with results in a subfolder", marey_line("evaluate", folder, *words)))
     for name, title in _NOTED:
         if line := _text(here.note, name, ""):
             rows.append((title, line))
-    if (go_on := here.note.get("go_on")) and here.has(STATE):
-        rows.append(("go on with the training; a higher --epochs goes on beyond its end", str(go_on)))
+    if (resuming := here.note.get("go_on")) and here.has(STATE):
+        rows.append(("resume the training; a higher --epochs continues beyond its end", str(resuming)))
     elif here.has(STATE):
-        rows.append(("go on with the training", "in Python: the same call with resume=True"))
+        rows.append(("resume the training", "in Python: the same call with resume=True"))
     if here.has("scores.npz"):
-        rows.append(("write the report anew", marey_line("report", folder)))
+        rows.append(("write the report again", marey_line("report", folder)))
     if here.has("index.csv"):
         file = next((name for name in here.files if name.endswith(".npy")), "FILE.npy")
         rows.append(("read the features of one video in Python", f"numpy.load({str(here.typed / file)!r})"))
     if not rows:
         return ""
-    begun = here.note.get("working_folder") if here.note else str(Path.cwd())
-    where = f" (in {begun})" if isinstance(begun, str) and not here.typed.is_absolute() else ""
+    working_folder = here.note.get("working_folder") if here.note else str(Path.cwd())
+    where = f" (in {working_folder})" if isinstance(working_folder, str) and not here.typed.is_absolute() else ""
     return f"Commands{where}:\n" + "\n".join(f"  {title}:\n      {line}" for title, line in rows)
 
 
-def _text(note: Mapping[str, Json], name: str, otherwise: str) -> str:
-    found = note.get(name)
-    return found if isinstance(found, str) else otherwise
+def _text(note: Mapping[str, Json], name: str, default: str) -> str:
+    value = note.get(name)
+    return value if isinstance(value, str) else default
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

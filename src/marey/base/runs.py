@@ -1,4 +1,4 @@
-"""Where results go that were given no folder."""
+"""Folders of runs: their files of weights, and the names of new folders for results."""
 
 import os
 import re
@@ -10,20 +10,20 @@ from marey.base.errors import RunError
 from marey.base.processes import processes
 
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.ckpt"
-"""The files of a run that hold weights: of the best epoch, of the last step, and all that training resumes from."""
+"""Files of a run folder: weights of the best epoch, weights of the last step, and the training state to resume from."""
 TUNING = "tuning"
-"""The folder of a run in which its network is fine-tuned: a folder for each tuning's settings, and in that one for the
-training without the fold that judges, and one for that on all clips.
+"""Subfolder of a run for the fine-tuning of its network. It has a folder per set of tuning settings, which contains one
+training without the validation fold and one on all clips.
 """
 _LONGEST_NAME = 80
-"""Bytes of a folder's name before its number."""
+"""Longest folder name in bytes, without its number."""
 
 
 def next_run(name: str, *, inside: Path | None = None, option: str = "--out") -> Path:
-    """The first of runs/<name>-1, runs/<name>-2, ... that is not there yet; or of <name>-1, ... `inside` a run's folder.
+    """The first of runs/<name>-1, runs/<name>-2, ... that does not exist yet; with `inside`, in that run folder.
 
     Raises:
-        RunError: there are several processes, which could choose different ones; `option` names the folder.
+        RunError: there are several processes, which could choose different folders. `option` is what sets the folder.
     """
     if processes().world > 1:
         raise RunError(f"under several processes the folder must be the same for all: name it with {option}.")
@@ -34,13 +34,13 @@ def next_run(name: str, *, inside: Path | None = None, option: str = "--out") ->
 
 
 def run_name(data: Path) -> str:
-    """What a run is named after that was given no folder: the folder or list that it is trained on."""
+    """The default name of a run: that of the folder or list that it is trained on."""
     data = data.resolve()
     return data.name if data.is_dir() else data.stem
 
 
 def free_file(name: str) -> Path:
-    """The first of a.html, a-2.html, a-3.html, ... that is not there yet: one to propose."""
+    """The first of a.html, a-2.html, a-3.html, ... that does not exist yet."""
     path, number = Path(name), 1
     while os.path.lexists(path):
         number += 1
@@ -56,13 +56,18 @@ def results_folder(
     of: str | None = None,
     option: str = "--out",
 ) -> Path:
-    """Where results go unless --out says it: into the run whose checkpoint was given, as runs/a/evaluate-val-1, with the
-    split in their name, else the name of the list; without such a run, or with two models, runs/<model>-<command>-<n>.
+    """The default folder for results.
+
+    For one checkpoint of a run it is inside that run's folder, named by the split or else by the list, such as
+    runs/a/evaluate-val-1. Otherwise, and for two models, it is runs/<model>-<command>-<n>.
 
     Args:
-        command: The part of the name that says what the results are.
-        models: Of each model what a user gave: a recipe's name, a checkpoint file or the folder of a run.
-        of: The model's part of the name of a folder below runs/; None: as the first model is called.
+        command: What the results are, as it appears in the folder's name.
+        models: Each model as the user gave it: name of a recipe, checkpoint file or run folder.
+        data: The list or folder of videos.
+        split: The split that is used.
+        of: The model's name in a folder below runs/; None: the name of the first model.
+        option: The option that sets the folder, for the error message.
     """
     given = [model for model in models if model is not None]
     run = run_of(Path(given[0])) if len(given) == 1 else None
@@ -73,7 +78,7 @@ def results_folder(
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """The folder of the training that a word names as a checkpoint: the folder itself, or that of a file in it."""
+    """The run folder of a checkpoint: `checkpoint` itself or its parent; None if that is no folder of a training."""
     folder = checkpoint if checkpoint.is_dir() else checkpoint.parent if checkpoint.is_file() else None
     if folder is None or not (folder / "recipe.yaml").is_file():
         return None
@@ -82,9 +87,7 @@ def run_of(checkpoint: Path) -> Path | None:
 
 
 def _model_name(word: str) -> str:
-    """What a model is called in the name of a folder: a recipe's name, the name of a file without its ending, of a folder,
-    or of a run for a checkpoint that lies in it.
-    """
+    """The name of a model in a folder's name: of its recipe, its folder, its run, or its file without the suffix."""
     path = Path(word.partition("?")[0])
     if path.is_dir():
         return path.resolve().name
@@ -93,8 +96,8 @@ def _model_name(word: str) -> str:
 
 
 def _plain_name(name: str) -> str:
-    """A name as every file system takes it, Windows' among them: without characters that it forbids, without dots or blanks
-    at its ends, and not too long. A number follows, so that no name is one of Windows' devices.
+    """A name that is valid on every file system, including Windows: no forbidden characters, no dots or blanks at its
+    ends, and not too long. A number will follow it, so that it cannot be the name of a Windows device.
     """
     plain = re.sub(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]+', "_", unicodedata.normalize("NFC", name))
     while len(plain.encode()) > _LONGEST_NAME:

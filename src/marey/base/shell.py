@@ -1,4 +1,4 @@
-"""What to type next: commands that can be copied into the shell of this system."""
+"""Commands of Marey as text that can be copied into the shell of this system."""
 
 import os
 import re
@@ -12,58 +12,59 @@ from marey.base.processes import processes
 from marey.base.reporter import notice
 
 _PLAIN = re.compile(r"[\w./\\:=,+@%-]+")
-"""Words that the shells of Windows, cmd and PowerShell, take as they are."""
+"""Words that need no quotes in the shells of Windows, cmd and PowerShell."""
 
 
 def next_steps(*lines: str) -> None:
-    """Say what may be typed next, the likeliest last, as lines that `marey_line` and `command_line` made.
+    """Print a notice with commands to type next, the likeliest last. `marey_line` and `command_line` make such lines.
 
-    Results that wait in standard output come before it, also where both streams go into one file.
+    Standard output is flushed first, so that results come before the notice even if both go to one file.
     """
     sys.stdout.flush()
     notice("\n".join(["", "next:", *(f"  {line}" for line in lines)]))
 
 
 def marey_line(*words: str | Path) -> str:
-    """A command of Marey as it is typed here; a path among the words may have any name."""
+    """A command of Marey as it is typed in this shell. Paths among the words are quoted as needed."""
     return command_line(*program(), *words)
 
 
 def typed_line(*options: str | Path, given: Sequence[str] | None = None) -> str:
-    """The command that was typed, under torchrun with that before it, and with those `options` that it lacks.
+    """The command that was typed, with `torchrun` in front if that was used, and with those `options` that it lacks.
 
-    An option is a word that begins with "--", and the words behind it are its values. `given` are the words that were typed
-    after the name of the program; None: those that this process was started with.
+    Args:
+        options: Words to add: each option begins with "--" and is followed by its values.
+        given: The words after the name of the program; None: those of this process.
     """
     given = sys.argv[1:] if given is None else given
-    end = given.index("--") if "--" in given else len(given)  # behind it no word is an option
+    end = given.index("--") if "--" in given else len(given)  # after it, no word is an option
     names = {word.partition("=")[0] for word in given[:end]}
-    more: list[str | Path] = []
-    lacking = False
+    added: list[str | Path] = []
+    is_missing = False
     for word in options:
-        lacking = word not in names if isinstance(word, str) and word.startswith("--") else lacking
-        more += [word] if lacking else []
+        is_missing = word not in names if isinstance(word, str) and word.startswith("--") else is_missing
+        added += [word] if is_missing else []
     world = processes().local_world
     started = ["torchrun", "--nproc-per-node", str(world), "-m", "marey"] if world > 1 else program()
-    return command_line(*started, *given[:end], *more, *given[end:])
+    return command_line(*started, *given[:end], *added, *given[end:])
 
 
 def typed_without(option: str) -> list[str]:
-    """The words that were typed after the name of the program, without an option that takes a value, and its value."""
-    words, kept = iter(sys.argv[1:]), list[str]()
+    """The words after the name of the program, without one option and its value."""
+    words, others = iter(sys.argv[1:]), list[str]()
     for word in words:
         if word == "--":
-            return [*kept, word, *words]
+            return [*others, word, *words]
         if word == option:
             next(words, None)
         elif not word.startswith(f"{option}="):
-            kept.append(word)
-    return kept
+            others.append(word)
+    return others
 
 
 def command_line(*words: str | Path) -> str:
-    """Words as a line for this system's shell: what it would take apart or replace is quoted, and a path that begins with a
-    dash, which would be taken for an option, begins with the working folder.
+    """Words as one line for this system's shell, quoted where needed. Paths that begin with a dash get "./" in front, so
+    that they are not read as options.
     """
     return " ".join(_quoted(f".{os.sep}{word}" if _is_dashed(word) else str(word)) for word in words)
 
@@ -73,7 +74,7 @@ def _is_dashed(word: str | Path) -> bool:
 
 
 def program() -> list[str]:
-    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
+    """How the `marey` command is typed here: by its name if the shell finds it, else as it was started."""
     started = Path(sys.argv[0])
     if started.name not in ("marey", "marey.exe"):
         return ["python", "-m", "marey"]
@@ -83,5 +84,5 @@ def program() -> list[str]:
 def _quoted(word: str) -> str:
     if sys.platform != "win32":
         return shlex.quote(word)
-    # A double quote would end the word; names of files have none, and in Python code a single one does as well.
+    # A double quote would end the word. File names contain none, and Python code can use single quotes.
     return word if _PLAIN.fullmatch(word) else f'''"{word.replace('"', "'")}"'''

@@ -1,4 +1,4 @@
-"""Versions of Marey and of the packages under it, also where a package has no metadata, damaged metadata or no files."""
+"""Versions of Marey and the packages that it uses, even if their metadata or files are missing or damaged."""
 
 import importlib.metadata
 import json
@@ -14,16 +14,16 @@ from pathlib import Path
 import marey
 
 OPENCV = "opencv-contrib-python-headless"
-"""The OpenCV wheel that Marey asks for; others bring the same module `cv2`."""
+"""The OpenCV distribution that Marey requires; others contain the same module `cv2`."""
 
 UNKNOWN = "unknown"
 
 _DAMAGE = (OSError, ValueError, KeyError, TypeError)
-"""What `importlib.metadata` raises of files that are missing, cannot be decoded or lack a field, from version to version."""
+"""Errors of the various versions of `importlib.metadata` for files that are missing, undecodable or lack a field."""
 
 
 def version_of(distribution: str, module: str) -> str:
-    """The version of an installed distribution; without it in the metadata, the module's own, else "unknown"."""
+    """The version of an installed distribution by its metadata, else by its module, else "unknown"."""
     recorded = _recorded_version(distribution)
     if recorded is not None:
         return recorded
@@ -34,22 +34,22 @@ def version_of(distribution: str, module: str) -> str:
 
 
 def opencv() -> tuple[str, str]:
-    """The name and version of the distribution that brings `cv2`; "cv2" and the module's own version without metadata."""
+    """Name and version of the distribution that contains `cv2`; without metadata, "cv2" and the module's version."""
     name, recorded = opencv_recorded()
     return name, recorded or version_of(name, "cv2")
 
 
 def opencv_recorded() -> tuple[str, str | None]:
-    """As `opencv`, by metadata alone, without an import; None for a version that is not recorded."""
+    """As `opencv`, by metadata only, without an import; None for a version that is not recorded."""
     recorded = _recorded_version(OPENCV)
     if recorded is not None:
         return OPENCV, recorded
-    found = next(((name, one) for name, one in named_distributions() if _brings(one, "cv2")), None)
+    found = next(((name, one) for name, one in named_distributions() if _contains(one, "cv2")), None)
     return ("cv2", None) if found is None else (found[0], _field(found[1], "Version"))
 
 
 def named_distributions() -> Iterator[tuple[str, Distribution]]:
-    """What is installed, by name. Distributions whose metadata cannot be read or names none are left out."""
+    """Installed distributions with their names. Those whose metadata is unreadable or has no name are left out."""
     for found in importlib.metadata.distributions():
         name = _field(found, "Name")
         if name is not None:
@@ -64,15 +64,15 @@ def _recorded_version(distribution: str) -> str | None:
 
 
 def _field(found: Distribution, name: str) -> str | None:
-    """A field of a distribution's metadata; None where there is none or the metadata cannot be read."""
+    """A field of a distribution's metadata; None if it is missing or the metadata cannot be read."""
     try:
         return found.metadata[name] if name in found.metadata else None  # noqa: SIM401 - typed without get
     except _DAMAGE:
         return None
 
 
-def _brings(found: Distribution, module: str) -> bool:
-    """Whether a distribution holds that module, by the names it declares or else by its files."""
+def _contains(found: Distribution, module: str) -> bool:
+    """Whether a distribution contains a module, by the names that it declares or else by its files."""
     try:
         declared = (found.read_text("top_level.txt") or "").split()
         return module in (declared or {file.parts[0] for file in found.files or () if file.parts})
@@ -81,7 +81,7 @@ def _brings(found: Distribution, module: str) -> bool:
 
 
 def versions() -> dict[str, str]:
-    """What results record: Marey, Python, and the packages that decide about their last digits."""
+    """Versions that results record: of Marey, Python, and the packages that affect the last digits of results."""
     name, number = opencv()
     modules = {"torch": "torch", "numpy": "numpy", "av": "av"}
     found = {distribution: version_of(distribution, module) for distribution, module in modules.items()}
@@ -89,10 +89,10 @@ def versions() -> dict[str, str]:
 
 
 def installation() -> dict[str, str]:
-    """What `marey --version` prints: name and version of Marey, Python, torch, PyAV, OpenCV and the platform.
+    """The lines of `marey --version`: versions of Marey, Python, torch, PyAV and OpenCV, and the platform.
 
-    Of torch and OpenCV the metadata alone is read, so that this is quick. PyAV is imported, because nothing else knows the
-    version of its FFmpeg. A package that is missing or broken is described in place of its version.
+    For torch and OpenCV only metadata is read, which is fast. PyAV is imported, because only it knows the version of its
+    FFmpeg. For a package that is missing or broken, a description takes the place of the version.
     """
     known = commit()
     name, number = opencv_recorded()
@@ -108,9 +108,9 @@ def installation() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of this Marey, where it is known: of the checkout that it runs from, or else the one that pip recorded.
+    """The commit of this Marey, from its git checkout or from pip's record; None if unknown.
 
-    "-dirty" at its end: files of the checkout differ from that commit.
+    It ends with "-dirty" if files of the checkout differ from the commit.
     """
     root = Path(marey.__file__).parents[2]
     if Path(marey.__file__).parents[1].name == "src" and (root / ".git").exists():
@@ -123,7 +123,7 @@ def commit() -> str | None:
 
 
 def _checked_out(root: Path) -> str | None:
-    """The commit of a checkout; None where git is missing or refuses the folder."""
+    """The commit of a git checkout; None if git is missing or refuses the folder."""
     asked = [
         "git",
         "-C",
@@ -135,7 +135,7 @@ def _checked_out(root: Path) -> str | None:
         "--abbrev=12",
         "--exclude=*",
     ]
-    # Within a hook of git, these variables name another repository.
+    # In a git hook, these variables name another repository.
     environment = {name: value for name, value in dict(os.environ).items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10, env=environment)
@@ -145,23 +145,23 @@ def _checked_out(root: Path) -> str | None:
 
 
 def _described(distribution: str, module: str, recorded: str | None) -> str:
-    """A version, or what is wrong with a package."""
+    """The version of a package, or what is wrong with it."""
     try:
-        there = find_spec(module) is not None
+        importable = find_spec(module) is not None
     except (ImportError, ValueError):
-        there = False
-    if there:
+        importable = False
+    if importable:
         return recorded or f"of unknown version: pip install --force-reinstall {distribution}"
-    lack = "not installed" if recorded is None else f"{recorded}, but its files are gone"
-    return f"{lack}: pip install --force-reinstall {distribution}"
+    fault = "not installed" if recorded is None else f"{recorded}, but its files are missing"
+    return f"{fault}: pip install --force-reinstall {distribution}"
 
 
 def _av() -> str:
-    """PyAV's version and that of the FFmpeg within it."""
+    """Versions of PyAV and of the FFmpeg in it."""
     described = _described("av", "av", _recorded_version("av"))
     try:
         return f"{described} (FFmpeg {import_module('av').ffmpeg_version_info})"
-    except Exception as error:  # whatever a broken library of a wheel raises
+    except Exception as error:  # any error of a broken library
         if ": pip install" in described:
             return described
         return f"{described}, which cannot be loaded ({error}): pip install --force-reinstall av"

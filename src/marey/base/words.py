@@ -1,15 +1,15 @@
-"""Counts, shares and lengths of time in words, as messages have them."""
+"""Counts, shares, lists of names and durations in words, for messages."""
 
 from collections.abc import Sequence
 
 
 def counted(count: int, one: str, several: str = "") -> str:
-    """A count in words: "1 video", "1,000 videos", "3 classes"; `several` where the plural has another ending."""
+    """A count with its noun: "1 video", "1,000 videos", "3 classes". `several` is the plural where it is irregular."""
     return f"{count:,} {one if count == 1 else several or one + ('es' if one.endswith('s') else 's')}"
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share, 0 to 1, as every text and page writes it: "72.0 %"; with `digits` after the point."""
+    """A share from 0 to 1 in percent, as in all texts and pages: "72.0 %". `digits` is the number of decimals."""
     return f"{100 * share:.{digits}f} %"
 
 
@@ -19,7 +19,7 @@ def in_words(names: Sequence[str], last: str = "and") -> str:
 
 
 def capitalised(text: str) -> str:
-    """A clause as a sentence begins: its first letter large, all others as they are."""
+    """The text with its first letter in upper case; the others stay as they are."""
     return f"{text[:1].upper()}{text[1:]}"
 
 
@@ -29,14 +29,14 @@ def verb(count: int, one: str, several: str) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A measured length of time in a few characters: "42 s", "12 min", "3.5 h"."""
+    """A measured duration in a few characters: "42 s", "12 min", "3.5 h"."""
     if seconds < 600:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
 def about(seconds: float) -> str:
-    """An expected length of time, as exact as it can be known: "under a minute", "about 3 minutes", "about 4 hours"."""
+    """An estimated duration, without false precision: "under a minute", "about 3 minutes", "about 4 hours"."""
     minutes = seconds / 60
     if minutes < 1:
         return "under a minute"

@@ -1,108 +1,126 @@
-"""What is wrong with a data set: files, labels, splits. Looked at before a number is trusted."""
+"""`audit`: the faults of a data set, in its files, labels and splits, found before it is used."""
 
 import hashlib
 import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
-from marey.base.order import natural_order
+from marey.base.names import natural_order
 from marey.base.words import counted
 from marey.data.files.missing import refuse_addresses
-from marey.data.files.probe import Probe, ProbeCache
-from marey.data.lists.formats import check_root, is_list, read_manifest
+from marey.data.files.video_info import VideoInfo, VideoInfoCache
 from marey.data.lists.manifest import Manifest
-from marey.data.lists.rows import WHOLE
-from marey.data.lists.sources import Sources, joined_sources
-from marey.data.recordings.evidence import Recordings, find_recordings
-from marey.data.recordings.odd import find_odd
+from marey.data.lists.read_manifest import check_root, is_list, read_manifest
+from marey.data.lists.videos import ALL_FRAMES
+from marey.data.recordings.find import Recordings, find_recordings
+from marey.data.recordings.names import RecordingNames, joined_recording_names
+from marey.data.recordings.odd_videos import find_odd_videos
 
 _SLOW, _FAST = 10.0, 61.0
-"""Frames per second outside which a video is odd: most rules were made for 24 to 30."""
+"""Frames per second below and above which a video is odd: most rules were made for 24 to 30."""
 
 _SMALL, _LONG = 112, 3.0
-"""A shorter side below so many pixels, or a longer side so many times the shorter one, is odd."""
+"""A video is odd if its shorter side has fewer pixels, or if its longer side is more than this multiple of the shorter."""
 
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """Videos per class within one split ("" where there are none); one with several labels counts for each."""
+    """The numbers of videos per class in one split; a video with several labels counts for each of them."""
 
     split: str
+    """The split; "" for a list without splits."""
     videos: int
+    """Videos of the split."""
     classes: int
+    """Classes with a video in the split."""
     smallest: int
+    """Videos of the smallest of these classes."""
     median: float
+    """The median number of videos of these classes."""
     largest: int
+    """Videos of the largest of these classes."""
     empty: list[str]
-    """Classes of the list without a video here."""
+    """Classes of the list without a video in the split."""
 
 
 @dataclass(repr=False)
 class Audit:
-    """Findings, by video id (the path as the list has it). `faults` make a number worthless or a run stumble."""
+    """What `audit` found. Videos are given by their ids, the paths as the list has them.
+
+    `faults` counts the findings that make a result worthless or end a run.
+    """
 
     videos: int
+    """The number of videos."""
     fingerprint: str
-    """Of the list, as every result carries it."""
+    """The fingerprint of the list, which every result has, too."""
     contents: str
-    """Of what the files are (bytes, frames, size): copies with one list but other files differ here."""
+    """The fingerprint of the files (bytes, frames, size): two copies of a data set with the same list differ here if their
+    files do."""
     missing: list[str] = field(default_factory=list)
+    """Videos whose file does not exist."""
     unreadable: dict[str, str] = field(default_factory=dict)
+    """For each file that cannot be read, the reason."""
     short: dict[str, int] = field(default_factory=dict)
-    """Fewer frames than asked for."""
+    """For each video with fewer than `short_frames` frames, the number of its frames."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """What of a file or folder is not among its frames: what was cut away with its first key frame, covers, gaps."""
+    """For each file that holds more than its frames, what that is: frames before the first key frame, covers, gaps."""
     duplicates: list[list[str]] = field(default_factory=list)
-    """Files with the same bytes."""
+    """Sets of files with the same bytes."""
     contradictions: list[list[str]] = field(default_factory=list)
-    """Files with the same bytes and different labels."""
+    """Sets of files with the same bytes and different labels."""
     leaks: list[list[str]] = field(default_factory=list)
-    """Files with the same bytes in different splits."""
+    """Sets of files with the same bytes in different splits."""
     copies: list[list[str]] = field(default_factory=list)
-    """Videos of the same content that were encoded anew, by their pictures; takes of a still scene are none, though they
-    look alike."""
+    """Sets of videos with the same content that were encoded again, found by their frames; takes of a still scene look like
+    copies but are none."""
     contradicting_copies: list[list[str]] = field(default_factory=list)
-    """Those of them with different labels."""
+    """The sets of `copies` with different labels."""
     leaking_copies: list[list[str]] = field(default_factory=list)
-    """Those of them in different splits."""
+    """The sets of `copies` in different splits."""
     outside: list[str] = field(default_factory=list)
-    """Parts that begin after their file's end, by seconds or by frames."""
+    """Segments that begin after the end of their file, by seconds or by frames."""
     longer: dict[str, str] = field(default_factory=dict)
-    """Parts whose last frame, by the list, lies after the file's end; they are read to the end."""
+    """Segments that end, by the list, after the end of their file; they are read up to that end."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Sources (groups) that are in several splits, by a column or by names: videos in each."""
+    """For each recording in several splits, known from the column `group` or file names, its videos in each split."""
     leaking_places: dict[str, dict[str, int]] = field(default_factory=dict)
-    """The same of sources that files and pictures alone tell: no fault, since that is a guess."""
+    """As `leaking_groups`, for recordings known from files and frames alone; no fault, since they are only likely."""
     sources: str = ""
-    """Of how many videos the source is known, and by what; what is known of sources in several splits."""
+    """One line on recordings in several splits, and on how many videos have a known recording, and from what."""
     recordings: list[str] = field(default_factory=list)
-    """What pictures tell of recordings and copies, as sentences; empty where they were not compared."""
+    """What the frames show of recordings and copies, as sentences; empty if frames were not compared."""
     odd_pictures: dict[str, str] = field(default_factory=dict)
-    """Why pictures are odd beside the others: black, frozen, of another shape or length (`marey.data.recordings.odd`)."""
+    """For each video that is odd among the others, the reason: black, frozen, another shape or length
+    (`marey.data.recordings.odd`)."""
     variable_rate: list[str] = field(default_factory=list)
+    """Videos with a variable frame rate."""
     odd_rate: dict[str, float] = field(default_factory=dict)
+    """For each video with an odd frame rate, its frames per second."""
     odd_size: dict[str, str] = field(default_factory=dict)
+    """For each video with an odd size, its width x height."""
     rates: dict[str, int] = field(default_factory=dict)
-    """Frames per second, rounded: videos."""
+    """The number of videos for each frame rate, in rounded frames per second."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """Width x height: videos."""
+    """The number of videos for each width x height."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Length: least, median, most and sum."""
+    """The lengths of the videos in seconds: "least", "median", "most" and "sum"."""
     balance: list[ClassBalance] = field(default_factory=list)
+    """The numbers of videos per class, for each split."""
 
     @property
     def faults(self) -> int:
-        """Findings that must be mended: missing and unreadable files, contradictions, leaks, classes only tested."""
+        """The number of findings to repair: missing and unreadable files, contradictions, leaks, untrained classes."""
         found = (
             self.missing, self.unreadable, self.outside, self.contradictions, self.leaks, self.contradicting_copies,
             self.leaking_copies, self.leaking_groups, self.untrained,
@@ -111,7 +129,7 @@ class Audit:
 
     @property
     def untrained(self) -> list[str]:
-        """Classes without a training video that another split has."""
+        """Classes with videos in some split, but none for training."""
         train = next((b for b in self.balance if b.split == "train"), None)
         if train is None:
             return []
@@ -122,14 +140,15 @@ class Audit:
         return f"Audit({counted(self.videos, 'video')}: {counted(self.faults, 'fault')})"
 
     def as_json(self) -> dict[str, Json]:
+        """All findings, with `faults` and `untrained`."""
         return asdict(self) | {"faults": self.faults, "untrained": self.untrained}
 
 
 def read_together(paths: Sequence[Path], *, root: Path | None = None, classes: Path | None = None) -> list[Manifest]:
-    """Several lists or folders with one list of classes: `classes`, else all names that occur.
+    """Several lists or folders with one list of classes: that of the file `classes`, or else all names that occur.
 
     Raises:
-        DataError: one cannot be read, or none is a list and `root` can have no effect.
+        DataError: one cannot be read; or `root` is given, and none is a list.
     """
     check_root(root, *paths)
     roots = [root if is_list(path) else None for path in paths]
@@ -144,17 +163,23 @@ def read_together(paths: Sequence[Path], *, root: Path | None = None, classes: P
 def audit(
     manifests: Sequence[Manifest],
     *,
-    cache: ProbeCache,
+    cache: VideoInfoCache,
     check: Literal["open", "decode"] = "open",
     short_frames: int = 16,
     pictures: bool = True,
     workers: int | None = 0,
 ) -> Audit:
-    """Look at every video of the lists, which are taken as one data set; a list without a split column is one split.
+    """Check every video of the lists, which are taken as one data set; a list without the column `split` is one split.
 
-    Opening scans a file's packets and decodes its first frame; "decode" decodes all. Content is only compared where
-    files have the same number of bytes. What was found out is kept in `cache`: a run that was killed goes on. With
-    `pictures` videos are compared by what they show as well (`marey.data.recordings.evidence`).
+    The content of files is only compared if they have the same number of bytes.
+
+    Args:
+        manifests: The lists.
+        cache: What is known of the files already; results are added as they are made, so that a killed run resumes.
+        check: "open" reads the packets of a file and decodes its first frame; "decode" decodes all frames.
+        short_frames: Videos with fewer frames are reported.
+        pictures: Whether videos are also compared by their frames (`marey.data.recordings.find`).
+        workers: Processes; None: one per core, 0: this one.
 
     Raises:
         DataError: no lists, or lists of different classes.
@@ -163,30 +188,30 @@ def audit(
         raise DataError("name at least one list.")
     refuse_addresses("marey data audit", *manifests)
     recordings = find_recordings(manifests, workers=workers) if pictures else None
-    by_names = joined_sources(manifests) if recordings is None else recordings.by_names
+    by_names = joined_recording_names(manifests) if recordings is None else recordings.by_names
     sources = by_names if recordings is None else recordings.sources
     rows = _rows(manifests, sources, sources.of_row == by_names.of_row)
     files = {row.path: row.file for row in rows}
-    found = cache.probes(list(files.values()), check=check, workers=workers)
-    probes = dict(zip(files, found, strict=True))
-    result = Audit(len(rows), _fingerprint(manifests), _contents(probes))
-    result.missing = [p for p, probe in probes.items() if probe.missing]
-    result.unreadable = {p: probe.error for p, probe in probes.items() if probe.error and not probe.missing}
-    good = {path: probe for path, probe in probes.items() if probe.readable}
-    result.short = {path: probe.frames for path, probe in good.items() if probe.frames < short_frames}
-    result.left_out = {path: probe.left_out for path, probe in good.items() if probe.left_out}
-    _measure(result, good)
+    found = cache.inspect(list(files.values()), check=check, workers=workers)
+    infos = dict(zip(files, found, strict=True))
+    result = Audit(len(rows), _fingerprint(manifests), _contents(infos))
+    result.missing = [path for path, info in infos.items() if info.missing]
+    result.unreadable = {path: info.error for path, info in infos.items() if info.error and not info.missing}
+    readable = {path: info for path, info in infos.items() if info.readable}
+    result.short = {path: info.frames for path, info in readable.items() if info.frames < short_frames}
+    result.left_out = {path: info.left_out for path, info in readable.items() if info.left_out}
+    _measure(result, readable)
     result.longer = {
-        row.path: f"to frame {row.end_frame} of {probes[row.path].frames}"
+        row.path: f"to frame {row.end_frame} of {infos[row.path].frames}"
         for row in rows
-        if probes[row.path].readable and row.end_frame > probes[row.path].frames
+        if infos[row.path].readable and row.end_frame > infos[row.path].frames
     }
-    result.outside = [row.path for row in rows if row.is_outside(probes[row.path])]
-    alike = _of_one_size(probes)
-    hashes = cache.hashes([files[path] for path in alike], workers=workers)
-    _compare(result, rows, dict(zip(alike, hashes, strict=True)))
+    result.outside = [row.path for row in rows if row.is_outside(infos[row.path])]
+    of_equal_size = _of_equal_size(infos)
+    hashes = cache.hashes([files[path] for path in of_equal_size], workers=workers)
+    _compare(result, rows, dict(zip(of_equal_size, hashes, strict=True)))
     if recordings is not None:
-        _compare_pictures(result, recordings, manifests, rows)
+        _compare_frames(result, recordings, manifests, rows)
     result.sources = sources.describe(np.array([row.split for row in rows]))
     _balance(result, manifests, rows)
     return result
@@ -194,26 +219,34 @@ def audit(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """One video of the lists."""
+
     path: str
-    """The id, or the whole path where several lists have different folders."""
+    """The path in the list; the path of the file if several lists have different folders."""
     file: str
+    """The path of the file."""
     labels: tuple[int, ...]
+    """The indices of its classes, ascending."""
     split: str
+    """Its split; for a list without splits the list, "" if there is only one."""
     group: str
+    """Its recording; "" where that is not known."""
     named: bool
-    """Whether the column or names tell the group."""
+    """Whether the recording is known from the column `group` or from file names."""
     start: float
+    """Start of the segment in seconds; 0 for the beginning of the video."""
     start_frame: int
+    """The first frame of the segment."""
     end_frame: int
-    """-1 where the part goes to the end."""
+    """The first frame after the segment; -1 for the end of the video."""
 
-    def is_outside(self, probe: Probe) -> bool:
-        """Whether a part begins after the end of a file that can be read."""
-        return probe.readable and (self.start >= probe.seconds or self.start_frame >= probe.frames)
+    def is_outside(self, info: VideoInfo) -> bool:
+        """Whether the segment begins after the end of a file that can be read."""
+        return info.readable and (self.start >= info.seconds or self.start_frame >= info.frames)
 
 
-def _rows(manifests: Sequence[Manifest], sources: Sources, named: NDArray[np.bool_]) -> list[_Row]:
-    """The videos of all lists; `named` [N] says of which the column or names tell the source."""
+def _rows(manifests: Sequence[Manifest], sources: RecordingNames, named: NDArray[np.bool_]) -> list[_Row]:
+    """The videos of all lists; `named` [N] says which recordings are known from the column `group` or from file names."""
     first, rows = manifests[0], []
     one_root = len({manifest.root for manifest in manifests}) == 1
     groups = iter(zip(sources.of_row.tolist(), named.tolist(), strict=True))
@@ -225,10 +258,12 @@ def _rows(manifests: Sequence[Manifest], sources: Sources, named: NDArray[np.boo
         columns = zip(
             manifest.ids.tolist(),
             _labels(manifest),
-            [_side(manifest, manifests)] * len(manifest) if manifest.splits is None else manifest.splits.tolist(),
+            [_split_of_list(manifest, manifests)] * len(manifest)
+            if manifest.splits is None
+            else manifest.splits.tolist(),
             itertools.islice(groups, len(manifest)),
             [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
-            [WHOLE] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
+            [ALL_FRAMES] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
             strict=True,
         )
         for name, own, split, (group, is_named), start, frames in columns:
@@ -243,8 +278,8 @@ def _labels(manifest: Manifest) -> list[tuple[int, ...]]:
     return [tuple(sorted(label for label in row if label >= 0)) for row in manifest.label_sets.tolist()]
 
 
-def _side(manifest: Manifest, manifests: Sequence[Manifest]) -> str:
-    """The name of a list without a split column that stands beside others."""
+def _split_of_list(manifest: Manifest, manifests: Sequence[Manifest]) -> str:
+    """The split of all videos of a list without the column `split`: the list itself; "" if it is the only list."""
     return manifest.source if len(manifests) > 1 else ""
 
 
@@ -254,43 +289,44 @@ def _fingerprint(manifests: Sequence[Manifest]) -> str:
     return hashlib.sha256("".join(m.fingerprint for m in manifests).encode()).hexdigest()
 
 
-def _contents(probes: dict[str, Probe]) -> str:
+def _contents(infos: dict[str, VideoInfo]) -> str:
     digest = hashlib.sha256()
-    for path, probe in probes.items():
-        digest.update(json.dumps([path, probe.bytes, probe.frames, probe.width, probe.height]).encode())
+    for path, info in infos.items():
+        digest.update(json.dumps([path, info.bytes, info.frames, info.width, info.height]).encode())
     return digest.hexdigest()
 
 
-def _measure(result: Audit, good: dict[str, Probe]) -> None:
-    result.variable_rate = [path for path, probe in good.items() if probe.variable]
-    result.odd_rate = {p: probe.fps for p, probe in good.items() if not _SLOW <= probe.fps <= _FAST}
+def _measure(result: Audit, readable: dict[str, VideoInfo]) -> None:
+    """Fill in frame rates, sizes and lengths."""
+    result.variable_rate = [path for path, info in readable.items() if info.variable]
+    result.odd_rate = {path: info.fps for path, info in readable.items() if not _SLOW <= info.fps <= _FAST}
     result.odd_size = {
-        path: f"{probe.width}x{probe.height}"
-        for path, probe in good.items()
-        if min(probe.width, probe.height) < _SMALL
-        or max(probe.width, probe.height) > _LONG * min(probe.width, probe.height)
+        path: f"{info.width}x{info.height}"
+        for path, info in readable.items()
+        if min(info.width, info.height) < _SMALL or max(info.width, info.height) > _LONG * min(info.width, info.height)
     }
-    result.rates = _most(f"{probe.fps:.2f}".rstrip("0").rstrip(".") for probe in good.values())
-    result.sizes = _most(f"{probe.width}x{probe.height}" for probe in good.values())
-    lengths = [probe.seconds for probe in good.values()]
+    result.rates = _counts(f"{info.fps:.2f}".rstrip("0").rstrip(".") for info in readable.values())
+    result.sizes = _counts(f"{info.width}x{info.height}" for info in readable.values())
+    lengths = [info.seconds for info in readable.values()]
     if lengths:
         result.seconds = {
             "least": min(lengths), "median": float(np.median(lengths)), "most": max(lengths), "sum": sum(lengths),
         }  # fmt: skip
 
 
-def _most(values: Any) -> dict[str, int]:
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    """How often each value occurs, the most frequent first."""
     return dict(Counter(values).most_common())
 
 
-def _of_one_size(probes: dict[str, Probe]) -> list[str]:
-    """Files that some other has as many bytes as: only they can have the same content."""
-    sizes = Counter(probe.bytes for probe in probes.values())
-    return [path for path, probe in probes.items() if probe.bytes > 0 and sizes[probe.bytes] > 1]
+def _of_equal_size(infos: dict[str, VideoInfo]) -> list[str]:
+    """The files that share their size with another file: only these can be duplicates."""
+    sizes = Counter(info.bytes for info in infos.values())
+    return [path for path, info in infos.items() if info.bytes > 0 and sizes[info.bytes] > 1]
 
 
 def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> None:
-    """Find files of the same bytes, and sources on several sides."""
+    """Find files with the same bytes, and recordings in several splits."""
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():
         same.setdefault(digest, []).append(path)
@@ -302,33 +338,31 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
     result.duplicates = [paths for digest, paths in same.items() if digest and len(paths) > 1]
     result.contradictions = [d for d in result.duplicates if len(set().union(*(labels[p] for p in d))) > 1]
     result.leaks = [d for d in result.duplicates if len(set().union(*(splits[p] for p in d))) > 1]
-    # One file that is listed in two splits leaks as well as two copies do.
-    result.leaks += [[path] for path, sides in splits.items() if len(sides) > 1]
-    sides: dict[str, Counter[str]] = {}
+    # One file that is listed in two splits is a leak, as two copies are.
+    result.leaks += [[path] for path, of_path in splits.items() if len(of_path) > 1]
+    counts: dict[str, Counter[str]] = {}
     for row in rows:
         if row.group:
-            sides.setdefault(row.group, Counter())[row.split] += 1
+            counts.setdefault(row.group, Counter())[row.split] += 1
     named = {row.group for row in rows if row.named}
-    several = {group: dict(count) for group, count in sides.items() if len(count) > 1}
-    result.leaking_groups = {group: count for group, count in several.items() if group in named}
-    result.leaking_places = {group: count for group, count in several.items() if group not in named}
+    in_several = {group: dict(count) for group, count in counts.items() if len(count) > 1}
+    result.leaking_groups = {group: count for group, count in in_several.items() if group in named}
+    result.leaking_places = {group: count for group, count in in_several.items() if group not in named}
 
 
-def _compare_pictures(
-    result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]
-) -> None:
-    """Find copies that were encoded anew; equal files are found by their bytes."""
+def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
+    """Find copies that were encoded again; files with the same bytes are found by these."""
     equal = {frozenset(paths) for paths in result.duplicates}
     copies = recordings.copies(manifests, [row.split for row in rows])
 
-    def named(sets: Sequence[Sequence[int]]) -> list[list[str]]:
+    def paths_of(sets: Sequence[Sequence[int]]) -> list[list[str]]:
         paths = [[rows[row].path for row in one] for one in sets]
         return [one for one in paths if frozenset(one) not in equal]
 
-    result.copies, result.contradicting_copies = named(copies.certain), named(copies.contradictions)
-    result.leaking_copies = named(copies.across)
+    result.copies, result.contradicting_copies = paths_of(copies.certain), paths_of(copies.contradictions)
+    result.leaking_copies = paths_of(copies.across)
     result.recordings = [recordings.summary(), *recordings.notes(), *copies.takes_lines()]
-    result.odd_pictures = {rows[odd.row].path: odd.reason for odd in find_odd(recordings.signatures)}
+    result.odd_pictures = {rows[odd.row].path: odd.reason for odd in find_odd_videos(recordings.signatures)}
 
 
 def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
@@ -338,10 +372,16 @@ def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_Row])
     for row in rows:
         counts.setdefault(row.split, np.zeros(len(names), np.int64))[list(row.labels)] += 1
     for split, count in counts.items():
-        there = count[count > 0]
+        present = count[count > 0]
         empty = [name for name, n in zip(names, count.tolist(), strict=True) if not n]
         result.balance.append(
             ClassBalance(
-                split, videos[split], len(there), int(there.min()), float(np.median(there)), int(there.max()), empty
+                split,
+                videos[split],
+                len(present),
+                int(present.min()),
+                float(np.median(present)),
+                int(present.max()),
+                empty,
             )
         )

@@ -1,4 +1,4 @@
-"""A whole data set written anew: files of another size, or raw frames. Parallel; a run that was killed goes on."""
+"""`convert`: all videos of a list written again, resized or as folders of frames, in parallel; a killed run resumes."""
 
 import os
 import re
@@ -20,39 +20,43 @@ from marey.video.source import Size
 
 
 class Conversion(Protocol):
-    """How one video is written anew. A frozen dataclass: its fields are what a folder was made with."""
+    """How one video is converted. Implementations are frozen dataclasses; their fields are noted in the output folder."""
 
     command: ClassVar[Command]
-    """The command that writes so."""
+    """The command that does this conversion."""
 
     def target(self, name: str, sample: Sample) -> str:
-        """Where the video `name` goes, relative to the output folder; one place for samples that share a file."""
+        """The path of the converted video `name`, relative to the output folder; the same for samples that share a file."""
         ...
 
     def write(self, source: Path, target: Path, sample: Sample) -> None:
-        """Write it, whole or not at all.
+        """Convert one video, atomically.
 
         Raises:
             DecodeError, DataError: the source cannot be read to its end.
-            OSError: the target cannot be written; nothing is wrong with the source, and all work stops.
+            OSError: the target cannot be written; the source is not at fault, and all work stops.
         """
         ...
 
     @property
     def keeps_times(self) -> bool:
-        """Whether the parts of the list, by seconds or frames, still hold."""
+        """Whether a segment of the source, by seconds or frames, is the same segment of the converted video."""
         ...
 
 
 @dataclass(frozen=True)
 class Resize:
-    """H.264 video files with a shorter side of `short_side` pixels (see `marey.video.writing.transcode`)."""
+    """Conversion to smaller H.264 files (see `marey.video.writing.transcode`)."""
 
     command: ClassVar[Command] = Command.RESIZE
     short_side: int
+    """Pixels of the shorter side; smaller videos keep their size."""
     crf: int = 20
+    """Quality of x264, 0 (lossless) to 51."""
     gop: int = 32
+    """The most frames from one key frame to the next."""
     preset: str = "medium"
+    """Preset of x264."""
     keeps_times: bool = True
 
     def target(self, name: str, sample: Sample) -> str:
@@ -66,24 +70,28 @@ class Resize:
 
 @dataclass(frozen=True)
 class Extract:
-    """Folders of images (see `marey.video.writing.images`); of the part that the list gives, where it gives one."""
+    """Conversion to folders of images, of the segment of each entry (see `marey.video.writing.images`)."""
 
     command: ClassVar[Command] = Command.FRAMES
     size: Size | None = None
+    """Size of the images; None: by `short_side`."""
     short_side: int | None = None
+    """Pixels of the shorter side; None, without `size`: the size of the video."""
     quality: int = 95
+    """JPEG quality, 1 to 100."""
     template: str = "img_{:05d}.jpg"
+    """Names of the images; the number begins at 1."""
     keeps_times: bool = False
 
     def target(self, name: str, sample: Sample) -> str:
-        part = (
+        segment = (
             ""
             if sample.start is None and sample.end is None
             else f"_{seconds_text(sample.start or 0)}_{sample.end or 'end'}"
         )
         if sample.start_frame is not None or sample.end_frame is not None:
-            part += f"_f{sample.start_frame or 0}_{'end' if sample.end_frame is None else sample.end_frame}"
-        return f"{os.path.splitext(name)[0]}{part}"  # noqa: PTH122
+            segment += f"_f{sample.start_frame or 0}_{'end' if sample.end_frame is None else sample.end_frame}"
+        return f"{os.path.splitext(name)[0]}{segment}"  # noqa: PTH122
 
     def write(self, source: Path, target: Path, sample: Sample) -> None:
         from marey.video.writing.images import extract_frames
@@ -97,47 +105,54 @@ class Extract:
 
 
 @dataclass(frozen=True)
-class Converted:
-    """What came of it. `there` were written by an earlier run; `manifest` lists all that are whole now."""
+class ConvertedList:
+    """The result of `convert`."""
 
     manifest: Manifest
+    """The converted videos."""
     written: int
+    """The number of videos that this call wrote."""
     there: int
+    """The number of videos that earlier calls wrote."""
     broken: tuple[Broken, ...]
+    """The videos that cannot be read."""
 
     def write_list(self, path: Path) -> None:
-        """Write the list into the folder of the videos, and README.txt where files come together there."""
+        """Write the list into the folder of the videos, and README.txt if that folder has several files."""
         self.manifest.write_csv(path)
         write_readme(path.parent)
 
 
 @dataclass(frozen=True)
-class _Job(VideoJob):
+class _ConversionJob(VideoJob):
     how: Conversion
     sample: Sample
     target: Path
 
 
-def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | None) -> Converted:
-    """Write every video of `manifest` to `out` at its own relative path. What is there already is not written again.
+def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | None) -> ConvertedList:
+    """Convert every video of `manifest` into `out`, at the same relative path; converted videos are not written again.
 
-    Broken files are left out of the new list and named with their reason in broken.jsonl; a later run tries them again.
+    Broken files are left out of the new list and listed with their reason in broken.jsonl; a later call tries them again.
 
     Raises:
-        RunError: `out` was made with other settings, or is where the videos are; another process works there, or it cannot
-            be written.
-        DataError: two videos would become one file, or not one is there or could be read.
+        RunError: `out` was made with other settings or is the folder of the videos; another process works there, or it
+            cannot be written.
+        DataError: two videos would become one file; or none exists or can be read.
     """
     refuse_addresses("marey data resize and frames", manifest)
     require_files(manifest.videos)
     targets = _targets(manifest, how)
-    jobs = {t: _Job(sample.id, sample.file, how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
+    jobs = {
+        t: _ConversionJob(sample.id, sample.file, how, sample, out / t)
+        for t, sample in zip(targets, manifest, strict=True)
+    }
     if any(os.path.abspath(job.video) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
         raise RunError(f"{out} holds the videos themselves: choose another --out.")
     settings = {"kind": type(how).__name__, **asdict(how)}  # type: ignore[call-overload]
     with Claim(OutputPath.folder(out), how.command, settings).held() as resumed:
         if resumed:
-            _sweep(out)
+            _remove_unfinished(out)
         todo = [job for job in jobs.values() if not job.target.exists()]
         broken = run_video_jobs(_run, todo, out, total=len(todo), workers=workers, title="Writing")
     failed = {job.target for job in todo if not job.target.exists()}
@@ -151,10 +166,10 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
         times=manifest.times[kept] if manifest.times is not None and how.keeps_times else None,
         frame_ranges=manifest.frame_ranges[kept] if manifest.frame_ranges is not None and how.keeps_times else None,
     )
-    return Converted(new, len(todo) - len(failed), len(jobs) - len(todo), broken)
+    return ConvertedList(new, len(todo) - len(failed), len(jobs) - len(todo), broken)
 
 
-def _run(job: _Job) -> str | None:
+def _run(job: _ConversionJob) -> str | None:
     try:
         job.how.write(job.video, job.target, job.sample)
     except (DecodeError, DataError) as error:
@@ -173,17 +188,17 @@ def _targets(manifest: Manifest, how: Conversion) -> list[str]:
 
 
 def _inside(manifest: Manifest) -> list[str]:
-    """The videos' paths relative to the folder that holds them all: the list's own, unless a path leads out of it."""
+    """The paths relative to the folder of all videos: the folder of the list, unless a path leads out of it."""
     names: list[str] = manifest.ids.tolist()
     if not any(os.path.isabs(name) or name.startswith("..") for name in names):  # noqa: PTH117
         return names
-    whole = [os.path.abspath(manifest.root / name) for name in names]  # noqa: PTH100
-    shared = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
-    return [os.path.relpath(path, shared).replace(os.sep, "/") for path in whole]
+    absolute = [os.path.abspath(manifest.root / name) for name in names]  # noqa: PTH100
+    shared = os.path.commonpath([os.path.dirname(path) for path in absolute])  # noqa: PTH120
+    return [os.path.relpath(path, shared).replace(os.sep, "/") for path in absolute]
 
 
-def _sweep(out: Path) -> None:
-    """Remove what a killed run left half written: hidden files and folders with a random ending."""
+def _remove_unfinished(out: Path) -> None:
+    """Remove the unfinished files of a killed run: hidden files and folders with a random ending."""
     for folder, folders, files in os.walk(out):
         for name in [*folders, *files]:
             if re.fullmatch(r"\..+-[a-z0-9_]{8}(\.\w+)?", name):

@@ -1,6 +1,7 @@
-"""Long videos in class folders, cut into clips: a classifier looks at few places of a clip, and would miss most of an hour.
+"""`cut_long_videos`: long videos in folders of classes, divided into short segments.
 
-Nothing is cut in a list: it says itself with `start` and `end` what its clips are.
+A classifier sees a few clips of a video, and would miss most of a long one. Lists are not divided, since they can name
+segments with `start` and `end`.
 """
 
 import os
@@ -14,58 +15,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.words import counted, lasting, verb
-from marey.data.files.identity import paths_of
-from marey.data.files.probe import probe_cache
-from marey.data.lists.manifest import Manifest
+from marey.data.files.video_info import video_info_cache
+from marey.data.lists.manifest import Manifest, video_paths
 from marey.data.lists.videos import first_of
-from marey.video.reading.length import stated_seconds
+from marey.video.reading.containers import stated_seconds
 
 LONGEST = 20.0
-"""Seconds; a longer video is cut."""
-CLIP = 10.0
-"""Seconds that clips have, about: as those of Kinetics. Over 10 s, eight places are 1.25 s apart."""
-_LOOKED_AT = 1_000
-"""Files of a folder that are looked at in any case, the largest; and at a time, as long as some of the last were long."""
+"""Seconds; longer videos are divided."""
+SEGMENT = 10.0
+"""About how many seconds a segment has: as many as videos of Kinetics. Over 10 s, eight clips are 1.25 s apart."""
+_CHECKED = 1_000
+"""How many of the largest files of a folder are checked for their length, and how many more while some are long."""
 _THREADS = 8
 
 
 def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
-    """Cut the videos of a class folder that are longer than `LONGEST` into equal clips of about `CLIP` seconds each, nothing
-    left out. The clips of one file are a unit of `marey.data.splits.folds`, so that they are held out together.
+    """Divide the videos of a folder of classes that are longer than `LONGEST` into equal segments of about `SEGMENT` s.
 
-    Only the headers of files are read, and of the files whose header says that they are long, or says nothing, all packets.
-    Of folders of more than a thousand files the largest thousand are looked at, and then the next, while some are long.
-    Folders of frames are not cut.
+    The segments cover the entire video, and stay in one fold (`marey.data.splits.folds`). Only headers are read, and all
+    packets of files whose header states a long duration or none. Of folders with more than a thousand files, the largest
+    thousand are checked, then the next thousand, and so on while some are long. Folders of frames are not divided.
 
-    Returns the list, with the clips of a file in its place, and what was done in one sentence, "" where there is nothing to
-    say. A list that was not read from a folder comes back as it is.
+    Returns:
+        The list with the segments of a file instead of the file, and a sentence on what was done, "" if nothing was. A list
+        that was not read from a folder is returned as it is.
     """
-    if not _of_whole_files(manifest):
+    if not _is_class_folder(manifest):
         return manifest, ""
-    seconds, unseen = _long_ones(manifest)
+    seconds, remark = _lengths(manifest)
     long = np.flatnonzero(seconds > LONGEST)
     if not len(long):
-        return manifest, unseen and f"{manifest.source}: no video is longer than {LONGEST:g} s{unseen}."
-    parts = np.where(seconds > LONGEST, np.maximum(np.round(seconds / CLIP), 2), 1).astype(np.int64)
-    are, clips = verb(len(long), "is", "are"), counted(int(parts[long].sum()), "clip")
+        return manifest, remark and f"{manifest.source}: no video is longer than {LONGEST:g} s{remark}."
+    counts = np.where(seconds > LONGEST, np.maximum(np.round(seconds / SEGMENT), 2), 1).astype(np.int64)
+    are, segments = verb(len(long), "is", "are"), counted(int(counts[long].sum()), "segment")
     note = (
         f"{manifest.source}: {counted(len(long), 'video')} {are} longer than {LONGEST:g} s, "
-        f"{lasting(float(seconds[long].sum()))} in all, and {are} cut into {clips} of about "
-        f"{CLIP:g} s{unseen}: {first_of(manifest.ids[long].tolist(), 3)}. "
-        "Each clip is taken to show the class of its folder; a list with start and end says it better."
+        f"{lasting(float(seconds[long].sum()))} in all, and {are} cut into {segments} of about "
+        f"{SEGMENT:g} s{remark}: {first_of(manifest.ids[long].tolist(), 3)}. "
+        "Each segment is assumed to show the class of its folder; a list with start and end can be more exact."
     )
-    cut = manifest[np.repeat(np.arange(len(manifest)), parts)]
-    return replace(cut, times=_times(seconds, parts)), note
+    cut = manifest[np.repeat(np.arange(len(manifest)), counts)]
+    return replace(cut, times=_segment_times(seconds, counts)), note
 
 
 def not_cut_note(tested: Mapping[str, Manifest]) -> str:
-    """What it means for videos of class folders that are only tested on, by the name of their split, that nothing is cut
-    there; "" where none of them is long.
+    """A note on long videos in folders of classes that are only tested on, where they are not divided; "" if there are none.
+
+    `tested` has the videos of each split.
     """
     long = {
-        name: videos.ids[_long_ones(videos)[0] > LONGEST].tolist()
+        name: videos.ids[_lengths(videos)[0] > LONGEST].tolist()
         for name, videos in tested.items()
-        if _of_whole_files(videos)
+        if _is_class_folder(videos)
     }
     found = {name: ids for name, ids in long.items() if ids}
     if not found:
@@ -74,36 +75,34 @@ def not_cut_note(tested: Mapping[str, Manifest]) -> str:
     named = first_of([name for ids in found.values() for name in ids], 3)
     return (
         f"{' and '.join(found)}: {counted(count, 'video')} {verb(count, 'is', 'are')} longer than {LONGEST:g} s, and only "
-        f"videos that are trained on are cut: {verb(count, 'it is', 'each is')} answered as a whole, so that the number "
-        f"there may be too low ({named}). A list with start and end says what the clips are."
+        f"videos that are trained on are cut: {verb(count, 'it', 'each')} gets a single prediction, so that the accuracy "
+        f"there may be too low ({named}). A list with start and end names the segments."
     )
 
 
-def _of_whole_files(manifest: Manifest) -> bool:
-    """Whether a list was read from a class folder, and its entries are no parts of files."""
+def _is_class_folder(manifest: Manifest) -> bool:
+    """Whether a list was read from a folder of classes, so that its entries are entire videos."""
     read = bool(manifest.source) and Path(manifest.source).is_dir()
     return read and manifest.times is None and manifest.frame_ranges is None
 
 
-def _long_ones(manifest: Manifest) -> tuple[NDArray[np.float64], str]:
-    """How long each video is, in seconds [N], 0 where it cannot be read or was not looked at; and a remark on the latter, ""
-    where all were.
-    """
-    files, looked_at = _largest_first(manifest), 0
+def _lengths(manifest: Manifest) -> tuple[NDArray[np.float64], str]:
+    """The length of each video in seconds [N], 0 if it cannot be read or was not checked, and a remark; "" if all were."""
+    files, checked = _largest_first(manifest), 0
     seconds = np.zeros(len(manifest))
-    for begin in range(0, len(files), _LOOKED_AT):
-        rows = files[begin : begin + _LOOKED_AT]
+    for begin in range(0, len(files), _CHECKED):
+        rows = files[begin : begin + _CHECKED]
         seconds[rows] = _seconds(manifest[rows])
-        looked_at += len(rows)
+        checked += len(rows)
         if not (seconds[rows] > LONGEST).any():
             break
-    all_looked_at = looked_at == len(files)
-    return seconds, "" if all_looked_at else f" (only the {looked_at:,} largest of {len(files):,} files were looked at)"
+    remark = "" if checked == len(files) else f" (only the {checked:,} largest of {len(files):,} files were checked)"
+    return seconds, remark
 
 
 def _largest_first(manifest: Manifest) -> NDArray[np.int64]:
-    """The rows of files, by size; a folder of frames is none."""
-    sizes = np.array([_size(path) for path in paths_of(manifest)])
+    """The rows of files, the largest first, without folders of frames."""
+    sizes = np.array([_size(path) for path in video_paths(manifest)])
     rows = np.argsort(-sizes, kind="stable")
     return rows[sizes[rows] > 0]
 
@@ -117,26 +116,26 @@ def _size(path: str) -> int:
 
 
 def _seconds(videos: Manifest) -> NDArray[np.float64]:
-    """How long each video is [N]: as its header states, and of long ones as their packets say; 0 where it cannot be read."""
-    paths = paths_of(videos)
+    """The length of each video in seconds [N], by its header, for long ones by their packets; 0 if it cannot be read."""
+    paths = video_paths(videos)
     with ThreadPoolExecutor(_THREADS) as threads:
         stated = list(threads.map(stated_seconds, paths))
     found = np.array([LONGEST + 1 if one is None else one for one in stated], np.float64)
     long = np.flatnonzero(found > LONGEST)
-    # In this process: for the few files of which it takes a closer look, others would take longer to start.
-    probes = probe_cache(videos.root).probes([paths[row] for row in long.tolist()], check="open", workers=0)
-    found[long] = [probe.seconds for probe in probes]
+    # In this process: the files are few, and other processes would take longer to start.
+    infos = video_info_cache(videos.root).inspect([paths[row] for row in long.tolist()], check="open", workers=0)
+    found[long] = [info.seconds for info in infos]
     return found
 
 
-def _times(seconds: NDArray[np.float64], parts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Start and end of each clip [clips, 2], of videos of so many seconds [N] and parts [N]; NaN where a video stays whole.
+def _segment_times(seconds: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Start and end of each segment [segments, 2], for videos with these lengths [N] and numbers of segments [N].
 
-    The end of the last one is open, so that no frame is lost to a rounded length.
+    Both are NaN for a video that is not divided. The last segment has no end, so that rounding loses no frame.
     """
-    number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
-    length, of = np.repeat(seconds / parts, parts), np.repeat(parts, parts)
-    times: NDArray[np.float64] = np.stack([number * length, (number + 1) * length], axis=1).round(3)
-    times[number == of - 1, 1] = np.nan
-    times[of == 1] = np.nan
+    index = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    length, count = np.repeat(seconds / counts, counts), np.repeat(counts, counts)
+    times: NDArray[np.float64] = np.stack([index * length, (index + 1) * length], axis=1).round(3)
+    times[index == count - 1, 1] = np.nan
+    times[count == 1] = np.nan
     return times

@@ -1,4 +1,4 @@
-"""From a public data set as it was downloaded to lists of what is there, checked against what was published."""
+"""`prepare`: lists of the clips of a downloaded public data set, compared with the published lists."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,66 +7,80 @@ from typing import Any
 
 from marey.base.errors import DataError
 from marey.base.files import write_json
-from marey.base.nearest import did_you_mean
+from marey.base.names import did_you_mean
 from marey.base.words import counted
-from marey.data.catalogue.hmdb51 import Hmdb51
+from marey.data.catalogue.hmdb51 import HMDB51
 from marey.data.catalogue.kinetics import KINETICS400, KINETICS600, KINETICS700
-from marey.data.catalogue.published import Clip, Files, Part, PublishedSet
-from marey.data.catalogue.ucf101 import Ucf101
-from marey.data.files.probe import Check, Probe, ProbeCache, probe_cache
+from marey.data.catalogue.published import FilesByClip, PublishedClip, PublishedSet, PublishedSplit
+from marey.data.catalogue.ucf101 import UCF101
+from marey.data.files.video_info import Check, VideoInfo, VideoInfoCache, video_info_cache
+from marey.data.lists.folder_scan import find_videos
 from marey.data.lists.manifest import make_manifest
-from marey.data.lists.scan import find_videos
 
-PUBLISHED_SETS: tuple[PublishedSet, ...] = (KINETICS400, KINETICS600, KINETICS700, Ucf101(), Hmdb51())
+PUBLISHED_SETS: tuple[PublishedSet, ...] = (KINETICS400, KINETICS600, KINETICS700, UCF101, HMDB51)
 
 _SHORT_FRAMES = 16
-"""Fewer frames than this are too short where no length is promised."""
+"""A clip with fewer frames is too short, if the published list states no length."""
 
 _SHORT_BY = 1.0
-"""Seconds that a clip may lack of its promised length."""
+"""Seconds by which a clip may be shorter than its stated length."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """One split in numbers: published, in the list, found, and what is wrong; `usable` clips are in the list written."""
+    """The numbers of clips of one split."""
 
     list_name: str
+    """The name of the list that is written, without suffix."""
     split: str
+    """The split, as the column `split` of that list has it."""
     official: int | None
+    """Clips that were published; None: not known."""
     announced: int | None
+    """Clips in the copy of MMAction's announcement; None: not known."""
     listed: int
+    """Clips of the split by the published list."""
     missing: int
+    """Listed clips without a file."""
     unreadable: int
+    """Listed clips without a file that can be read."""
     short: int
+    """Usable clips that are too short."""
     usable: int
+    """Listed clips with a file that can be read: those of the list that is written."""
 
 
 @dataclass
 class Preparation:
-    """What came of it. Names are clips' or files', paths are relative to `folder`."""
+    """The result of `prepare`. Paths are relative to `folder`."""
 
     dataset: str
+    """The name of the data set."""
     folder: str
+    """The folder of its files."""
     check: Check
+    """How its files were checked."""
     counts: list[Count] = field(default_factory=list)
+    """The numbers of clips of each split."""
     lists: list[str] = field(default_factory=list)
     """The lists that were written."""
     missing: dict[str, list[str]] = field(default_factory=dict)
-    """Per split: clips that no file is."""
+    """For each split, the clips without a file."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Per file: why."""
+    """For each file that cannot be read, the reason."""
     short: dict[str, str] = field(default_factory=dict)
-    """Per file: how short. They stay in the lists."""
+    """For each file that is too short, its length; it stays in the lists."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Per file: what of it is not among its frames. They stay in the lists."""
+    """For each file that holds more than its frames, what that is; it stays in the lists."""
     duplicates: dict[str, list[str]] = field(default_factory=dict)
-    """Per clip: its files; the first one that can be read is listed."""
+    """For each clip with several files, these; the first one that can be read is listed."""
     misplaced: dict[str, str] = field(default_factory=dict)
-    """Per file in the folder of another class: the class that counts."""
+    """For each file in the folder of another class, the published class, which is the one that is listed."""
     extra: list[str] = field(default_factory=list)
-    """Files that are no clip of the set."""
+    """Files that are no clip of the data set."""
 
     def as_json(self) -> dict[str, Any]:
+        """All of it, for a report."""
         return asdict(self)
 
 
@@ -74,7 +88,7 @@ def published_set(name: str) -> PublishedSet:
     """A public data set by name.
 
     Raises:
-        DataError: none of that name.
+        DataError: there is no data set with this name.
     """
     found = next((s for s in PUBLISHED_SETS if s.name == name), None)
     if found is None:
@@ -93,20 +107,29 @@ def prepare(
     lists: Sequence[Path] = (),
     check: Check = "open",
     workers: int | None = 0,
-    cache: ProbeCache | None = None,
+    cache: VideoInfoCache | None = None,
 ) -> Preparation:
-    """Find a public data set's clips below `folder`, check them, and write a list per split (Kinetics: train, val, test;
-    UCF101 and HMDB51: one list per official split, with a split column) and a report to `out` (else `folder`).
+    """Find and check the clips of a public data set, and write lists of them and a report.
 
-    Lists hold the clips that are there and can be read. A file that is found twice counts once, by the first copy that
-    can be read. Probes are kept in the cache folder: a second call checks only what changed.
+    The lists have the clips with a file that can be read. Of several files of a clip, the first that can be read is taken.
+    What is found out about files is cached: a second call checks only files that changed.
+
+    Args:
+        dataset: The data set.
+        folder: The folder that its files are below.
+        out: The folder for the lists and the report; None: `folder`. Kinetics has one list per split; UCF101 and HMDB51 have
+            one per official split, with the column `split`.
+        lists: The published lists (Kinetics); empty: those that are found in `folder`.
+        check: How files are checked.
+        workers: Processes; None: one per core, 0: this one.
+        cache: What is known of the files; None: the cache folder.
 
     Raises:
-        DataError: no such folder, nothing of the set in it, or a list that breaks its format.
+        DataError: the folder does not exist or has no clip of the data set, or a list breaks its format.
     """
     files, extra = _by_key(dataset, find_videos(folder))
-    parts = dataset.parts(folder, files, lists)
-    clips = {clip.key: clip for part in parts for clip in part.clips}
+    splits = dataset.splits(folder, files, lists)
+    clips = {clip.key: clip for split in splits for clip in split.clips}
     wanted = {key: files[key] for key in clips if key in files}
     if not wanted:
         raise DataError(f"{folder}: holds no clip of {dataset.name} ({counted(len(extra), 'video')} of other names).")
@@ -116,28 +139,29 @@ def prepare(
     result.misplaced = {
         path: clips[key].label for key, paths in wanted.items() for path in paths if dataset.misplaced(path, clips[key])
     }
-    probes = _probes(folder, wanted, check, workers, cache)
-    result.unreadable = {path: probe.error for path, probe in probes.items() if not probe.readable}
-    result.left_out = {path: probe.left_out for path, probe in probes.items() if probe.left_out}
-    usable = {key: path for key, paths in wanted.items() if (path := _first_readable(paths, probes))}
+    infos = _inspect(folder, wanted, check, workers, cache)
+    result.unreadable = {path: info.error for path, info in infos.items() if not info.readable}
+    result.left_out = {path: info.left_out for path, info in infos.items() if info.left_out}
+    usable = {key: path for key, paths in wanted.items() if (path := _first_readable(paths, infos))}
     result.short = {
-        path: f"{probes[path].seconds:g} s, {counted(probes[path].frames, 'frame')}"
+        path: f"{infos[path].seconds:g} s, {counted(infos[path].frames, 'frame')}"
         for key, path in usable.items()
-        if check != "files" and _short(probes[path], clips[key])
+        if check != "files" and _short(infos[path], clips[key])
     }
-    result.counts = [_count(part, wanted, usable, result) for part in parts]
+    result.counts = [_count(split, wanted, usable, result) for split in splits]
     result.missing = {
-        f"{part.list_name} {part.split}": missing
-        for part in parts
-        if (missing := [clip.key for clip in part.clips if clip.key not in wanted])
+        f"{split.list_name} {split.split}": missing
+        for split in splits
+        if (missing := [clip.key for clip in split.clips if clip.key not in wanted])
     }
     target = out or folder
-    result.lists = _write_lists(dataset, folder, target, parts, usable)
+    result.lists = _write_lists(dataset, folder, target, splits, usable)
     write_json(target / f"{dataset.name}_prepare.json", result.as_json())
     return result
 
 
 def _by_key(dataset: PublishedSet, paths: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The files of each clip, by its key, and the files that are no clip."""
     files: dict[str, list[str]] = {}
     extra: list[str] = []
     for path in paths:
@@ -149,51 +173,52 @@ def _by_key(dataset: PublishedSet, paths: Iterable[str]) -> tuple[dict[str, list
     return files, extra
 
 
-def _probes(
-    folder: Path, wanted: Files, check: Check, workers: int | None, cache: ProbeCache | None
-) -> dict[str, Probe]:
-    paths = [path for found in wanted.values() for path in found]
-    cache = cache or (ProbeCache(None) if check == "files" else probe_cache(folder))
-    probes = cache.probes([f"{folder}/{path}" for path in paths], check=check, workers=workers)
-    return dict(zip(paths, probes, strict=True))
+def _inspect(
+    folder: Path, wanted: FilesByClip, check: Check, workers: int | None, cache: VideoInfoCache | None
+) -> dict[str, VideoInfo]:
+    """What is known of each wanted file."""
+    paths = [path for of_clip in wanted.values() for path in of_clip]
+    cache = cache or (VideoInfoCache(None) if check == "files" else video_info_cache(folder))
+    infos = cache.inspect([f"{folder}/{path}" for path in paths], check=check, workers=workers)
+    return dict(zip(paths, infos, strict=True))
 
 
-def _first_readable(paths: Sequence[str], probes: dict[str, Probe]) -> str | None:
-    return next((path for path in paths if probes[path].readable), None)
+def _first_readable(paths: Sequence[str], infos: dict[str, VideoInfo]) -> str | None:
+    return next((path for path in paths if infos[path].readable), None)
 
 
-def _short(probe: Probe, clip: Clip) -> bool:
-    return probe.seconds < clip.seconds - _SHORT_BY if clip.seconds else probe.frames < _SHORT_FRAMES
+def _short(info: VideoInfo, clip: PublishedClip) -> bool:
+    return info.seconds < clip.seconds - _SHORT_BY if clip.seconds else info.frames < _SHORT_FRAMES
 
 
-def _count(part: Part, wanted: Files, usable: dict[str, str], result: Preparation) -> Count:
-    keys = [clip.key for clip in part.clips]
-    there = sum(key in wanted for key in keys)
-    good = sum(key in usable for key in keys)
+def _count(split: PublishedSplit, wanted: FilesByClip, usable: dict[str, str], result: Preparation) -> Count:
+    keys = [clip.key for clip in split.clips]
+    found = sum(key in wanted for key in keys)
+    readable = sum(key in usable for key in keys)
     return Count(
-        part.list_name,
-        part.split,
-        part.official,
-        part.announced,
+        split.list_name,
+        split.split,
+        split.official,
+        split.announced,
         listed=len(keys),
-        missing=len(keys) - there,
-        unreadable=there - good,
+        missing=len(keys) - found,
+        unreadable=found - readable,
         short=sum(usable.get(key) in result.short for key in keys),
-        usable=good,
+        usable=readable,
     )
 
 
 def _write_lists(
-    dataset: PublishedSet, folder: Path, out: Path, parts: Sequence[Part], usable: dict[str, str]
+    dataset: PublishedSet, folder: Path, out: Path, splits: Sequence[PublishedSplit], usable: dict[str, str]
 ) -> list[str]:
-    """One CSV per list name; clips whose labels are held back are counted, never listed."""
+    """Write one CSV per list name; clips whose labels are held back are not listed. Returns the paths of the lists."""
     written = []
-    for name in dict.fromkeys(part.list_name for part in parts):
+    for name in dict.fromkeys(split.list_name for split in splits):
         rows = [
-            (usable[clip.key], clip.label, part.split, clip.group)
-            for part in parts
-            if part.list_name == name
-            for clip in part.clips
+            (usable[clip.key], clip.label, split.split, clip.group)
+            for split in splits
+            if split.list_name == name
+            for clip in split.clips
             if clip.label and clip.key in usable
         ]
         if not rows:

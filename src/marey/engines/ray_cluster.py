@@ -1,13 +1,11 @@
-"""A Ray cluster that this process has joined, and how its nodes are used."""
+"""Join a Ray cluster, check its nodes, and plan how many networks and decoding processes run on them."""
 
 import contextlib
 import importlib
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -17,23 +15,26 @@ import marey
 from marey.base.errors import MareyError, RunError
 from marey.base.processes import MOST_DECODING, usable_cores
 from marey.base.words import counted
+from marey.engines.sigterm import sigterm_restored
 
 _WAIT = 10.0
-"""Seconds in which the head of a cluster has to answer."""
+"""Seconds within which the head of a cluster must answer."""
 _NODES = 120.0
-"""Seconds in which every node has to say which Marey it has."""
+"""Seconds within which each node must report its version of Marey."""
 
 
 def require_ray() -> ModuleType:
-    """Ray with Ray Data, imported when it is first asked for.
+    """Ray with Ray Data, imported at the first call.
 
     Raises:
         MareyError: it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a late call must not start a cluster of its own
-    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # else 20 rounds of 40 seconds where no cluster answers
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns that this will be its default
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a call after `shutdown` must not start another cluster
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # else 20 attempts of 40 seconds if no cluster answers
+    os.environ.setdefault(
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+    )  # avoids Ray's warning that this will be its default
     try:
         importlib.import_module("ray.data")
         return importlib.import_module("ray")
@@ -47,23 +48,24 @@ _Node: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cluster:
-    """The nodes, and how they are used."""
+    """A cluster that this process has joined, and how its nodes are used."""
 
     address: str | None
-    """HOST:PORT of the head; None: this machine alone."""
+    """HOST:PORT of the head, or "auto"; None: this machine alone."""
     nodes: int
+    """Number of nodes."""
     gpus: int
-    """Those that networks run on; 0: they run on cores."""
+    """Number of GPUs that networks run on; 0: networks run on CPU cores."""
     actors: int
-    """Networks at a time: one for each GPU, else for each group of cores."""
+    """Number of networks: one for each GPU, else for each group of cores."""
     cores: int
-    """Of the group of one network; with GPUs, the threads of one."""
+    """Cores for one network; with GPUs, threads of one network."""
     decoding: int
     """Videos that are decoded at a time, over all nodes."""
 
     @property
     def title(self) -> str:
-        """In the first line of a command."""
+        """A clause for the first line of a command."""
         each = "each on a GPU" if self.gpus else f"each on {counted(self.cores, 'core')}"
         return (
             f"on {counted(self.nodes, 'node')} of Ray: {counted(self.actors, 'network')}, {each}; "
@@ -71,12 +73,12 @@ class Cluster:
         )
 
     def state(self) -> str:
-        """What is left of it, for the message of a job that cannot go on."""
+        """The nodes that are alive and the free resources, for the message of a failed attempt."""
         ray = require_ray()
         try:
             alive = sum(node["Alive"] for node in ray.nodes())
             total, free = ray.cluster_resources(), ray.available_resources()
-        except Exception:  # whatever a lost head makes of the question
+        except Exception:  # a lost head leads to various errors
             return "and the cluster does not answer"
         kinds = (
             f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU") if total.get(kind)
@@ -84,10 +86,10 @@ class Cluster:
         return f"with {counted(alive, 'node')} alive, free are {' and '.join(kinds)}"
 
     def join_again(self) -> None:
-        """Leave the cluster and join it anew: what this process had running there ends, and gives its place back.
+        """Leave the cluster and join it again. All work that this process started there ends, and its resources are free.
 
         Raises:
-            RunError: it does not answer any more.
+            RunError: the cluster does not answer any more.
         """
         require_ray().shutdown()
         check_address(self.address)
@@ -95,25 +97,25 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def joined(
+def join_cluster(
     address: str | None, *, device: str = "auto", cores: int | None = None, decoding: int | None = None
 ) -> Iterator[Cluster]:
-    """Join a cluster for the length of a block, or start one on this machine.
+    """A block during which this process is part of a Ray cluster.
 
     Args:
-        address: HOST:PORT of its head, or "auto" for one that runs on this machine; None starts one.
-        device: What networks run on: "cuda", "cpu", or "auto" for GPUs where there are any.
-        cores: Of the group of one network where there are no GPUs; None: those of the smallest node.
+        address: HOST:PORT of the head, or "auto" for a cluster that runs on this machine; None starts one here.
+        device: What networks run on: "cuda", "cpu", or "auto" for GPUs if there are any.
+        cores: Cores for one network, without GPUs; None: those of the smallest node.
         decoding: Videos that are decoded at a time; None: one for each CPU, at most eight for each node.
 
     Raises:
         MareyError: Ray is not installed.
         RunError: no cluster answers there, it has another Ray or Python, it lacks the device or the cores, or a node has
-            another Marey or none.
+            another version of Marey or none.
     """
     ray = require_ray()
     check_address(address)
-    with contextlib.redirect_stdout(sys.stderr):  # Ray writes what happens to workers to standard output
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints messages about workers to standard output
         _join(address)
         try:
             nodes = _alive()
@@ -130,10 +132,10 @@ def _alive() -> list[_Node]:
 def _planned(
     address: str | None, nodes: Sequence[_Node], *, device: str, cores: int | None, decoding: int | None
 ) -> Cluster:
-    """How the nodes are used.
+    """Plan how the nodes are used.
 
     Raises:
-        RunError: they lack what is asked for.
+        RunError: they lack the device or the cores that were asked for.
     """
     cpus = [count for node in nodes if (count := int(node["Resources"].get("CPU", 0)))]
     gpus = 0 if device == "cpu" else sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
@@ -142,11 +144,11 @@ def _planned(
             "the Ray cluster has no CPUs, and videos are decoded by CPUs: start nodes with `ray start --address=...`."
         )
     if decoding == 0:
-        raise RunError("--workers 0: on Ray videos are decoded by processes of their own: give 1 or more, or nothing.")
+        raise RunError("--workers 0: on Ray other processes decode videos: give 1 or more, or nothing.")
     if device == "cuda" and not gpus:
         raise RunError("--device cuda: the Ray cluster has no GPUs: leave it out.")
     if device not in ("auto", "cpu", "cuda"):
-        raise RunError(f"--device {device}: on Ray each network has a GPU of its own: give cuda, cpu or nothing.")
+        raise RunError(f"--device {device}: on Ray each network has one GPU: give cuda, cpu or nothing.")
     if gpus and cores:
         raise RunError(
             f"--actor-cores {cores}: networks run on {counted(gpus, 'GPU')} here: leave it out, or add --device cpu."
@@ -159,10 +161,10 @@ def _planned(
 
 
 def check_address(address: str | None) -> None:
-    """See that a program listens there: Ray alone would try for many minutes.
+    """Check that something listens at the address of a cluster, where Ray would try for many minutes.
 
     Raises:
-        RunError: no program does, or it is no address.
+        RunError: nothing answers, or it is no address.
     """
     if address in (None, "auto"):
         return
@@ -173,15 +175,20 @@ def check_address(address: str | None) -> None:
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_WAIT).close()
-    except (OSError, UnicodeError, OverflowError) as error:  # the last two: no name of a machine, no number of a port
+    except (OSError, UnicodeError, OverflowError) as error:  # the last two: not a host name, not a port number
         raise RunError(f"--address {address}: no Ray cluster answers there ({error}).") from None
 
 
 def _join(address: str | None) -> None:
+    """Join the cluster, or start one on this machine.
+
+    Raises:
+        RunError: Ray cannot join it.
+    """
     ray = require_ray()
     own = {} if address else {"include_dashboard": False, "num_cpus": usable_cores()}
     try:
-        with _sigterm_kept():
+        with sigterm_restored():  # Ray sets a handler
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster of this machine"
@@ -192,58 +199,46 @@ def _join(address: str | None) -> None:
 
 
 def _token_hint(address: str | None) -> str:
-    """Ray turns away who has no token without saying so, and looks for one only where it is asked to."""
+    """A hint about authentication: without a token Ray only reports a failed connection."""
     if address is None or "RAY_AUTH_MODE" in os.environ:
         return ""
     return " If its head was started with a token, set RAY_AUTH_MODE=token here and on every node."
 
 
-@contextlib.contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Within the block Ray sets what SIGTERM does; afterwards it does what it did before."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _version_here() -> str:
-    importlib.import_module("marey.engines.on_ray")  # and with it all that a node needs
+    """The version of Marey on the node that runs this, after importing everything that a node needs."""
+    importlib.import_module("marey.engines.ray_engine")
     return marey.__version__
 
 
 def _check_nodes(nodes: Sequence[_Node]) -> None:
-    """See that every node has this Marey, and what that needs.
+    """Check that every node has this version of Marey and its dependencies.
 
     Raises:
-        RunError: one has another or none, or does not answer.
+        RunError: a node has another version or none, or does not answer.
     """
     ray = require_ray()
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ask = ray.remote(num_cpus=0, max_retries=0)(_version_here)
+    version = ray.remote(num_cpus=0, max_retries=0)(_version_here)
     affinities = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-    answers = [ask.options(scheduling_strategy=affinity).remote() for affinity in affinities]
-    for node, answer in zip(nodes, answers, strict=True):
+    references = [version.options(scheduling_strategy=affinity).remote() for affinity in affinities]
+    for node, reference in zip(nodes, references, strict=True):
         name = node["NodeManagerAddress"]
         try:
-            found = ray.get(answer, timeout=_NODES)
+            found = ray.get(reference, timeout=_NODES)
         except ray.exceptions.GetTimeoutError:
-            raise RunError(f"the node {name} did not answer within {_NODES:g} s: see that it works.") from None
+            raise RunError(f"the node {name} did not answer within {_NODES:g} s: check that it works.") from None
         except ray.exceptions.RayError as error:
             raise RunError(
                 f"the node {name} cannot run Marey ({last_line(error)}): install it there as here."
             ) from None
         if found != marey.__version__:
             raise RunError(
-                f"the node {name} has Marey {found}, and here it is {marey.__version__}: install one everywhere."
+                f"the node {name} has Marey {found}, and this one {marey.__version__}: install the same version everywhere."
             )
 
 
 def last_line(error: Exception) -> str:
-    """Of an error of Ray's: what it is about, after pages of traceback."""
+    """The last line of an error of Ray, which states the cause after a long traceback."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Which rows of a list a job of several does: `--shard I/N`."""
+"""Shards of a list, for several jobs that share it: `--shard I/N`."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _TEXT = re.compile(r"(\d+)/(\d+)")
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `number` of `count`: consecutive rows of the list, as many as in every other shard, or one more or less."""
+    """Shard `number` of `count`: consecutive rows of the list. The sizes of shards differ by at most one row."""
 
     number: int = 1
     """From 1 to `count`."""
@@ -30,18 +30,18 @@ class Shard:
 
     @classmethod
     def named(cls, text: str) -> Self:
-        """As a user writes it: "3/8".
+        """The shard that a text such as "3/8" names.
 
         Raises:
-            RunError: it is written otherwise, or there is no such shard.
+            RunError: the text has another form, or there is no such shard.
         """
-        found = _TEXT.fullmatch(text.strip())
-        if found is None or not int(found[2]):
+        match = _TEXT.fullmatch(text.strip())
+        if match is None or not int(match[2]):
             raise RunError(f"--shard {text}: expected I/N, from 1/N to N/N: the third of eight shards is 3/8.")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(match[1]), int(match[2]))
 
     def rows(self, total: int) -> range:
-        """Its rows of a list of `total`."""
+        """The rows of this shard in a list of `total` rows."""
         return range((self.number - 1) * total // self.count, self.number * total // self.count)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What came of the work on a corpus, in a few lines: done, failed by reason, and at which rate."""
+"""The summary of a filled table: how many videos are done, how many failed and why, and the rate."""
 
 import re
 from collections import Counter
@@ -10,31 +10,31 @@ import pyarrow.compute as pc
 
 from marey.base.jsonable import Json
 from marey.base.words import counted, lasting
-from marey.engines.row_groups import read_columns
-from marey.engines.table import FAILED
+from marey.engines.finished_rows import read_columns
+from marey.engines.table_format import FAILED
 
 _KINDS = 8
-"""Kinds of reasons that are shown."""
+"""Kinds of reasons that the text shows at most."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
 class TableSummary:
-    """The rows of a whole table, and what this call did of them."""
+    """The rows of a finished table, and how many this call computed."""
 
     out: Path
     rows: int
     failed: int
     reasons: tuple[tuple[str, int], ...]
-    """Kinds of reasons for which videos failed, and how many did, the most frequent first."""
+    """Kinds of reasons for which videos failed, with their number, the most frequent first."""
     computed: int
-    """Rows that this call made; the others were there."""
+    """Rows that this call computed."""
     seconds: float
-    """That this call took."""
+    """Seconds that this call took."""
 
     @classmethod
     def of(cls, out: Path, *, computed: int, seconds: float) -> "TableSummary":
-        """Of a whole table.
+        """The summary of a finished table.
 
         Raises:
             RunError: it cannot be read.
@@ -47,11 +47,11 @@ class TableSummary:
 
     @property
     def all_failed(self) -> bool:
-        """Whether there are rows, and not one of them is done."""
+        """Whether there are rows, and all of them failed."""
         return self.failed == self.rows > 0
 
     def as_text(self) -> str:
-        """For a person: a line of counts, and one for each frequent reason."""
+        """A line of counts, and one for each frequent reason."""
         rate = f" ({self.computed / self.seconds:.3g} videos/s)" if self.computed and self.seconds else ""
         took = f", {self.computed:,} of them now in {self._took}{rate}" if self.computed else ""
         lines = [
@@ -81,7 +81,7 @@ class TableSummary:
 
 
 def _kinds(failed: dict[str, list[str | None]]) -> Iterator[str]:
-    """The reasons without what differs from file to file: its path and numbers."""
+    """The reasons without paths and numbers, which differ from file to file."""
     for path, reason in zip(failed["path"], failed["reason"], strict=True):
         plain = (reason or "").removeprefix(f"{path}: ")
         yield _NUMBER.sub("N", plain)

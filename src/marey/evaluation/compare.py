@@ -1,4 +1,4 @@
-"""A number of ours beside one that somebody published: how far apart, and whether that means anything."""
+"""The top-1 of a test next to published and earlier measured ones: the difference, and whether they are comparable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,20 @@ from marey.tasks.metrics import wilson_interval
 
 @dataclass(frozen=True)
 class Comparison:
-    """Percent. `reasons` say why the two are no measurements of the same thing; none: they may be compared."""
+    """Our top-1 next to another one, all in percent. `reasons` lists why the two are not comparable; empty if they are."""
 
     against: str
     theirs: float
     ours: float
     low: float
-    """Lower end of the 95 % interval of ours."""
+    """Lower end of the 95 % interval of `ours`."""
     high: float
+    """Upper end of the interval."""
     reasons: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Comparison":
-        """From its fields, as a result's JSON has them."""
+        """From its fields in the JSON of a result."""
         return cls(**{**value, "reasons": tuple(value["reasons"])})
 
     @property
@@ -43,17 +44,17 @@ class Comparison:
 
 
 def compare(recipe: Recipe, protocol: EvaluationProtocol, *, top1: float, videos: int) -> tuple[Comparison, ...]:
-    """Our top-1 (0..1 over so many videos) against what the recipe that was tested says of itself.
+    """Compare `top1` (0..1, over `videos` videos) with the published and the measured top-1 of the tested recipe.
 
-    `recipe` is the shipped one that `protocol` names: an edited one has no numbers to compare with.
+    `recipe` is the recipe that `protocol` names; a recipe that the user has changed has no numbers to compare with.
     """
     found = []
     if recipe.published is not None:
         reasons = _protocol_differs(recipe, protocol) + _published_differs(recipe.published, protocol, videos)
-        found.append(_beside(recipe.published, top1, videos, reasons))
+        found.append(_comparison(recipe.published, top1, videos, reasons))
     if recipe.measured is not None:
         reasons = _protocol_differs(recipe, protocol) + _measured_differs(recipe.measured, protocol)
-        found.append(_beside(recipe.measured, top1, videos, reasons))
+        found.append(_comparison(recipe.measured, top1, videos, reasons))
     return tuple(found)
 
 
@@ -65,24 +66,26 @@ def compare_fused(
     top1: float,
     videos: int,
 ) -> Comparison:
-    """The top-1 of fused streams, each tested by its own recipe, against a published one."""
+    """Compare the top-1 of fused streams, each tested by its own recipe, with a published one."""
     reasons = [
         f"{recipe.name}: {reason}"
         for recipe, protocol in zip(recipes, protocols, strict=True)
         for reason in _protocol_differs(recipe, protocol)
     ]
     reasons += _published_differs(published, protocols[0], videos)
-    return _beside(published, top1, videos, reasons)
+    return _comparison(published, top1, videos, reasons)
 
 
-def _beside(number: Published | Measured, top1: float, videos: int, reasons: Sequence[str]) -> Comparison:
+def _comparison(number: Published | Measured, top1: float, videos: int, reasons: Sequence[str]) -> Comparison:
     low, high = (100 * end for end in wilson_interval(round(top1 * videos), videos))
     name = f"published ({number.source})" if isinstance(number, Published) else f"measured by Marey ({number.date})"
     return Comparison(name, number.top1, 100 * top1, low, high, tuple(reasons))
 
 
 def _protocol_differs(recipe: Recipe, protocol: EvaluationProtocol) -> list[str]:
-    """Frames, crops, averages and pixels other than the recipe's, or other arithmetic."""
+    """The reasons that lie in the protocol: other test, pixel or flow rules than the recipe's, other arithmetic, fewer
+    videos.
+    """
     rules: list[tuple[str, Declaration, JsonValue]] = [
         ("test", recipe.test, protocol.test),
         ("pixels", recipe.pixels, protocol.pixels),
@@ -95,7 +98,7 @@ def _protocol_differs(recipe: Recipe, protocol: EvaluationProtocol) -> list[str]
     if protocol.precision != "float32":
         reasons.append(f"the network ran in {protocol.precision}")
     if protocol.out_of_fold:
-        reasons.append("the answers are out of fold, by several heads")
+        reasons.append("the predictions are out of fold, by several heads")
     if protocol.only is not None:
         reasons.append(f"only the videos of {protocol.only.list} were scored")
     return reasons
@@ -124,6 +127,6 @@ def _measured_differs(measured: Measured, protocol: EvaluationProtocol) -> list[
 
 
 def _plain(split: str) -> str:
-    """A split's name as people write it: "validation" is "val", "test, split 1" is "test1"."""
+    """A split's name in a form that can be compared: "validation" becomes "val", "test, split 1" becomes "test1"."""
     words = split.lower().replace("validation", "val").replace("split", "")
     return "".join(letter for letter in words if letter.isalnum())

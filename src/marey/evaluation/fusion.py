@@ -1,4 +1,4 @@
-"""Late fusion: score files of the same videos, joined by video id."""
+"""Late fusion: the weighted mean or sum of several score files of the same videos, matched by video id."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,24 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.base.nearest import did_you_mean
+from marey.base.names import did_you_mean
 from marey.base.words import counted
-from marey.data.lists.class_order import permutation
+from marey.data.lists.labels import class_permutation
 from marey.evaluation.protocol import FusionProtocol
 from marey.evaluation.scores import Scores
 from marey.recipe import Fusion
 from marey.tasks.task import Task
 
 _STEPS = 20
-"""Weights are searched in steps of one twentieth."""
+"""Fusion weights are searched in steps of 1/20."""
 
 
 def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of: Fusion = "probabilities") -> Scores:
-    """The weighted mean of the files' probabilities, or the weighted sum of their logits; equal weights unless given.
+    """The weighted mean of the files' probabilities, or the weighted sum of their logits; weights are equal unless given.
 
     Raises:
-        DataError: a video is in some of the files only, labels or classes differ, or the weights do not fit; or logits of
-            videos with several labels, which no softmax joins.
+        DataError: a video is missing in some files, labels or classes differ, the number of weights is wrong; or `of` is
+            "logits" and videos have several labels.
     """
     first = files[0]
     shares = _shares(len(files), weights, of)
@@ -34,7 +34,7 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
 
 
 def _trained_on(files: Sequence[Scores]) -> NDArray[np.bool_] | None:
-    """Whether any of the networks was trained on a video, in the first file's order; None where one was not compared."""
+    """Whether any of the networks was trained on a video, in the first file's order; None if a file does not record it."""
     seen = []
     for scores in files:
         if scores.trained_on is None:
@@ -52,10 +52,10 @@ def fuse_probabilities(
     weights: Sequence[float] | None = None,
     of: Fusion = "probabilities",
 ) -> NDArray[np.float32]:
-    """As `fuse`, of the probabilities [N, K] alone that S streams give the same N videos.
+    """As `fuse`, for the probabilities [N, K] of S streams for the same N videos.
 
     Raises:
-        DataError: the weights do not fit, or the task has no such fusion.
+        DataError: the number of weights is wrong, or the task has no such fusion.
     """
     shares = _shares(len(probabilities_SNK), weights, of)
     return task.fused(probabilities_SNK.astype(np.float64), shares, of).astype(np.float32)
@@ -69,17 +69,17 @@ def _shares(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[
 
 
 def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> tuple[float, ...]:
-    """The weights, in twentieths that add up to 1, with the highest score of the task (top-1, or mean average precision
-    where videos have several labels); of equal ones the most even.
+    """The weights, multiples of 1/20 that sum to 1, with the highest score of the task (top-1, or mean average
+    precision with several labels per video); among equal scores the most even weights.
 
-    Search on other videos than those that the fused number is then measured on.
+    Use other videos for this search than for the test of the fused scores.
     """
     joined, task, labels = _joined(files), files[0].task, files[0].labels
     even = 1 / len(files)
 
     def quality(shares: tuple[float, ...]) -> tuple[float, float]:
-        number = task.score(task.fused(joined, np.array(shares), of), labels)
-        return number, -sum((share - even) ** 2 for share in shares)
+        score = task.score(task.fused(joined, np.array(shares), of), labels)
+        return score, -sum((share - even) ** 2 for share in shares)
 
     return max(_simplex(len(files), _STEPS), key=quality)
 
@@ -104,7 +104,7 @@ def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
         )
     order = [rows[key] for key in first.keys]
     if not np.array_equal(scores.labels[order], first.labels):
-        raise DataError(f"score file {number} labels some videos otherwise than the first.")
+        raise DataError(f"the labels of some videos in score file {number} differ from the first.")
     return scores.probabilities[order].astype(np.float64)
 
 
@@ -112,11 +112,11 @@ def _in_classes_of(first: Scores, scores: Scores, number: int) -> Scores:
     """The same scores, with the classes in the order of the first file.
 
     Raises:
-        DataError: they are not the same classes.
+        DataError: the files have different classes.
     """
     if scores.class_names == first.class_names:
         return scores
-    columns = permutation(scores.class_names, first.class_names)
+    columns = class_permutation(scores.class_names, first.class_names)
     if columns is None:
         other = next((name for name in scores.class_names if name not in first.class_names), None)
         what = f": {other!r} is none of them.{did_you_mean(other, first.class_names)}" if other is not None else "."
@@ -126,7 +126,7 @@ def _in_classes_of(first: Scores, scores: Scores, number: int) -> Scores:
 
 
 def _simplex(count: int, steps: int) -> Iterator[tuple[float, ...]]:
-    """All tuples of `count` shares, multiples of 1 / steps, that add up to 1."""
+    """All tuples of `count` shares, multiples of 1 / steps, that sum to 1."""
     if count == 1:
         yield (1.0,)
         return

@@ -1,12 +1,22 @@
-"""How scores came about: by which rules, from which weights and videos, in which arithmetic."""
+"""How scores were measured: by which rules, with which weights, on which videos, in which arithmetic."""
 
+import hashlib
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, model_validator
 
+from marey.backends.compute import Compute
+from marey.backends.device import pick_device
+from marey.backends.precision import pick_precision
 from marey.base.jsonable import Json
+from marey.base.versions import versions
 from marey.base.words import counted
+from marey.classifier import Classifier
+from marey.data.lists.manifest import Manifest
 from marey.recipe import Fusion
 
 _FILE = {"unknown fields": "kept"}
@@ -14,8 +24,8 @@ _FILE = {"unknown fields": "kept"}
 
 
 class _Record(BaseModel):
-    """Keeps what it was given and nothing else: a file's protocol is written again as it was read, whatever version
-    wrote it. A field that is not known is kept where a file has it, and refused in code, where it is a misspelt one.
+    """A record that is written again as it was read, whichever version of Marey wrote it: only the fields that were given
+    are written. Unknown fields of a file are kept; in code an unknown field is an error, because it is misspelt.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -37,7 +47,7 @@ class _Record(BaseModel):
 
 
 class Restriction(_Record):
-    """The list of `--only`, how many videos it left out, and how many of it are not there."""
+    """The list of `--only`, the videos that it left out, and those of its videos that the tested list does not have."""
 
     list: str
     left_out: int
@@ -56,30 +66,31 @@ class EvaluationProtocol(_Record):
     pixels: JsonValue = None
     flow: JsonValue = None
     calibration: JsonValue = None
-    """How the network's probabilities were corrected, as JSON; None: they were not."""
+    """The calibration of the probabilities, as JSON; None: they were not calibrated."""
     weights_sha256: str | None = None
-    """Of names and values of all tensors."""
+    """SHA-256 over names and values of all tensors (`weights_hash`)."""
     weights_file: JsonValue = None
-    """The published file that the weights came from (address, SHA-256, how far its content was known); None: another."""
+    """The published file that the weights came from: its address, its SHA-256, and whether that was published. None: the
+    weights came from another file."""
     data_fingerprint: str | None = None
-    """Of the list of videos."""
+    """The fingerprint of the list of videos."""
     videos: int | None = None
-    """In the list."""
+    """How many videos the list has."""
     split: str | None = None
-    """What the videos are called, "val" or "test, split 1"; None where the list does not say."""
+    """The name of the split, "val" or "test, split 1"; None where the list names none or several."""
     batch: int | None = None
-    """Views in one pass."""
+    """Views per forward pass."""
     precision: str = "float32"
     device: str | None = None
     backend: JsonValue = None
-    """The backend that computed, where another one than eager was asked for, and its difference from eager float32
-    (`marey.backends.backend.BackendReport`); a list where several did, in a run that was resumed with another one, or in
-    several processes, or because one failed on the way."""
+    """The backend that computed the scores and its difference from eager float32 (`marey.backends.backend.BackendReport`),
+    where another one than eager was asked for. A list where there were several: the run was resumed with another backend,
+    processes used different ones, or a backend failed and eager replaced it."""
     versions: dict[str, str] | None = None
-    """Of the packages that numbers depend on."""
+    """Versions of the packages that influence the numbers."""
     folds: int | None = None
-    """Out of fold: each video was answered by a head that was fitted on the other ones of so many folds, though the network
-    with these weights was fitted on all. None: one network answered all videos."""
+    """The number of folds of out-of-fold scores: a video's scores come from a head that was fitted without the fold of the
+    video, while the network with these weights was fitted on all videos. None: one network predicted all videos."""
     only: Restriction | None = None
     tested: int | None = None
     broken: int | None = None
@@ -91,7 +102,7 @@ class EvaluationProtocol(_Record):
 
     @property
     def out_of_fold(self) -> bool:
-        """Whether the numbers are of answers by heads that were not fitted on the videos they answer."""
+        """Whether the scores are out-of-fold predictions."""
         return self.folds is not None
 
     def __repr__(self) -> str:
@@ -119,7 +130,7 @@ class FusionProtocol(_Record):
 
     @property
     def out_of_fold(self) -> bool:
-        """Whether some of the fused answers are by heads that were not fitted on the videos they answer."""
+        """Whether some of the fused scores are out-of-fold predictions."""
         return any(part.out_of_fold for part in self.parts)
 
     def __repr__(self) -> str:
@@ -133,9 +144,67 @@ AnyProtocol: TypeAlias = EvaluationProtocol | FusionProtocol
 
 
 def read_protocol(value: Mapping[str, Any]) -> AnyProtocol:
-    """What `as_json` made; fields that this version does not know are kept.
+    """Read the JSON of `as_json`; fields that this version does not know are kept.
 
     Raises:
         ValueError: a field has another type.
     """
     return (FusionProtocol if "fused" in value else EvaluationProtocol).model_validate(value, context=_FILE)
+
+
+def protocol_of(model: Classifier, data: Manifest, compute: Compute) -> EvaluationProtocol:
+    """The protocol of a test of `model` on all videos of `data`.
+
+    Raises:
+        RunError: this machine lacks the device, or the device lacks the precision.
+    """
+    device = pick_device(compute.device)
+    protocol = EvaluationProtocol(
+        data_fingerprint=data.fingerprint,
+        videos=len(data),
+        split=_split_of(data),
+        batch=compute.views,
+        precision=pick_precision(compute.precision, device, tell=False),
+        device=device.type,  # without its index, which differs between the processes of torchrun
+        versions=versions(),
+    )
+    more: dict[str, Json] = model_settings(model)
+    # Defaults are left out, as in version 0.1.0, so that a test that it began can be resumed.
+    if model.recipe.task.kind != protocol.task:
+        more["task"] = model.recipe.task.kind
+    if model.origin is not None:
+        more["weights_file"] = model.origin.model_dump(mode="json")
+    if model.calibration is not None:
+        more["calibration"] = model.calibration.model_dump(mode="json")
+    return protocol.model_copy(update=more)
+
+
+def model_settings(model: Classifier, **more: Json) -> dict[str, Json]:
+    """The settings that a run shares with a run that it resumes: recipe, weights, test rules, pixels and flow, and `more`.
+    The batch and the device may differ between the two.
+    """
+    recipe = model.recipe
+    return {
+        "recipe": recipe.name,
+        "weights_sha256": weights_hash(model),
+        "test": recipe.test.model_dump(mode="json"),
+        "pixels": recipe.pixels.model_dump(mode="json"),
+        "flow": None if recipe.flow is None else recipe.flow.model_dump(mode="json"),
+    } | more
+
+
+def weights_hash(model: Classifier) -> str:
+    """SHA-256 over names and values of all tensors, whichever file they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _split_of(data: Manifest) -> str | None:
+    """The name of the split, "val" or "test, split 1": the split column, and a number that ends the list's name."""
+    if len(data.split_names) != 1:
+        return None
+    number = re.search(r"split(\d)$", Path(data.source).stem)
+    return f"{data.split_names[0]}, split {number[1]}" if number else data.split_names[0]

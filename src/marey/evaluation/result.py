@@ -1,4 +1,4 @@
-"""What comes of a test: scores, and every number that follows from them."""
+"""The result of a test: scores, broken files, and all metrics computed from the scores."""
 
 import json
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
-from marey.base.notebook import table
+from marey.base.notebook import html_table
 from marey.base.words import capitalised, counted, percent
 from marey.data.files.quarantine import Broken
 from marey.evaluation.compare import Comparison
+from marey.evaluation.primary_metric import PrimaryMetric
 from marey.evaluation.scores import Scores
-from marey.evaluation.standing import Standing
 from marey.tasks.intervals import Interval
 from marey.tasks.metrics import (
     calibration_error,
@@ -31,15 +31,13 @@ from marey.tasks.task import Metric
 
 SCORES, RESULT = "scores.npz", "result.json"
 """The files of a result in its folder."""
-
-
 _NAMED = 3
-"""Videos that a line names."""
+"""Videos that a line names at most."""
 
 
 @dataclass(frozen=True)
 class NumberRow:
-    """One number of a result as a table shows it."""
+    """One number of a result, as a row of a table."""
 
     title: str
     value: str
@@ -48,7 +46,7 @@ class NumberRow:
 
 @dataclass(frozen=True, repr=False)
 class EvaluationResult:
-    """What came of a test; shares lie in 0..1. `broken` files are left out of all of them.
+    """The scores of a test and its metrics, 0 to 1. The files in `broken` are left out of all metrics.
 
     With several labels per video only `mean_ap` is defined; `top1`, `top5`, `mean_class`, `macro_f1`, `confusion` and
     `calibration_error` raise DataError.
@@ -57,14 +55,14 @@ class EvaluationResult:
     scores: Scores
     broken: tuple[Broken, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
-    """With the numbers that the model's recipe has, and whether they compare."""
+    """Comparisons with the published and the measured top-1 of the model's recipe."""
 
     @classmethod
     def load(cls, folder: str | Path) -> "EvaluationResult":
-        """Read what `save` wrote: scores.npz, and result.json where it is there.
+        """Read the files that `save` wrote: scores.npz, and result.json if it exists.
 
         Raises:
-            DataError: no scores, or a file that `save` did not write.
+            DataError: there are no scores, or a file was not written by `save`.
         """
         scores, result = Scores.load(Path(folder) / SCORES), Path(folder) / RESULT
         if not result.exists():
@@ -77,7 +75,7 @@ class EvaluationResult:
             raise DataError(f"{result}: not a result that evaluate wrote ({error}): remove it.") from None
 
     def save(self, folder: Path) -> None:
-        """Write scores.npz and result.json, each whole or not at all."""
+        """Write scores.npz and result.json, each atomically."""
         self.scores.save(folder / SCORES)
         write_json(folder / RESULT, self.as_json())
 
@@ -91,14 +89,14 @@ class EvaluationResult:
 
     @property
     def top5(self) -> float:
-        """The share of videos whose class is among the five most probable; 1 with five classes or fewer, where no text,
-        page or file shows it.
+        """The share of videos whose class is among the five most probable. It is 1 with five classes or fewer; texts, pages
+        and files do not show it then.
         """
         return top_k_accuracy(self.scores.probabilities, self._classes(), 5)
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """[K, K]: true class by answer."""
+        """[K, K]: number of videos by true class and predicted class."""
         return confusion_matrix(self.scores.probabilities, self._classes())
 
     @property
@@ -111,24 +109,26 @@ class EvaluationResult:
 
     @property
     def calibration_error(self) -> float:
-        """How far probabilities lie from shares of right answers."""
+        """Expected calibration error: the average difference between probability and share of right predictions, 0 to 1."""
         return calibration_error(self.scores.probabilities, self._classes())
 
     @property
     def mean_ap(self) -> float:
-        """Mean average precision over the classes: the number of videos with several labels."""
+        """Mean average precision over the classes, the metric for videos with several labels."""
         return mean_average_precision(self.scores.probabilities, self.scores.positives)
 
     def pairs(self, pairs: list[tuple[int, int]]) -> float:
-        """Accuracy inside pairs of classes; chance is one half."""
+        """Accuracy inside pairs of classes; chance gives one half."""
         return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
 
     def metrics(self) -> dict[str, float]:
-        """The numbers of the task by name: of `classify` top-1, top-5 and others, of `multilabel` mean average precision."""
+        """The metrics of the task by name: top-1, top-5 and others for `classify`, mean average precision for
+        `multilabel`.
+        """
         return {metric.name: metric.value for metric in self.task_metrics()}
 
     def task_metrics(self) -> tuple[Metric, ...]:
-        """As `metrics`, with titles."""
+        """The metrics of the task with titles, the primary one first."""
         return self._metrics
 
     @cached_property
@@ -137,21 +137,21 @@ class EvaluationResult:
 
     @cached_property
     def unseen(self) -> "EvaluationResult | None":
-        """The result on the videos that it was not trained on; None where there are none, or that was not compared."""
+        """The result on the videos that the network was not trained on; None if there are none or they are not known."""
         seen = self.scores.trained_on
         if seen is None or seen.all():
             return None
         return EvaluationResult(replace(self.scores.rows(np.flatnonzero(~seen)), trained_on=None))
 
     @cached_property
-    def standing(self) -> Standing:
-        """The first of the task's numbers beside its interval and its baseline."""
-        return Standing(self.scores, self.task_metrics()[0])
+    def standing(self) -> PrimaryMetric:
+        """The primary metric with its interval and baseline."""
+        return PrimaryMetric(self.scores, self.task_metrics()[0])
 
     @property
     def interval(self) -> Interval | None:
-        """The 90 % interval of top-1 for new videos like these (`marey.tasks.intervals.share_interval`); None where there is
-        none, for the reason that `standing.interval_text` gives.
+        """The 90 % interval of top-1 for new videos like these (`marey.tasks.intervals.share_interval`); None if there is
+        none, for the reason in `standing.interval_text`.
         """
         return self.standing.interval
 
@@ -162,8 +162,8 @@ class EvaluationResult:
         return float(np.bincount(classes).max() / len(classes)) if len(classes) else float("nan")
 
     @cached_property
-    def standing_of_new(self) -> Standing:
-        """As `standing`, of the videos that the network was not trained on where these are known and some."""
+    def standing_of_new(self) -> PrimaryMetric:
+        """As `standing`, for the videos that the network was not trained on, if it was trained on some of them."""
         unseen, seen = self.unseen, self.scores.trained_on
         if unseen is None or seen is None or not seen.any():
             return self.standing
@@ -171,11 +171,13 @@ class EvaluationResult:
 
     @property
     def verdict(self) -> str:
-        """What came of the test, in a sentence; of videos that the network was not trained on, where some are known."""
+        """The result in one sentence; for the videos that the network was not trained on, if it was trained on some of
+        them.
+        """
         return self.standing_of_new.verdict
 
     def rows(self) -> tuple[NumberRow, ...]:
-        """Every number with its title and what it is, as the report's page and notebooks show them."""
+        """All numbers with title and explanation, as the report and notebooks show them."""
         standing = self.standing
         first, *others = self.task_metrics()
         rows = [NumberRow(first.title, percent(first.value), standing.interval_text)]
@@ -189,7 +191,7 @@ class EvaluationResult:
         return (*rows, NumberRow("videos", f"{self.num_videos:,}", left_out))
 
     def seen_text(self) -> str:
-        """How many of the videos the network was trained on, and the numbers of the others; "" where it was not compared."""
+        """How many of the videos the network was trained on, and the metrics of the others; "" if that is not known."""
         seen, total = self.scores.trained_on, self.num_videos
         if seen is None:
             return ""
@@ -201,7 +203,7 @@ class EvaluationResult:
         listed = ", ".join([*names[:_NAMED], *(["..."] if count > _NAMED else [])])
         if (unseen := self.unseen) is None:
             every = "the video was" if total == 1 else f"all {counted(total, 'video')} were"
-            return f"{every} trained on: such numbers do not tell how well it does on others"
+            return f"{every} trained on: these numbers do not show how well it does on other videos"
         numbers = "  ".join(
             f"{all_of.title} {percent(other.value)} (of all {percent(all_of.value)})"
             for all_of, other in zip(self.task_metrics(), unseen.task_metrics(), strict=True)
@@ -221,7 +223,7 @@ class EvaluationResult:
         return {"trained_on": {"videos": int(seen.sum()), "others": others}}
 
     def as_json(self) -> dict[str, Json]:
-        """Everything but the scores themselves."""
+        """All of the result but the scores."""
         return {
             **self.metrics(),
             **self.standing.as_json(),
@@ -240,14 +242,14 @@ class EvaluationResult:
         return f"EvaluationResult({counted(self.num_videos, 'video')}{left_out}: {numbers})"
 
     def _repr_html_(self) -> str:
-        """The numbers as a table, as a notebook shows them."""
+        """A table of the numbers, for notebooks."""
         notes = [text] if (text := self.seen_text()) else []
         rows = [(row.title, row.value, row.note) for row in self.rows()]
-        return table(repr(self), ["", "", ""], rows, note="; ".join([*notes, *map(str, self.comparisons)]))
+        return html_table(repr(self), ["", "", ""], rows, note="; ".join([*notes, *map(str, self.comparisons)]))
 
     def summary(self) -> str:
-        """Lines for a person: the verdict, its interval, the numbers, and what the task adds: the confusion matrix of up to
-        20 classes.
+        """Lines of text: the verdict, its interval, the metrics, and the task's additions, such as the confusion matrix
+        of at most 20 classes.
         """
         lines = [
             self.verdict,
@@ -261,22 +263,22 @@ class EvaluationResult:
         return "\n".join([*lines, "", *more] if more else lines)
 
     def interval_sentence(self) -> str:
-        """The interval, or why there is none, and what guessing gives, beside `verdict`."""
+        """The sentence after `verdict`: the interval, or why there is none, and the accuracy of guessing."""
         standing = self.standing_of_new
         chance = None if standing.baseline is None else standing.baseline.chance
         guessing = "" if chance is None else f"; guessing gives {percent(chance)}"
         return f"{capitalised(standing.interval_text)}{guessing}."
 
     def numbers_text(self) -> str:
-        """The most important numbers in a line, and of how many videos."""
+        """The most important metrics and the number of videos, in one line."""
         numbers = "   ".join(f"{m.title} {percent(m.value)}" for m in self.task_metrics() if m.shown != "report")
         left_out = f", {len(self.broken):,} broken left out" if self.broken else ""
         return f"{numbers}   ({counted(self.num_videos, 'video')}{left_out})"
 
     def _classes(self) -> NDArray[np.int64]:
-        """The class of each video [N].
+        """The class index of each video [N].
 
         Raises:
-            DataError: videos have several labels, so that there is no right answer, only right ones.
+            DataError: videos have several labels.
         """
         return self.scores.task.classes(self.scores.labels)

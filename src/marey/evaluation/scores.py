@@ -1,4 +1,4 @@
-"""Score files: the answer of a network for every video, and the protocol of the test."""
+"""Score files: the predictions of a network for all videos of a test, with labels and protocol."""
 
 import json
 import re
@@ -15,32 +15,32 @@ from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.words import counted
 from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
-from marey.tasks.all import stored_task
+from marey.tasks.choose import stored_task
 from marey.tasks.task import Task
 from marey.video.reading.suffixes import VIDEO_SUFFIXES
 
 _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
-"""Of a video file or a file of flow, before the part of it that an id may name."""
+"""The suffix of a video file or flow file in an id, which ends there or goes on with @ and a segment."""
 
 
 @dataclass(frozen=True, repr=False)
 class Scores:
-    """Probabilities [N, K] of N videos, their ids and labels, and the protocol that they were measured by.
+    """Probabilities [N, K] of N videos, their ids and labels, and the protocol of the test.
 
-    A task with answers of another shape keeps them in the same fields, [N, ...].
+    Tasks whose predictions have another shape use the same fields, [N, ...].
     """
 
     ids: tuple[str, ...]
     labels: NDArray[np.int64]
-    """The class of each video [N]; or, with several labels per video, 1 for each of them and 0 for others, [N, K]."""
+    """The class index of each video [N]; with several labels per video, 1 for each label and 0 for other classes, [N, K]."""
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
     protocol: AnyProtocol = field(default_factory=EvaluationProtocol)
     trained_on: NDArray[np.bool_] | None = None
-    """[N]: whether the network was trained on the content of the video; None where that was not compared."""
+    """[N]: whether the network was trained on the content of the video; None if that was not compared."""
     groups: NDArray[np.str_] | None = None
-    """[N]: the group of each video in its list, or the file of which it is a part, "" for none; None where the list has
-    neither. Videos of one group are alike, so that intervals are over groups."""
+    """[N]: the group of each video in its list, or the file that it is a segment of, "" for neither; None if no video has
+    one. Videos of one group are alike, so that intervals are over groups."""
 
     def __repr__(self) -> str:
         classes = counted(len(self.class_names), "class")
@@ -48,21 +48,21 @@ class Scores:
 
     @property
     def task(self) -> Task:
-        """The task that the scores answer: the one that their protocol names, else the one that their labels show.
+        """The task of the scores: the one that their protocol names, or else inferred from the shape of the labels.
 
         Raises:
-            DataError: this version does not know the task.
+            DataError: this version of Marey has no such task.
         """
         named = {part.task for part in self.protocol.parts if "task" in part.model_fields_set}
         return stored_task(min(named, default=None), self.labels)
 
     @property
     def positives(self) -> NDArray[np.bool_]:
-        """[N, K]: which video has which label, whether it has one or several."""
+        """[N, K]: which video has which label, for one label per video as for several."""
         return self.task.positives(self.labels, len(self.class_names))
 
     def save(self, path: str | Path) -> None:
-        """Write one .npz, whole or not at all."""
+        """Write one .npz file, atomically."""
         with atomic_path(path) as temporary:
             arrays: dict[str, Any] = {
                 "ids": np.array(self.ids),
@@ -79,14 +79,14 @@ class Scores:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What names each video in whatever form it lies, a file or a folder of its flow: its id without a file's ending.
-        The ids themselves where two videos differ by nothing else.
+        """What names each video in a list of files as in a list of their flow: its id without a file's suffix. If two videos
+        differ only by suffix, the ids themselves.
         """
         short = tuple(_ENDING.sub("", name) for name in self.ids)
         return short if len(set(short)) == len(short) else self.ids
 
     def keep(self, keys: Collection[str]) -> "Scores":
-        """The scores of the videos with these keys only, in our order."""
+        """The scores of the videos with these keys, in the order of these scores."""
         return self.rows(np.array([row for row, key in enumerate(self.keys) if key in keys], dtype=np.int64))
 
     def rows(self, rows: NDArray[np.int64]) -> "Scores":
@@ -105,7 +105,7 @@ class Scores:
         """Read what `save` wrote.
 
         Raises:
-            DataError: no such file, cut short, or not a score file.
+            DataError: the file does not exist, is cut short, or is not a score file.
         """
         try:
             with np.load(path, allow_pickle=False) as file:

@@ -1,19 +1,20 @@
-"""All views of one video through the network, and their average as the recipe says."""
+"""The views of a decoded video (clips times crops), their scores, and the average that the test protocol declares."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from marey.backends.backend import Backend
 from marey.base.processes import decoding_workers
 from marey.classifier import Calibration, Output
-from marey.data.loading.clips import ViewDataset
-from marey.data.loading.views import DecodedVideo, ViewItem
-from marey.data.loading.workers import AheadLoader, as_it_is, delivered
-from marey.recipe import Test
+from marey.data.loading.datasets import ViewDataset
+from marey.data.loading.view_decoder import DecodedVideo, ViewItem
+from marey.data.loading.workers import AheadLoader, checked_batches, unchanged
+from marey.recipe import Averaging, Test
 from marey.tasks.task import Task
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.pixels.transforms import View, crop, flip
@@ -21,17 +22,17 @@ from marey.video.source import Frames
 
 
 def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int | None) -> Iterator[ViewItem]:
-    """The videos of `rows` in turn, decoded by `workers` processes ahead of the network.
+    """Yield the videos of `rows` in order, decoded by `workers` processes while the network runs.
 
-    Each process has at most two videos waiting, so that memory stays bounded; 0 decodes in this process, None takes one
-    process per core, eight at the most.
+    At most two decoded videos per process wait, so that memory is bounded. 0 decodes in this process; None is one process
+    per core, at most eight.
 
     Raises:
-        RunError: a process died (`AheadLoader`).
+        RunError: a decoding process died (`AheadLoader`).
     """
     processes = min(decoding_workers(workers), len(rows))
-    loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=as_it_is)
-    yield from delivered(loader)
+    loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=unchanged)
+    yield from checked_batches(loader)
 
 
 def score_video(
@@ -44,55 +45,75 @@ def score_video(
     task: Task,
     calibration: Calibration | None = None,
 ) -> NDArray[np.float32]:
-    """The task's answer for one video, class probabilities [K] or another array, from views in passes of at most `batch`,
-    averaged by `test.averaging`, and corrected by the calibration where there is one.
+    """The task's prediction for one video: class probabilities [K], or the array of another task.
 
-    Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
-    `evaluate` agree to the last bit.
+    The views go through the network in batches of at most `batch`, are averaged by `test.averaging`, and calibrated if there
+    is a calibration. A batch never has views of two videos, so that the prediction depends on this video alone: `predict`
+    and `evaluate` agree to the last bit.
     """
-    views = Views.of(video, test, pixels)
-    places = torch.from_numpy(views.places)
+    outputs = ViewOutputs(backend, Views.of(video, test, pixels), batch, test.averaging)
+    prediction = task.predict(outputs, video.seconds)
+    return prediction if calibration is None else task.calibrated(prediction, calibration)
 
-    def outputs(name: Output) -> torch.Tensor:
-        return torch.cat([backend.run(name, cut) for cut in views.batches(batch)])[places]
 
-    answer = task.answer(outputs, test.averaging, video.seconds)
-    return answer if calibration is None else task.calibrated(answer, calibration)
+@dataclass(frozen=True, eq=False)
+class ViewOutputs:
+    """The outputs of a network for all views of one video, and their average."""
+
+    backend: Backend
+    views: "Views"
+    batch: int
+    """Views per forward pass, at most."""
+    averaging: Averaging
+
+    def __call__(self, output: Output) -> Tensor:
+        """Run the network on the distinct views; returns the output of every view of the protocol, [V, ...]."""
+        distinct = torch.cat([self.backend.run(output, views) for views in self.views.batches(self.batch)])
+        return distinct[torch.from_numpy(self.views.index)]
+
+    def averaged(self, probabilities: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
+        """Probabilities [K], averaged over views (and positions) as `averaging` declares."""
+        if self.averaging == "position_probabilities":
+            return probabilities(self("positions")).mean(dim=(0, 2)).numpy()
+        if self.averaging == "logits":
+            return probabilities(self("logits").mean(dim=0, keepdim=True))[0].numpy()
+        return probabilities(self("logits")).mean(dim=0).numpy()
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """The views of one video by a protocol, as crops of its frames: all crops of the first clip, then of the next one.
+    """The views of one video: all crops of the first clip, then of the next one.
 
-    Views that are alike are there once: a video shorter than a clip gives ten equal clips, a square picture three equal
-    crops. Averages take each as often as the protocol has it.
+    Equal views are computed once: a video shorter than a clip gives ten equal clips, a square frame three equal crops. In
+    averages each counts as often as the protocol has it.
     """
 
     frames: Frames
-    cuts: tuple[tuple[NDArray[np.int64], View], ...]
-    """(places in `frames`, crop) of the views that differ."""
-    places: NDArray[np.int64]
-    """For each view of the protocol, its place in `cuts`."""
+    distinct: tuple[tuple[NDArray[np.int64], View], ...]
+    """(indices into `frames`, crop) of each distinct view."""
+    index: NDArray[np.int64]
+    """For each view of the protocol, its index in `distinct`."""
 
     @classmethod
     def of(cls, video: DecodedVideo, test: Test, pixels: Pixels | FloatPixels) -> "Views":
+        """The views of a decoded video by the protocol `test`."""
         frames = video.frames
         boxes = pixels.views(frames.shape[1], frames.shape[2], test.size, test.crops)
         keys = [(clip.tobytes(), view) for clip in video.clips for view in boxes]
-        cuts = {(clip.tobytes(), view): (clip, view) for clip in video.clips for view in boxes}
-        order = {key: place for place, key in enumerate(cuts)}
-        return cls(frames, tuple(cuts.values()), np.array([order[key] for key in keys]))
+        distinct = {(clip.tobytes(), view): (clip, view) for clip in video.clips for view in boxes}
+        order = {key: index for index, key in enumerate(distinct)}
+        return cls(frames, tuple(distinct.values()), np.array([order[key] for key in keys]))
 
-    def batches(self, size: int) -> Iterator[torch.Tensor]:
-        """The views that differ [V, T, H, W, C], in passes of at most `size`.
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """The distinct views [V, T, H, W, C], in batches of at most `size`.
 
-        They are cut when their pass comes, so that memory holds one pass and the decoded frames, however many there are.
+        Each batch is cropped when it is needed, so that memory holds one batch and the decoded frames.
         """
-        for begin in range(0, len(self.cuts), size):
-            part = [_cut(self.frames, clip, view) for clip, view in self.cuts[begin : begin + size]]
-            yield torch.from_numpy(np.stack(part))
+        for begin in range(0, len(self.distinct), size):
+            batch = [_cropped(self.frames, clip, view) for clip, view in self.distinct[begin : begin + size]]
+            yield torch.from_numpy(np.stack(batch))
 
 
-def _cut(frames: Frames, clip: NDArray[np.int64], view: View) -> Frames:
-    part = crop(frames, view.box)[clip]
-    return flip(part) if view.flip else part
+def _cropped(frames: Frames, clip: NDArray[np.int64], view: View) -> Frames:
+    cropped = crop(frames, view.box)[clip]
+    return flip(cropped) if view.flip else cropped

@@ -1,46 +1,46 @@
-"""Where cells of videos are kept, and by what they are known again besides the content of the video."""
+"""The cache folder of cells: which settings of a classifier decide it, besides the content of each video."""
 
 import hashlib
 from pathlib import Path
 
 import torch
 
+from marey.base.cache import features_folder
 from marey.base.errors import RecipeError
 from marey.base.jsonable import json_text
-from marey.base.kept import features_folder
-from marey.base.precision import Arithmetic
+from marey.base.options import Arithmetic
 from marey.classifier import Classifier
 from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig
-from marey.models.probe.network import GRID, PLACES, Probe
+from marey.models.probe.network import GRID, TIME_STEPS, Probe
 
 _FORMAT = 1
-"""Of the files, and of how cells are computed: raised whenever either changes, so that older files are not read."""
+"""Version of the files and of how cells are computed, raised whenever either changes, so that older files are not read."""
 
 
 def probe_of(model: Classifier) -> tuple[Probe, FrameProbeConfig | ClipProbeConfig]:
-    """The network of a classifier that is a probe, and its settings.
+    """The network and the settings of a classifier whose network is a probe.
 
     Raises:
-        RecipeError: it is another network.
+        RecipeError: its network is not a probe.
     """
     network, config = model.network, model.recipe.model
     if isinstance(network, Probe) and isinstance(config, FrameProbeConfig | ClipProbeConfig):
         return network, config
     raise RecipeError(
-        f"{model.recipe.name}: its network is no probe, whose cells could be kept: see marey.recipes.probe."
+        f"{model.recipe.name}: its network is not a probe, and has no cells to cache: see marey.recipes.probe."
     )
 
 
 def cells_folder(model: Classifier, arithmetic: Arithmetic) -> Path:
-    """Where the cells of a probe's backbone are kept: a folder for all that they depend on besides the video, which is not
-    the pooling, the head or the names of the classes.
+    """The cache folder for the cells of a probe's backbone. Its name is a hash of all that cells depend on besides the
+    video: not of the pooling, the head or the class names.
     """
     probe, config = probe_of(model)
     recipe = model.recipe
     settings = {
         "format": _FORMAT,
         "network": config.network,
-        "grid": [GRID, PLACES],
+        "grid": [GRID, TIME_STEPS],
         "backbone": config.backbone.model_dump(mode="json", exclude={"num_classes"}),
         "weights": weights_digest(probe.backbone),
         "sampling": recipe.test.sampling.model_dump(mode="json"),
@@ -53,10 +53,10 @@ def cells_folder(model: Classifier, arithmetic: Arithmetic) -> Path:
 
 
 def weights_digest(backbone: torch.nn.Module) -> str:
-    """SHA-256 over names and values of the tensors by which a frozen network answers, as 64 hex digits."""
+    """SHA-256 over names and values of the tensors that influence the outputs of a frozen network, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
-        if not name.endswith("num_batches_tracked"):  # a counter of training
+        if not name.endswith("num_batches_tracked"):  # only counts training steps
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Cells of videos: what the frozen backbone of a probe makes of them, computed once, kept, and pooled in any way.
+"""Cells of videos: the feature maps of a probe's frozen backbone on a small grid, computed once, cached, and then pooled.
 
 Shape suffixes: V views, T frames, H height, W width, C channels; S, P, G, D, F as in `marey.models.probe.network`.
 """
@@ -24,35 +24,35 @@ from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute
 from marey.backends.device import pick_own_device
 from marey.backends.precision import pick_precision
-from marey.base.address import written
+from marey.base.address import as_listed
 from marey.base.array_files import ArrayFiles
 from marey.base.errors import DataError, RunError
 from marey.base.processes import processor_seconds
 from marey.base.reporter import SilentReporter, notice, progress, reporting
 from marey.base.words import counted, verb
 from marey.classifier import Classifier
-from marey.data.files.identity import contents_of, identity_in, noted_of
+from marey.data.files.identity import entry_identity, file_identities, noted_identities
 from marey.data.files.quarantine import Broken, Quarantine
 from marey.data.lists.videos import Videos
-from marey.data.loading.clips import ViewDataset
-from marey.data.loading.views import DecodedVideo, ViewItem
-from marey.data.loading.workers import timed
+from marey.data.loading.datasets import ViewDataset
+from marey.data.loading.view_decoder import DecodedVideo, ViewItem
+from marey.data.loading.workers import timed_items
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.cell_files import cells_folder, probe_of
-from marey.models.layers.folding import folded
+from marey.models.layers.folding import fold_batch_norms
 from marey.models.probe.config import Pooling
-from marey.models.probe.network import GRID, FrameProbe, Probe, blocks
-from marey.models.probe.pooled import Pooled
+from marey.models.probe.network import GRID, FrameProbe, Probe, pool_cells
+from marey.models.probe.pooled import PooledFeatures
 
 _FRAMES = 4
-"""Frames of a clip in one pass of a network of single frames on a CPU, so that maps stay in its caches and memory that is
-freed serves the next pass: docs/performance/networks.md."""
-_HELD = 31 << 20
-"""Bytes, just below the 32 MiB from where on glibc gives every block that is freed back to the system."""
+"""Frames per forward pass of a network of single frames on a CPU: feature maps then fit into its caches, and freed memory is
+reused by the next pass (docs/performance/networks.md)."""
+_RETAINED = 31 << 20
+"""Bytes, just below 32 MiB: glibc returns larger blocks to the system whenever they are freed."""
 _MEASURED = 4
-"""Videos by which an estimate is made, of which the first pays for what is set up once."""
-_MOST_BYTES = 2e8
-"""Of a file by which an estimate is made: a larger one may take longer to open than a measurement should."""
+"""Videos that an estimate measures, at most. The first one includes set-up, and is left out if there are others."""
+_MAX_BYTES = 2e8
+"""Bytes of the largest file that an estimate measures: opening a larger one may take too long."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,24 +60,25 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Cells of the videos of a list that could be read, in the list's order: read from their files when they are asked for.
+    """The cells of the readable videos of a list, in the list's order. They are read from the cache on access.
 
-    A file that was removed or damaged in the meantime is computed again, and a line says so.
+    If a cache file was removed or damaged in the meantime, its cells are computed again, with a notice.
     """
 
     rows: NDArray[np.int64]
-    """[N], of the list asked for."""
+    """[N]: the row of each video in the list."""
     identities: NDArray[np.uint64]
-    """What a checkpoint notes of all of them (`marey.data.files.identity.noted_of`), flat."""
+    """The identities that a checkpoint records (`marey.data.files.identity.noted_identities`), all in one array."""
     broken: tuple[Broken, ...]
     computed: int
-    """Videos that went through the network in this call; the others were kept, or have the same content as another one."""
+    """Videos that went through the network in this call; the others were cached, or are copies of another video."""
     core_seconds: float
     """Processor time of this call, over all cores and decoding processes: decoding, network and files."""
     seconds: float
+    """Elapsed time of this call."""
     backend: BackendReport
-    """What computed them; of those that were kept another one may have."""
-    _work: "_Work"
+    """The backend of this call; cached cells may come from another one."""
+    _computation: "_CellComputation"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,60 +87,60 @@ class Cells:
         """[V, S, P, G, G, D], V views in the order of the test protocol: all crops of the first clip, then of the next.
 
         Raises:
-            DataError: the file of the cells is gone, and the video cannot be read any more.
+            DataError: the cache file was removed, and the video cannot be read any more.
         """
-        return self._work.of_row(int(self.rows[index]))
+        return self._computation.of_row(int(self.rows[index]))
 
-    def pooled(self, pooling: Pooling) -> Pooled:
-        """The mean over views of the features of a pooling, file by file: memory holds them, and the cells of one video.
+    def pooled(self, pooling: Pooling) -> PooledFeatures:
+        """The pooled features of all videos, averaged over views. Memory holds the features, and the cells of one video.
 
         Raises:
-            DataError: there are no cells; or as for one video.
+            DataError: there are no cells; or as `__getitem__`.
         """
         if not len(self):
             raise DataError(f"no features: none of {counted(len(self.broken), 'video')} could be read.")
-        self._work.restore(self.rows.tolist())
+        self._computation.restore(self.rows.tolist())
         features: list[NDArray[np.float32]] = []
         widths: tuple[int, ...] = ()
         for index in range(len(self)):
-            found = blocks(pooling, torch.from_numpy(self[index]).float())
+            found = pool_cells(pooling, torch.from_numpy(self[index]).float())
             widths = tuple(block.shape[1] for block in found)
             features.append(torch.cat(found, dim=1).mean(dim=0).numpy())
-        return Pooled(np.stack(features), widths)
+        return PooledFeatures(np.stack(features), widths)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the cells of a list will cost."""
+    """What computing the cells of a list will cost."""
 
     videos: int
     kept: int
-    """Whose cells are in the cache now."""
+    """Videos whose cells are in the cache now."""
     seconds_a_clip: float | None
-    """Of each of the others: of one core on a CPU, else of decoding and network one after the other. None: not known,
-    because there are no others or those that were tried cannot be read."""
+    """Seconds for each other video: of one core on a CPU, otherwise of decoding plus network. None: not known, because there
+    are no others, or the videos that were tried cannot be read."""
     cores: int
-    """How many work at the same time; 1 where another device computes."""
+    """Cores that work at the same time; 1 if another device computes."""
     measured: int
     """Videos of `kept` that were computed for this estimate."""
     spent: float
-    """Core-seconds of this estimate."""
+    """Core-seconds that this estimate took."""
 
     @property
     def missing(self) -> int:
-        """Videos that have to go through the network, or may turn out to be broken."""
+        """Videos whose cells are not in the cache; some may turn out to be broken."""
         return self.videos - self.kept
 
     @property
     def core_seconds(self) -> float | None:
-        """Of all that are missing; None where that is not known."""
+        """Core-seconds for all missing videos; None if that is not known."""
         if not self.missing:
             return 0.0
         return None if self.seconds_a_clip is None else self.missing * self.seconds_a_clip
 
     @property
     def seconds(self) -> float | None:
-        """From beginning to end, on a machine that does nothing else; None where that is not known."""
+        """Elapsed seconds for all missing videos, on a machine that does nothing else; None if that is not known."""
         return None if self.core_seconds is None else self.core_seconds / self.cores
 
 
@@ -151,41 +152,41 @@ def compute_cells(
     max_broken: float | None = None,
     quarantine: Quarantine | None = None,
 ) -> Cells:
-    """The cells of all videos by the test protocol of the model's recipe; those in the cache are not computed again.
+    """Compute the cells of all videos by the test protocol of the model's recipe, except for those in the cache.
 
-    A call that was interrupted goes on where it was: each video is kept when it is done. Several processes may work on the
-    same videos; each computes what is not there when it begins.
+    Each video is cached when it is done, so that an interrupted call is resumed. Several processes may work on the same
+    videos; each computes what is not in the cache when it starts.
 
     Args:
-        model: Around a probe. Only its backbone is used, and left as it is: the pooling and the head may be any.
+        model: A classifier around a probe. Only its backbone is used, and it is not changed; pooling and head do not matter.
         videos: A `Manifest` or a `VideoList`.
-        compute: Where and how the network runs. Its workers decode; on a CPU as many videos as torch has threads are in the
-            network at the same time where it sees single frames.
-        max_broken: More broken videos than this share stop the work, 0 to 1; None: more than 1 % and more than three do.
-        quarantine: Where broken videos are noted and counted, in place of `max_broken`: the record of a run.
+        compute: Where and how the network runs. Its workers decode. A network of single frames on a CPU computes as many
+            videos at the same time as torch has threads.
+        max_broken: A larger share of broken videos stops the work, 0 to 1; None: more than 1 % and more than three do.
+        quarantine: The record of broken videos of a run, which replaces `max_broken`; None: a new one.
 
     Raises:
-        RecipeError: the model's network is no probe.
-        RunError: too many videos are broken; the machine lacks what `compute` asks for; a feature is no finite number of
-            half precision; or MAREY_CACHE_LIMIT is no size.
+        RecipeError: the model's network is not a probe.
+        RunError: too many videos are broken; the machine lacks what `compute` asks for; a feature is not a finite number in
+            half precision; or MAREY_CACHE_LIMIT is not a size.
     """
     if quarantine is None:
         quarantine = Quarantine(None, total=len(videos), max_share=max_broken)
-    return _Work(model, videos, compute).run(quarantine)
+    return _CellComputation(model, videos, compute).run(quarantine)
 
 
 def estimate_cells(model: Classifier, videos: Videos, compute: Compute = Compute()) -> Estimate:  # noqa: B008 - frozen
-    """What `compute_cells` will cost for these videos, by computing up to four of those that are not in the cache; they are
-    kept there, so that little is lost.
+    """Estimate what `compute_cells` will cost for these videos, by computing up to four of those that are not in the cache;
+    their cells are cached, so that the work is not lost.
 
     Raises:
         RecipeError, RunError: as `compute_cells`.
     """
-    return _Work(model, videos, compute).estimate()
+    return _CellComputation(model, videos, compute).estimate()
 
 
-class _Work:
-    """The cells of one list by one network: which are there, and the computation of the others."""
+class _CellComputation:
+    """The cells of one list from one network: which of them are cached, and the computation of the others."""
 
     def __init__(self, model: Classifier, videos: Videos, compute: Compute) -> None:
         check_backend(compute)
@@ -195,19 +196,19 @@ class _Work:
         arithmetic = pick_precision(compute.precision, self.device)
         recipe = model.recipe
         self.views = ViewDataset(videos, recipe.test.sampling, recipe.pixels, recipe.flow, identify=True)
-        self.whole = contents_of([written(videos[row].path) for row in range(len(videos))])
+        self.contents = file_identities([as_listed(videos[row].path) for row in range(len(videos))])
         self.keys = [self._key(row) for row in range(len(videos))]
         self.files = ArrayFiles(cells_folder(model, arithmetic), "features")
         self.kept = self.files.hold(dict.fromkeys(key for key in self.keys if key))
 
     def _key(self, row: int) -> int:
-        """By which the cells of a row are known; 0 where its file cannot be read."""
-        whole = int(self.whole[row])
-        return identity_in(self.videos[row], whole) if whole else 0
+        """The key of a row's cells in the cache, from the content of its video; 0 if the file cannot be read."""
+        content = int(self.contents[row])
+        return entry_identity(self.videos[row], content) if content else 0
 
     @cached_property
     def missing(self) -> list[int]:
-        """Rows to compute: of equal content the first."""
+        """The rows to compute; of videos with equal content only the first."""
         first: dict[int, int] = {}
         for row, key in enumerate(self.keys):
             if key not in self.kept:
@@ -215,7 +216,7 @@ class _Work:
         return list(first.values())
 
     def run(self, broken: Quarantine) -> Cells:
-        """Compute what is missing."""
+        """Compute the missing cells."""
         begun, start = processor_seconds(), time.perf_counter()
         failed = self._compute(self.missing, broken)
         reasons = {self.keys[row]: failure.reason for row, failure in failed.items() if self.keys[row]}
@@ -226,7 +227,7 @@ class _Work:
                 broken.record(failed[row])
             if row not in failed:
                 rows.append(row)
-        noted = [identity for row in rows for identity in noted_of(self.videos[row], int(self.whole[row]))]
+        noted = [identity for row in rows for identity in noted_identities(self.videos[row], int(self.contents[row]))]
         return Cells(
             rows=np.array(rows, np.int64),
             identities=np.array(noted, np.uint64),
@@ -235,12 +236,12 @@ class _Work:
             core_seconds=processor_seconds() - begun,
             seconds=time.perf_counter() - start,
             backend=self._backend.report() if self.missing else BackendReport(self.compute.backend, "eager"),
-            _work=self,
+            _computation=self,
         )
 
     def estimate(self) -> Estimate:
-        """Measure on some of the missing videos, spread over the list."""
-        begun, seconds = processor_seconds(), list(self._measured())
+        """Estimate the cost by measuring some of the missing videos."""
+        start, seconds = processor_seconds(), list(self._measured())
         later = seconds[1:] or seconds
         return Estimate(
             videos=len(self.videos),
@@ -248,54 +249,54 @@ class _Work:
             seconds_a_clip=sum(later) / len(later) if later else None,
             cores=torch.get_num_threads() if self.device.type == "cpu" else 1,
             measured=len(seconds),
-            spent=processor_seconds() - begun,
+            spent=processor_seconds() - start,
         )
 
     def _measured(self) -> Iterator[float]:
-        """What each of some of the missing videos takes, which are spread over the list, and kept."""
+        """Compute and cache some of the missing videos, spread over the list; yields the seconds of each."""
         small = [
             row for row in self.missing
-            if self.whole[row] and isinstance(path := self.videos[row].path, Path) and path.stat().st_size <= _MOST_BYTES
+            if self.contents[row] and isinstance(path := self.videos[row].path, Path) and path.stat().st_size <= _MAX_BYTES
         ]  # fmt: skip
         some = small[:: max(1, len(small) // _MEASURED)][:_MEASURED]
         clock = time.process_time if self.device.type == "cpu" else time.perf_counter
-        with reporting(SilentReporter()), _threads(1 if self._side_by_side else None):
-            items = timed(self.views, some, workers=self.compute.workers, clock=time.process_time)
+        with reporting(SilentReporter()), _threads(1 if self._one_video_per_core else None):
+            items = timed_items(self.views, some, workers=self.compute.workers, clock=time.process_time)
             for row, (item, decoding) in zip(some, items, strict=False):
                 begun = clock()
-                if not isinstance(self._keep(row, item), Broken):
+                if not isinstance(self._cache(row, item), Broken):
                     yield decoding + clock() - begun
 
     def restore(self, rows: Sequence[int]) -> None:
-        """Compute again what was removed since it was computed or found."""
-        gone = list({self.keys[row]: row for row in rows if self.keys[row] not in self.files}.values())
-        if gone:
-            removed = counted(len(gone), "video")
+        """Compute again the cells whose cache files were removed since they were computed or found."""
+        removed = list({self.keys[row]: row for row in rows if self.keys[row] not in self.files}.values())
+        if removed:
+            videos = counted(len(removed), "video")
             notice(
-                f"the features of {removed} {verb(len(gone), 'was', 'were')} removed meanwhile, and are computed again"
+                f"the features of {videos} {verb(len(removed), 'was', 'were')} removed meanwhile, and are computed again"
             )
-            for failure in self._compute(gone, Quarantine(None, total=len(gone), max_share=1)).values():
+            for failure in self._compute(removed, Quarantine(None, total=len(removed), max_share=1)).values():
                 raise DataError(f"{failure.reason}; it was readable before.")
 
     def of_row(self, row: int) -> NDArray[np.float16]:
-        """Cells from the file, which is made anew where it is gone or damaged."""
-        if (kept := self.files.read(self.keys[row])) is not None:
-            cells: NDArray[np.float16] = kept["cells"][kept["places"]]
+        """The cells of a row from the cache; they are computed again if the file was removed or is damaged."""
+        if (arrays := self.files.read(self.keys[row])) is not None:
+            cells: NDArray[np.float16] = arrays["cells"][arrays["places"]]
             return cells
         item = self.views[row]
         if isinstance(item, Broken):
             raise DataError(f"{item.reason}; it was readable before.")
-        half, places = self._cells(item)
-        self.files.write(self.keys[row], {"cells": half, "places": places})
-        return half[places]
+        half, index = self._cells(item)
+        self.files.write(self.keys[row], {"cells": half, "places": index})
+        return half[index]
 
     def _compute(self, rows: Sequence[int], broken: Quarantine) -> dict[int, Broken]:
-        """Compute and keep; gives those that cannot be read."""
+        """Compute and cache the cells of these rows; returns the rows that cannot be read."""
         failed: dict[int, Broken] = {}
         items = zip(rows, read_ahead(self.views, rows, workers=self.compute.workers), strict=True)
-        threads = torch.get_num_threads() if self._side_by_side else 1
+        threads = torch.get_num_threads() if self._one_video_per_core else 1
         with progress("Features", total=len(rows), unit="videos") as bar:
-            for row, done in zip(rows, _in_threads(lambda pair: self._keep(*pair), items, threads), strict=True):
+            for row, done in zip(rows, _in_threads(lambda pair: self._cache(*pair), items, threads), strict=True):
                 if isinstance(done, Broken):
                     failed[row] = done
                     broken.record(done)
@@ -304,41 +305,42 @@ class _Work:
             self.files.tidy()
         return failed
 
-    def _keep(self, row: int, item: ViewItem) -> Broken | None:
+    def _cache(self, row: int, item: ViewItem) -> Broken | None:
+        """Compute and cache the cells of a decoded video; returns a broken one."""
         if isinstance(item, Broken):
             return item
-        self.whole[row] = item.identity
+        self.contents[row] = item.identity
         self.keys[row] = self._key(row)
-        half, places = self._cells(item)
-        self.files.write(self.keys[row], {"cells": half, "places": places})
+        half, index = self._cells(item)
+        self.files.write(self.keys[row], {"cells": half, "places": index})
         return None
 
     def _cells(self, video: DecodedVideo) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
-        """Of the views that differ [U, S, P, G, G, D], and for each view of the protocol its place there."""
-        cuts = Views.of(video, self.model.recipe.test, self.model.recipe.pixels)
-        cells = torch.cat([self._of_views(views) for views in cuts.batches(self.compute.views)]).numpy()
+        """The cells of the distinct views [U, S, P, G, G, D], and for each view of the protocol its index among them."""
+        views = Views.of(video, self.model.recipe.test, self.model.recipe.pixels)
+        cells = torch.cat([self._of_views(batch) for batch in views.batches(self.compute.views)]).numpy()
         with np.errstate(over="ignore"):
             half = cells.astype(np.float16)
         if not np.isfinite(half).all():
             raise RunError(
-                f"{video.id}: the backbone of {self.model.recipe.name} gives a feature that is no number, or beyond "
-                "65504, the largest of half precision, in which features are kept: take other weights."
+                f"{video.id}: the backbone of {self.model.recipe.name} gives a feature that is not a number, or is "
+                "above 65504, the largest number in half precision, in which features are cached: use other weights."
             )
-        return half, cuts.places
+        return half, views.index
 
     def _of_views(self, views_VTHWC: Tensor) -> Tensor:
-        """[V, S, P, G, G, D]. A pair of frames is seen by itself, so that a part of them gives a part of the places."""
-        parts = torch.tensor_split(views_VTHWC, self._passes(views_VTHWC.shape[1]), dim=1)
+        """Cells [V, S, P, G, G, D]. Frame pairs do not influence each other, so that a clip can be split along time."""
+        chunks = torch.tensor_split(views_VTHWC, self._passes(views_VTHWC.shape[1]), dim=1)
         shape = len(views_VTHWC), self.probe.streams, -1, GRID, GRID, self.probe.channels
-        return torch.cat([self._backend.features(part).reshape(shape) for part in parts], dim=2)
+        return torch.cat([self._backend.features(chunk).reshape(shape) for chunk in chunks], dim=2)
 
     def _passes(self, frames: int) -> int:
-        """How many passes see a clip of so many frames, all alike."""
-        return frames // _FRAMES if self._side_by_side and frames % _FRAMES == 0 else 1
+        """The number of forward passes, of equal size, for a clip of so many frames."""
+        return frames // _FRAMES if self._one_video_per_core and frames % _FRAMES == 0 else 1
 
     @cached_property
-    def _side_by_side(self) -> bool:
-        """Whether each core of a CPU works on a video of its own: networks of single frames, whose passes are small. Threads
+    def _one_video_per_core(self) -> bool:
+        """Whether each core of a CPU computes another video: for networks of single frames, whose passes are small. Threads
         that share one pass would wait for each other after each of its many short operations.
         """
         eager = self.compute.backend == "eager" and self.device.type == "cpu"
@@ -346,14 +348,14 @@ class _Work:
 
     @cached_property
     def _backend(self) -> Backend:
-        _hold_memory()
-        network = _CellsNetwork(folded(self.probe))
+        _retain_memory()
+        network = _CellsNetwork(fold_batch_norms(self.probe))
         views = len(self.missing) * self.model.recipe.test.views
         return open_backend(Classifier(network, self.model.recipe), self.compute, views=views)
 
 
 class _CellsNetwork(nn.Module):
-    """A probe whose features are its cells, flat: what backends run.
+    """A probe whose features are its cells, flattened, so that backends can run it.
 
     Args:
         probe: Is moved to the backend's device.
@@ -373,17 +375,17 @@ class _CellsNetwork(nn.Module):
 
 
 def _in_threads(function: Callable[[Item], Result], items: Iterator[Item], threads: int) -> Iterator[Result]:
-    """`function` of each item in order, in so many threads, each of which leaves torch one core. One thread is this one, and
-    leaves torch all of its own.
+    """Yield `function(item)` in order, computed by so many threads, in each of which torch uses one core. A single thread is
+    the calling one, and torch uses all cores.
     """
     if threads == 1:
         yield from map(function, items)
         return
-    with _threads(None), ThreadPoolExecutor(threads, initializer=_begin_thread) as pool:
+    with _threads(None), ThreadPoolExecutor(threads, initializer=_start_thread) as pool:
         try:
             waiting: deque[Future[Result]] = deque()
             while True:
-                # One more each than are at work, so that none waits while the next item is read.
+                # Two items per thread, so that no thread waits while the next item is read.
                 waiting.extend(pool.submit(function, item) for item in islice(items, 2 * threads - len(waiting)))
                 if not waiting:
                     return
@@ -392,23 +394,23 @@ def _in_threads(function: Callable[[Item], Result], items: Iterator[Item], threa
             pool.shutdown(cancel_futures=True)
 
 
-def _begin_thread() -> None:
+def _start_thread() -> None:
     torch.set_num_threads(1)
-    _hold_memory()
+    _retain_memory()
 
 
-def _hold_memory() -> None:
-    """Let glibc keep the memory of maps between passes. It gives back what is freed in blocks larger than the largest that
-    was freed before, up to 32 MiB, and the system then clears every page anew: a quarter of the time of a clip. Elsewhere
-    this changes nothing.
+def _retain_memory() -> None:
+    """Make glibc retain the memory of feature maps between passes, by freeing one block of almost 32 MiB. glibc returns
+    freed blocks to the system that are larger than the largest one freed before, up to 32 MiB, and the system then
+    clears all pages again, which takes a quarter of the time of a clip. With other allocators this has no effect.
     """
-    torch.empty(_HELD, dtype=torch.uint8)
+    torch.empty(_RETAINED, dtype=torch.uint8)
 
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Within the block torch computes on `count` threads, None: as before; after it on as many as before, whatever other
-    threads have set meanwhile.
+    """Within the block torch computes on `count` threads (None: unchanged). After it the earlier number is restored, even if
+    other threads have changed it.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)

@@ -1,4 +1,4 @@
-"""What a network sees in videos, as arrays: one file for each, for long lists that may be interrupted."""
+"""The features of videos as arrays, one file per video, for long lists whose computation may be interrupted."""
 
 import csv
 import hashlib
@@ -18,64 +18,63 @@ from numpy.typing import NDArray
 from marey.backends.backend import Backend, BackendReport
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.device import device_text, pick_own_device, tell_of_spare
+from marey.backends.device import device_text, notice_spare_accelerator, pick_own_device
 from marey.backends.precision import pick_precision
-from marey.base.address import Place
+from marey.base.address import Location
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, in_python_words
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
-from marey.base.notebook import ending
-from marey.base.precision import Arithmetic
+from marey.base.notebook import keep_end
+from marey.base.options import Arithmetic
 from marey.base.processes import processes
 from marey.base.readme import readme_around, write_readme
-from marey.base.reporter import first_line_awaited, notice, progress, understood
+from marey.base.reporter import notice, progress, work_summary, work_summary_pending
 from marey.base.runs import next_run, results_folder
 from marey.base.words import about, counted, verb
 from marey.classifier import Classifier, require_classifier
 from marey.data.files.missing import require_files
 from marey.data.files.quarantine import Broken, Quarantine, broken_list
-from marey.data.lists.listing import VideosLike, as_videos
+from marey.data.lists.read_videos import VideosLike, as_videos
 from marey.data.lists.videos import VideoList, seconds_text
-from marey.data.loading.clips import ViewDataset
-from marey.data.loading.views import DecodedVideo
-from marey.evaluation.pace import expected_time
+from marey.data.loading.datasets import ViewDataset
+from marey.data.loading.view_decoder import DecodedVideo
+from marey.evaluation.protocol import model_settings
+from marey.evaluation.time_estimate import expected_time
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.cell_files import probe_of
 from marey.inference.cells import compute_cells, estimate_cells
-from marey.inference.resume import identity_of
-from marey.models.probe.network import Probe, blocks
+from marey.models.probe.network import Probe, pool_cells
 from marey.recipe import Recipe
 from marey.weights.load import as_classifier
 
 INDEX = "index.csv"
 _COLUMNS = ("video", "start", "end", "file", "error")
 _FRAME_COLUMNS = ("start_frame", "end_frame")
-"""At the end, where the list names parts by frames."""
+"""Further columns at the end, if the list names segments by frames."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Features:
-    """The features of a list of videos, as they lie in a folder: index i is the i-th video that could be read.
+    """The features of a list of videos in a folder; index i is the i-th readable video.
 
-    Arrays are read when they are asked for, one file each: `features[i]`, or all of them by `read()`. A later call that
-    adds another list to the folder changes nothing here. Of several processes only the first returns when all files are
-    there.
+    Arrays are read from their files on access: `features[i]`, or all of them by `read()`. Later calls that add other lists
+    to the folder do not change this object. Of several processes only the first waits until all files exist.
     """
 
     out: Path
     listed: VideoList
-    """All videos that were asked for."""
+    """All videos of the list."""
     computed: int
-    """Files written by this call and process; the others were there already."""
+    """Files that this call wrote in this process; the others existed already."""
     broken: tuple[Broken, ...]
-    """Files that could not be read, each once."""
+    """Videos that could not be read, each once."""
     backend: BackendReport
-    """What computed the `computed` files, and its difference from eager float32."""
+    """The backend that computed these files, and its difference from eager float32."""
 
     @property
     def videos(self) -> int:
-        """How many entries the list has."""
+        """The number of entries of the list."""
         return len(self.listed)
 
     @cached_property
@@ -87,23 +86,23 @@ class Features:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of the videos that have features."""
+        """The ids of the videos that have features."""
         return tuple(video.id for video in self.readable)
 
     @property
-    def paths(self) -> tuple[Place, ...]:
-        """Of the videos that have features."""
+    def paths(self) -> tuple[Location, ...]:
+        """The paths of the videos that have features."""
         return tuple(video.path for video in self.readable)
 
     def __len__(self) -> int:
         return len(self.readable)
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
-        """[D]; or [clips, D] where they were asked for `per_clip`.
+        """The features of one video: [D], or [clips, D] if they were computed with `per_clip`.
 
         Raises:
             DataError: the file was removed.
-            TypeError: `index` is no whole number.
+            TypeError: `index` is not an integer.
         """
         try:
             index = operator.index(index)
@@ -125,7 +124,7 @@ class Features:
         return (self[index] for index in range(len(self)))
 
     def read(self) -> NDArray[np.float32]:
-        """[N, D], or [N, clips, D]: all of them in memory, in the order of `ids`.
+        """All features, [N, D] or [N, clips, D], in the order of `ids`.
 
         Raises:
             DataError: there are none.
@@ -146,14 +145,14 @@ class Features:
         return found | {"backend": self.backend.as_json()} if named else found
 
     def summary(self) -> str:
-        """One line for a person."""
+        """One line of text: the folder, how many videos, and which file names them."""
         broken = f", {len(self.broken)} broken (named in {INDEX})" if self.broken else ""
         videos = counted(len(self), "video")
         return f"{self.out}: features of {videos}, {self.computed} written now{broken}; {INDEX} names the files"
 
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""
-        return f"Features({ending(str(self.out), 90)!r}: {counted(len(self), 'video')}{broken})"
+        return f"Features({keep_end(str(self.out), 90)!r}: {counted(len(self), 'video')}{broken})"
 
 
 @in_python_words()
@@ -167,54 +166,54 @@ def features(
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> Features:
-    """The pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
+    """Compute the pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
 
-    Of a probe (a classifier of `marey train FOLDER`) the cache keeps what its backbone saw, in half precision, for later
-    calls and trainings; what lies there is not computed again.
+    For a probe (a classifier of `marey train FOLDER`) the features of its backbone are cached in half precision, and reused
+    by later calls and trainings.
 
-    An interrupted call is resumed: arrays that are there are not computed again. A file takes its name when it is whole. A
-    call with another list adds to what is there; a video is known by its id, the path as its list has it. Under several
-    processes (torchrun) each video is computed by exactly one of them.
+    An interrupted call is resumed: arrays that exist are not computed again, and each file is written atomically. A
+    call with another list adds to the folder; videos are recognised by their ids, which are the paths in their lists.
+    Under several processes (torchrun) each video is computed by exactly one of them.
 
     Args:
         model: As `load_model` gives it, or a `Classifier` around your own module; or what `load_model` takes: a checkpoint,
             the folder of a run, a recipe or its name.
         videos: As `marey.predict` takes them: the path of a video, of a folder of videos or of a list; several of them; or a
             list of videos, with labels or without.
-        out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video, start, end, file,
-            error) of the videos of this call. None: `features-<list>-1` inside the run that `model` names, else the first of
-            `runs/<name>-features-1`, -2, ... that is not there.
-        per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
-        root: Folder of the relative paths of a list.
+        out: The folder of the files: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video,
+            start, end, file, error) for the videos of this call. None: `features-<list>-1` inside the run that `model`
+            names, else the first of `runs/<name>-features-1`, -2, ... that does not exist.
+        per_clip: Whether to write [clips, D], each the mean over the crops of a clip; else [D], the mean over all views.
+        root: Folder that the list's paths are relative to.
         compute: Where and how the network runs, as `marey.evaluate` takes it.
-        **options: Fields of `Compute`, which change that one.
+        **options: Fields of `compute` by name: device="cuda", batch=16, workers=4.
 
     Raises:
-        RunError: `out` belongs to another model or protocol, or another process is writing there; this machine does not
-            have the device, or the device not the precision.
-        DataError: `videos` is one path, and nothing is there or no video in it; or not one file of a list is there.
+        RunError: `out` belongs to another model or protocol, or another process is writing there; this machine lacks the
+            device, or the device lacks the precision.
+        DataError: `videos` is a path that does not exist or holds no video; or no file of a list exists.
     """
     listed = as_videos(videos, root=root)
     require_files(listed)
     out = _results_folder(model, videos) if out is None else Path(out)
-    work = _Work(out, listed, processes().rank, processes().world)
+    folder = _FeatureFolder(out, listed, processes().rank, processes().world)
     compute = compute.changed(**options)
     check_backend(compute)
     model = as_classifier(model)
     device = pick_own_device(compute.device)
     precision = pick_precision(compute.precision, device, tell=False)
-    identity = identity_of(model, per_clip=per_clip, precision=precision)
-    share = work.rank if work.world > 1 else None
-    tell_of_spare(compute.device)
+    identity = model_settings(model, per_clip=per_clip, precision=precision)
+    share = folder.rank if folder.world > 1 else None
+    notice_spare_accelerator(compute.device)
     facts = {} if model.origin is None else {"weights_file": model.origin.model_dump(mode="json")}
     with Claim(OutputPath.folder(out), Command.FEATURES, identity, facts=facts, share=share).held() as resumed:
         if resumed and share is None:
-            work.sweep()
-        return work.run(model, compute, per_clip=per_clip)
+            folder.sweep()
+        return folder.run(model, compute, per_clip=per_clip)
 
 
 def _results_folder(model: Classifier | Recipe | str | Path, videos: object) -> Path:
-    """Where features go that were given no folder: into the run that `model` names, else below runs/."""
+    """The default folder: in the run that `model` names, else below runs/."""
     if isinstance(model, str | Path):
         data = Path(videos) if isinstance(videos, str | Path) else None
         return results_folder("features", str(model), data=data, option="out=")
@@ -225,13 +224,13 @@ def _results_folder(model: Classifier | Recipe | str | Path, videos: object) -> 
 
 
 def file_name(video: str) -> str:
-    """The file of a video's features: readable, safe on every system, and another one for every other video."""
+    """The name of the file of a video's features: readable, valid on every system, and unique."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(video).stem).strip("._")[:60] or "video"
     return f"{readable}-{hashlib.sha256(video.encode('utf-8', BYTES)).hexdigest()[:32]}.npy"
 
 
-class _Work:
-    """The work on one folder of features: a video is done when its file is there."""
+class _FeatureFolder:
+    """One folder of features, and the computation of those that are missing: a video is done when its file exists."""
 
     def __init__(self, out: Path, videos: VideoList, rank: int, world: int) -> None:
         self.out, self.videos, self.rank, self.world = out, videos, rank, world
@@ -239,13 +238,13 @@ class _Work:
         self.names = [file_name(video) for video in self.ids]
 
     def run(self, model: Classifier, compute: Compute, *, per_clip: bool) -> Features:
-        """Compute what is missing, then bring everything together."""
+        """Compute what is missing; the first process then waits for the others and writes the index."""
         rows, broken = self._rows_to_do()
         compute_rows = self._pool_cells if isinstance(model.network, Probe) else self._run_network
         computed, report = compute_rows(model, compute, rows, broken, per_clip=per_clip)
         if self.rank:
             return Features(self.out, self.videos, computed, broken.files, report)
-        found = self._bring_together()
+        found = self._wait_for_all()
         self._write_index(found)
         write_readme(self.out)
         readme_around(self.out)
@@ -254,12 +253,12 @@ class _Work:
     def _run_network(
         self, model: Classifier, compute: Compute, rows: list[int], broken: Quarantine, *, per_clip: bool
     ) -> tuple[int, BackendReport]:
-        """How many files were written, and what computed them."""
+        """The number of files written, and the report of the backend."""
         test = model.recipe.test
         backend = open_backend(model, compute, views=len(rows) * test.views)
         views = ViewDataset(self.videos, test.sampling, model.recipe.pixels, model.recipe.flow)
         expected = expected_time(backend, views, test, rows, compute)
-        self._say(model, backend.device, backend.precision, expected)
+        self._announce(model, backend.device, backend.precision, expected)
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
             for row, item in zip(rows, read_ahead(views, rows, workers=compute.workers), strict=True):
@@ -275,56 +274,57 @@ class _Work:
     def _pool_cells(
         self, model: Classifier, compute: Compute, rows: list[int], broken: Quarantine, *, per_clip: bool
     ) -> tuple[int, BackendReport]:
-        """As `_run_network`, of a probe: its cells are kept for later runs, or are there from earlier ones."""
+        """As `_run_network`, for a probe: its cells are cached for later runs, or come from earlier ones."""
         network, _ = probe_of(model)
         videos = self.videos[np.array(rows, np.int64)]
         device = pick_own_device(compute.device)
         expected = ""
-        if first_line_awaited():
-            ahead = estimate_cells(model, videos, compute)
-            expected = f"; {ahead.kept:,} kept" + ("" if ahead.seconds is None else f", {about(ahead.seconds)}")
-        self._say(model, device, pick_precision(compute.precision, device, tell=False), expected)
+        if work_summary_pending():
+            estimate = estimate_cells(model, videos, compute)
+            seconds = "" if estimate.seconds is None else f", {about(estimate.seconds)}"
+            expected = f"; {estimate.kept:,} cached{seconds}"
+        self._announce(model, device, pick_precision(compute.precision, device, tell=False), expected)
         cells = compute_cells(model, videos, compute, quarantine=broken)
-        for place, row in enumerate(cells.rows.tolist()):
-            seen = torch.cat(blocks(network.pooling, torch.from_numpy(cells[place]).float()), dim=1).numpy()
+        for index, row in enumerate(cells.rows.tolist()):
+            features_VD = torch.cat(pool_cells(network.pooling, torch.from_numpy(cells[index]).float()), dim=1).numpy()
             clips = model.recipe.test.sampling.clips if per_clip else None
-            self._save(self.names[rows[row]], _averaged(seen, clips=clips))
+            self._save(self.names[rows[row]], _averaged(features_VD, clips=clips))
         return len(cells), cells.backend
 
-    def _say(self, model: Classifier, device: torch.device, precision: Arithmetic, expected: str) -> None:
+    def _announce(self, model: Classifier, device: torch.device, precision: Arithmetic, expected: str) -> None:
         videos = counted(len(self.videos), "video")
-        understood(f"{videos}: features of {model.recipe.name} on {device_text(device)}, {precision}{expected}")
+        work_summary(f"{videos}: features of {model.recipe.name} on {device_text(device)}, {precision}{expected}")
 
     def sweep(self) -> None:
-        """Remove what a killed process was writing."""
-        for left in self.out.glob(".*.npy"):
-            left.unlink()
+        """Remove the temporary files of a process that was killed."""
+        for temporary in self.out.glob(".*.npy"):
+            temporary.unlink()
 
     def _rows_to_do(self) -> tuple[list[int], Quarantine]:
         record = broken_list(self.out, rank=self.rank)
         broken = Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids))
-        done, failed = self._there(), {b.id for b in broken.files}
+        done, failed = self._existing(), {b.id for b in broken.files}
         first = {name: row for row, name in reversed(list(enumerate(self.names)))}  # a video may be listed twice
         mine = sorted(first.values())[self.rank :: self.world]
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
         if len(rows) < len(mine):
-            there = len(mine) - len(rows)
-            notice(f"going on: {there} of {counted(len(mine), 'video')} {verb(there, 'is', 'are')} done already")
+            finished = len(mine) - len(rows)
+            notice(f"going on: {finished} of {counted(len(mine), 'video')} {verb(finished, 'is', 'are')} done already")
         return rows, broken
 
-    def _there(self) -> set[str]:
+    def _existing(self) -> set[str]:
         return {path.name for path in self.out.iterdir() if path.suffix == ".npy"}
 
     def _save(self, name: str, values: NDArray[np.float32]) -> None:
         with atomic_path(self.out / name) as temporary:
             np.save(temporary, values)
 
-    def _bring_together(self) -> dict[str, Broken]:
-        """Wait until every video is there or in somebody's record of broken files; returns these by id."""
+    def _wait_for_all(self) -> dict[str, Broken]:
+        """Wait until every video has a file or is in a process's record of broken files; returns the broken ones by id."""
         while True:
-            there = self._there()
+            existing = self._existing()
             found = {b.id: b for b in self._broken()}
-            if all(name in there or video in found for name, video in zip(self.names, self.ids, strict=True)):
+            if all(name in existing or video in found for name, video in zip(self.names, self.ids, strict=True)):
                 return {video: found[video] for video in self.ids if video in found}
             time.sleep(0.3)
 
@@ -350,14 +350,16 @@ class _Work:
 def features_of(
     video: DecodedVideo, backend: Backend, recipe: Recipe, *, batch: int, per_clip: bool
 ) -> NDArray[np.float32]:
-    """The pooled features of one video, [D] as the mean over all views; `per_clip` [clips, D], each over its crops."""
+    """The pooled features of one video: [D], the mean over all views; with `per_clip` [clips, D], each the mean over
+    crops.
+    """
     views = Views.of(video, recipe.test, recipe.pixels)
-    seen_VD = torch.cat([backend.features(several) for several in views.batches(batch)]).numpy()[views.places]
-    return _averaged(seen_VD, clips=len(video.clips) if per_clip else None)
+    features_VD = torch.cat([backend.features(distinct) for distinct in views.batches(batch)]).numpy()[views.index]
+    return _averaged(features_VD, clips=len(video.clips) if per_clip else None)
 
 
-def _averaged(seen_VD: NDArray[np.float32], *, clips: int | None) -> NDArray[np.float32]:
-    """[D], or [clips, D]: views come as all crops of the first clip, then of the next one."""
-    shape = (len(seen_VD), -1) if clips is None else (clips, len(seen_VD) // clips, -1)
-    averaged: NDArray[np.float32] = seen_VD.reshape(shape).mean(axis=len(shape) - 2)
+def _averaged(features_VD: NDArray[np.float32], *, clips: int | None) -> NDArray[np.float32]:
+    """The mean [D], or [clips, D]; the views are all crops of the first clip, then of the next one."""
+    shape = (len(features_VD), -1) if clips is None else (clips, len(features_VD) // clips, -1)
+    averaged: NDArray[np.float32] = features_VD.reshape(shape).mean(axis=len(shape) - 2)
     return averaged

@@ -1,92 +1,37 @@
-"""The interface of every network: what testing, training, probes and detection may rely on."""
+"""The interface of every network, and what networks with a pool and one linear layer behind the trunk share.
+
+Shape suffixes: B batch, C channels, T frames, H height, W width, D features, K classes.
+"""
 
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation
 from marey.models.layers.drop_path import set_drop_path
-from marey.models.layers.initialise import initialise
-from marey.models.layers.positions import ResizedPositions
-
-
-@runtime_checkable
-class NamesNoDecay(Protocol):
-    """A module that names further parameters without weight decay, besides norms, biases and one-dimensional ones.
-
-    Any module may do so: a whole network, a user's own module, or one layer inside.
-    """
-
-    def no_decay(self) -> frozenset[str]:
-        """Names of parameters as in the module's own `named_parameters()`: position embeddings, class tokens, tables of
-        relative positions.
-        """
-
-
-@runtime_checkable
-class NamesLayerDepth(Protocol):
-    """A module that gives the depth of the layer of each of its parameters, for learning rates by layer."""
-
-    def layer_depth(self, parameter_name: str) -> int:
-        """See `Network.layer_depth`."""
-
-
-@runtime_checkable
-class ResizesPositions(Protocol):
-    """A module whose position embeddings have one grid, and that makes them of another grid's when weights are loaded.
-
-    Any module may do so: a whole network, a user's own module, or one layer inside.
-    """
-
-    def resize_positions(self, parameter_name: str, theirs: Tensor) -> ResizedPositions | None:
-        """What a file's tensor of another shape becomes; None where its shape is wrong.
-
-        Args:
-            parameter_name: One of the names of its own `state_dict()`; of any parameter whose shape differs.
-            theirs: The file's tensor, in the network's order of axes.
-
-        Returns:
-            A tensor of the parameter's shape, as `marey.models.layers.positions.resize_positions` makes it.
-        """
-
-
-@runtime_checkable
-class GivesFeatures(Protocol):
-    """A module that gives pooled features; `Network` does."""
-
-    def features(self, clip_BCTHW: Tensor) -> Tensor:
-        """See `Network.features`."""
-
-
-@runtime_checkable
-class GivesPositions(Protocol):
-    """A module that gives logits at each position of its head; `Network` does."""
-
-    def positions(self, clip_BCTHW: Tensor) -> Tensor:
-        """See `Network.positions`."""
-
-
-@runtime_checkable
-class GivesTokens(Protocol):
-    """A module that gives tokens, as transformers do."""
-
-    def tokens(self, clip_BCTHW: Tensor) -> Tensor:
-        """Tokens [B, N, D] before the head."""
+from marey.models.layers.efficientnet import EfficientNetLiteTrunk
+from marey.models.layers.inception import BNInceptionTrunk, InceptionV1Trunk
+from marey.models.layers.initialise import initialise, new_head
+from marey.models.layers.resnet import ResNetTrunk
+from marey.models.layers.trunk import Trunk
 
 
 class Network(nn.Module, ABC):
-    """A network from a clip to logits. What surrounds it (pixels, class names, recipe) is a `marey.Classifier`'s.
+    """A network from a clip to logits. `marey.Classifier` adds recipe, class names and preprocessing to it.
 
-    `clip` is float32 or bfloat16 [B, C, T, H, W], C = 3 for RGB and 2 for flow (x, y). Shapes: K classes,
-    T' x H' x W' positions of the head (1 x 1 x 1 after a global pool), D features.
+    `clip` is float32 or bfloat16 [B, C, T, H, W], C = 3 for RGB and 2 for flow (x, y). The head has T' x H' x W' positions:
+    1 x 1 x 1 after a global pool.
     """
 
     strides: tuple[tuple[int, int, int], ...]
     """For each map of `trunk`: input frames, rows and columns per position of the map."""
     head: nn.Module
+    """The last layer, from features to logits."""
     dropout: nn.Dropout
+    """Dropout before the head."""
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K], before softmax: the mean of `positions`."""
@@ -106,18 +51,18 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def reset_head(self, num_classes: int) -> None:
-        """Replace the classifier by a new one for `num_classes` classes (weights normal 0.01, bias 0)."""
+        """Replace the head by a new one for `num_classes` classes (weights normal with deviation 0.01, bias 0)."""
 
     @abstractmethod
     def layer_depth(self, parameter_name: str) -> int:
-        """How deep a parameter lies: 0 for the stem, n for stage n, the largest value for the head.
+        """The depth of a parameter: 0 in the stem, n in stage n, the largest value in the head.
 
         In a transformer (BEiT's rule, which PySlowFast and MMAction2 follow; D blocks): 0 for the patch embedding, the
         position embeddings and the tokens, n for block n counted from 1, D + 1 for the final norm and the head.
         """
 
     def no_decay(self) -> frozenset[str]:
-        """Names of its own parameters without weight decay, besides those of its layers (`NamesNoDecay`); here none."""
+        """Names of its own parameters without weight decay, besides those that its layers name (`NamesNoDecay`)."""
         return frozenset()
 
     def pathways(self) -> tuple[nn.Module, ...]:
@@ -131,14 +76,14 @@ class Network(nn.Module, ABC):
             RecipeError: `drop_path` is not 0, but the network has no `DropPath`.
         """
         self.dropout.p = dropout
-        drop_paths(self, drop_path)
+        set_drop_path(self, drop_path)
 
     def initialise(self, how: Initialisation) -> None:
-        """Give all parameters their initial values: `marey.models.layers.initialise.initialise`."""
+        """Give all parameters initial values, by `marey.models.layers.initialise`."""
         initialise(self, how, head=self.head)
 
     def initialise_head(self, how: Initialisation) -> None:
-        """Initialise the parameters of the head again."""
+        """Give the parameters of the head initial values again."""
         initialise(self.head, how, head=self.head)
 
     def device(self) -> torch.device:
@@ -146,11 +91,98 @@ class Network(nn.Module, ABC):
         return next(self.parameters()).device
 
 
-def drop_paths(network: nn.Module, rate: float) -> None:
-    """Set the rates of all paths of a network, or of a module built of the same layers, by depth (`set_drop_path`).
+class LinearClassifier(Network, ABC):
+    """A network whose last maps are pooled, concatenated and classified by one linear layer.
 
-    Raises:
-        RecipeError: `rate` is not 0, and there is no path to drop.
+    Args:
+        features: D, the channels of the last maps together.
+        num_classes: K.
+        window: Rows and columns of a pool that slides over the last maps by one position, over all frames at once; smaller
+            maps are pooled completely. None pools every map completely.
     """
-    for pathway in network.pathways() if isinstance(network, Network) else (network,):
-        set_drop_path(pathway, rate)
+
+    head: nn.Linear
+
+    def __init__(self, *, features: int, num_classes: int, window: int | None = None) -> None:
+        super().__init__()
+        self.window = window
+        self.dropout = nn.Dropout(0.5)
+        self.head = new_head(features, num_classes)
+
+    @property
+    @abstractmethod
+    def num_stages(self) -> int:
+        """Number of stages between stem and head."""
+
+    def features(self, clip_BCTHW: Tensor) -> Tensor:
+        """Pooled features [B, D], before dropout; the maps in the order of `trunk`."""
+        return torch.cat([map_BDTHW.mean(dim=(2, 3, 4)) for map_BDTHW in self.trunk(clip_BCTHW)], dim=1)
+
+    def positions(self, clip_BCTHW: Tensor) -> Tensor:
+        """Logits at each position of the window, [B, K, 1, H', W']: 1 x 1 where the maps are pooled completely."""
+        pooled = torch.cat([self._pooled(map_BDTHW) for map_BDTHW in self.trunk(clip_BCTHW)], dim=1)
+        return self._classify(pooled.movedim(1, -1)).movedim(-1, 1)
+
+    def reset_head(self, num_classes: int) -> None:
+        self.head = new_head(self.head.in_features, num_classes, device=self.head.weight.device)
+
+    def layer_depth(self, parameter_name: str) -> int:
+        """0 for the stem, n for stage n counted from 1, and one more than the last stage for the head.
+
+        Names are `head...` or, in a trunk, `TRUNK.stages.INDEX...` and `TRUNK.stem...`.
+        """
+        first, second, *rest = parameter_name.split(".")
+        if first == "head":
+            return self.num_stages + 1
+        return int(rest[0]) + 1 if second == "stages" else 0
+
+    def _pooled(self, map_BDTHW: Tensor) -> Tensor:
+        if self.window is None:
+            return map_BDTHW.mean(dim=(2, 3, 4), keepdim=True)
+        # Time first: torch has no bfloat16 average pool in three dimensions on a CPU.
+        map_BDHW = map_BDTHW.mean(dim=2)
+        height, width = map_BDHW.shape[2:]
+        return avg_pool2d(map_BDHW, (min(self.window, height), min(self.window, width)), stride=1)[:, :, None]
+
+    def _classify(self, features_BD: Tensor) -> Tensor:
+        return self.head(self.dropout(features_BD))  # type: ignore[no-any-return]
+
+    def _store_channels_last(self, *, flat: bool = False) -> None:
+        """Store weights channels-last, as clips come from `to_clip`; `flat` is for a 2D network.
+
+        With both in the same order pointwise convolutions are several times faster on a CPU (docs/performance/networks.md).
+        """
+        self.to(memory_format=torch.channels_last if flat else torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+class PooledClassifier(LinearClassifier):
+    """A linear classifier on one trunk. The trunk is a submodule under the name that its class gives it (`Trunk.name`)."""
+
+    channels_last: ClassVar[bool] = True
+    """Whether weights and maps are stored channels-last, which makes pointwise convolutions several times faster on a CPU.
+    Factorised convolutions are faster frame by frame (docs/performance/networks.md)."""
+    # The submodule is one of these; layouts of weights, which know the network, use it by this name.
+    resnet: ResNetTrunk
+    inception: InceptionV1Trunk | BNInceptionTrunk
+    efficientnet: EfficientNetLiteTrunk
+
+    def __init__(self, trunk: Trunk, *, num_classes: int, window: int | None = None) -> None:
+        super().__init__(features=trunk.out_channels, num_classes=num_classes, window=window)
+        self.add_module(trunk.name, trunk)
+        self._name = trunk.name
+        self.strides = (trunk.strides,)
+        if self.channels_last:
+            self._store_channels_last(flat=next(trunk.parameters()).ndim == 4)
+
+    @property
+    def backbone(self) -> Trunk:
+        """The trunk."""
+        return cast(Trunk, self._modules[self._name])
+
+    @property
+    def num_stages(self) -> int:
+        return len(self.backbone.stages)
+
+    def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
+        """The last map, [B, D, T / t, H / h, W / w]."""
+        return (self.backbone(clip_BCTHW if self.channels_last else clip_BCTHW.contiguous()),)

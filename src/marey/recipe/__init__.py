@@ -1,12 +1,16 @@
-"""Everything behind a published number, declared: network, sampling, pixels, training, test protocol, weights.
+"""A recipe is the declaration behind a published result: network, sampling, pixels, training, test protocol and weights.
 
-`recipe` holds the recipe itself; `task`, `train`, `test` and `published` its sections; `source` and `hosts` where its
-weights can be fetched; `settings` the changes that `--set` and `Recipe.variant` make. Knows no torch.
+- `recipe`: `Recipe` and `TwoStream`, reading and changing recipes
+- `task`, `train`, `test`, `published`: its sections, from what is predicted to the numbers of others
+- `source`, `hosts`: the addresses of its weights file, and what was reported of their hosts
+- `settings`: changes by nested dictionaries and by `--set`
 
-May import: marey.base, marey.video, marey.data, marey.models (their declarations).
+It exports all of them. It imports no torch.
+
+May import: base, data, models, video.
 """
 
-from marey.recipe.hosts import State as State
+from marey.recipe.hosts import HostState as HostState
 from marey.recipe.published import Measured as Measured
 from marey.recipe.published import Published as Published
 from marey.recipe.recipe import NetworkConfig as NetworkConfig
@@ -14,8 +18,8 @@ from marey.recipe.recipe import Recipe as Recipe
 from marey.recipe.recipe import TwoStream as TwoStream
 from marey.recipe.recipe import read_recipe as read_recipe
 from marey.recipe.recipe import recipe_from as recipe_from
+from marey.recipe.source import CompanionFile as CompanionFile
 from marey.recipe.source import Hash as Hash
-from marey.recipe.source import Part as Part
 from marey.recipe.source import Source as Source
 from marey.recipe.task import Classify as Classify
 from marey.recipe.task import MultiLabel as MultiLabel

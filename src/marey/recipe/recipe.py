@@ -1,4 +1,7 @@
-"""A recipe: everything behind a published number, in one declaration. Knows no torch; `model.build()` does."""
+"""A recipe: network, sampling, pixels, training, test protocol, published numbers and weights, in one declaration.
+
+Imports no torch; `recipe.model.build()` does.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,13 +12,14 @@ from pydantic import Field, PositiveFloat, ValidationError, field_validator, mod
 
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
-from marey.base.notebook import beginning, folded
+from marey.base.notebook import html_details, keep_beginning
 from marey.base.words import counted
-from marey.models.probe.config import ClipBackbone, ClipProbeConfig, FrameBackbone, FrameProbeConfig
+from marey.models.backbones import ClipBackbone, FrameBackbone
+from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe.published import Measured, Published
 from marey.recipe.settings import changes_from, merged, yaml_value
-from marey.recipe.source import Source, Word, sources_from
+from marey.recipe.source import LowerCaseWord, Source, sources_from
 from marey.recipe.task import Classify, TaskConfig
 from marey.recipe.test import Fusion, Test
 from marey.recipe.train import Train
@@ -37,51 +41,66 @@ _STORED: dict[str, tuple[int | None, tuple[int, int] | None]] = {
     "short320": (320, None),
     "frames340x256": (None, (256, 340)),
 }
-"""Kinds of storage as (short side, size) of the pictures."""
+"""Kinds of storage as (short side, (height, width)) of the stored frames; None: the original's."""
 
 
 class Recipe(Declaration):
-    """Everything behind a row. Immutable: `variant` makes another one."""
+    """One network with all that its accuracy depends on. Immutable: `variant` makes another recipe."""
 
     schema_version: Literal[1] = 1
+    """Version of the YAML format."""
     name: str
+    """The unique name, as `marey list` prints it."""
     title: str
+    """The network for a person to read."""
     paper: str
+    """Address of the paper."""
     notes: str = ""
-    """What a reader of the numbers should know and no field says."""
+    """What a reader of the numbers should know and no field shows."""
     task: TaskConfig = Classify()
+    """One label per video, or several."""
     modality: Literal["rgb", "flow"] = "rgb"
+    """What the network sees: RGB frames or optical flow."""
     dataset: str
-    """The catalogue's name of the data set, or "folder" for the user's own."""
+    """The catalogue's name of the data set, or "folder" for the user's own videos."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
-    """How the videos were stored when the number was measured: it moves top-1 by up to a point."""
-    pretraining: Word | None = None
-    """What training starts from; None is from scratch. Marey finds imagenet and ig65m itself
-    (`marey.weights.pretraining.start`); for any other word training asks for a recipe or a file (`--init`)."""
+    """How the videos were stored when the number was measured, which changes top-1 by up to a point. "short256": resized
+    to a short side of 256 pixels; "frames340x256": frames of 340 x 256."""
+    pretraining: LowerCaseWord | None = None
+    """What training starts from; None: from scratch. Marey finds the weights of imagenet and ig65m by itself; with any other
+    word training requires a recipe or a file (`--init`)."""
     model: NetworkConfig
+    """The network and its sizes; `model.build()` makes it."""
     clip: TrainRule
+    """Which frames a training clip has."""
     test: Test
+    """The test protocol."""
     pixels: PixelRule = Pixels()
+    """How frames are resized and normalised."""
     flow_method: FlowMethod | None = None
-    """How flow is computed of plain video; None: by TV-L1, which published flow weights were trained on. Flow that is
-    stored beforehand is taken as it is."""
+    """How optical flow is computed from RGB video. None: by TV-L1, on which published flow weights were trained. Flow that
+    was computed and stored before is used as it is."""
     augment: TrainGeometry
+    """Which crop of a training clip is taken, and whether it is mirrored."""
     appearance: tuple[Appearance, ...] = ()
-    """What changes the look of a training clip after that, in this order."""
+    """Changes of the colours of a training clip after the crop, in this order."""
     train: Train
+    """Optimiser, schedule, loss and everything else of the training."""
     published: Published | None = None
+    """The accuracy that was published for these weights; None: none."""
     measured: Measured | None = None
+    """The accuracy that Marey measured; None: none yet."""
     weights: tuple[Source, ...] = ()
-    """Where the file that gave `published` can be fetched; the same content wherever its hash is known. None was
-    published, or none is known, where it is empty."""
+    """Addresses of the weights file that gave `published`, whose content is the same at all of them as far as hashes are
+    known. Empty: no file was published, or no address is known."""
 
     @field_validator("weights", mode="before")
     @classmethod
-    def _one_address_of_version_0_1(cls, value: Any) -> Any:
+    def _weights_of_version_0_1(cls, value: Any) -> Any:
         return sources_from(value)
 
     @model_validator(mode="after")
-    def _colours_to_change(self) -> Self:
+    def _flow_has_no_colours(self) -> Self:
         if self.appearance and self.modality == "flow":
             raise ValueError("appearance changes colours, and flow has none: leave it out")
         return self
@@ -95,7 +114,7 @@ class Recipe(Declaration):
 
     @property
     def flow(self) -> FlowRule | None:
-        """How flow is made of plain video, on pictures as they were stored; None for a recipe on RGB."""
+        """How flow is computed from RGB video, at the size of `storage`; None for a recipe on RGB."""
         if self.modality != "flow":
             return None
         short, size = _STORED[self.storage]
@@ -106,11 +125,11 @@ class Recipe(Declaration):
 
             recipe.variant(name="mine", train={"epochs": 30})
 
-        What was measured belongs to the recipe that it was measured with: `published` and `measured` are dropped
-        unless given anew, and so are `weights` where the network changes.
+        `published` and `measured` hold for the original only: the copy has none unless they are given. Nor has it the
+        original's `weights` if the network changes.
 
         Raises:
-            RecipeError: a field does not exist, or a value breaks its rule.
+            RecipeError: a field does not exist, or a value is not allowed.
         """
         return self._changed(changes, source=f"variant of {self.name}")
 
@@ -119,36 +138,36 @@ class Recipe(Declaration):
         return recipe_from(merged(self.model_dump(), numbers | changes), source=source)
 
     def with_settings(self, settings: Iterable[str]) -> "Recipe":
-        """A variant by `key=value` words as on the command line: `train.epochs=30`, `model.num_classes=12`.
+        """A variant by `key=value` settings as on the command line: `train.epochs=30`, `model.num_classes=12`.
 
-        Values are YAML; a hand-typed `1e-5` is a number. Where one word names another kind of a part, others may set
-        that kind's fields: `train.schedule.kind=step`, `train.schedule.milestones=[30]`.
+        Values are YAML; `1e-5` is a number. If one setting chooses another kind of a section, others may set the fields of
+        that kind: `train.schedule.kind=step`, `train.schedule.milestones=[30]`.
 
         Raises:
-            RecipeError: a word without "=", an unknown key (the nearest are named) or a value of the wrong type.
+            RecipeError: a setting has no "=", an unknown key (the nearest are named) or a value of the wrong type.
         """
-        words = list(settings)
-        changes = changes_from(words, self.model_dump())
-        return self._changed(changes, source=f"--set {words[0]}" if len(words) == 1 else "--set")
+        settings = list(settings)
+        changes = changes_from(settings, self.model_dump())
+        return self._changed(changes, source=f"--set {settings[0]}" if len(settings) == 1 else "--set")
 
     def __repr__(self) -> str:
         classes = counted(self.model.num_classes, "class", "classes")
-        title = beginning(self.title, 32)
+        title = keep_beginning(self.title, 32)
         return f"Recipe({self.name}: {title}, {self.model.network}, {self.dataset}, {classes})"
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        """The name and title; a click shows the whole recipe as YAML, in a notebook."""
-        return folded(f"Recipe {self.name}: {self.title}", self.to_yaml())
+        """For notebooks: name and title; a click shows the recipe as YAML."""
+        return html_details(f"Recipe {self.name}: {self.title}", self.to_yaml())
 
     def to_yaml(self) -> str:
-        """The whole recipe as YAML, to be edited and read back by `read_recipe`."""
+        """The recipe as YAML, which `read_recipe` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
 class TwoStream(Declaration):
-    """Two recipes on the same videos, RGB and flow, whose scores are added: a row without a training of its own."""
+    """Two recipes on the same videos, RGB and flow, whose scores are added. It is not trained by itself."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -156,14 +175,17 @@ class TwoStream(Declaration):
     paper: str
     notes: str = ""
     dataset: str
+    """The catalogue's name of the data set."""
     rgb: str
-    """Name of the recipe of the first stream."""
+    """Name of the recipe on RGB."""
     flow: str
-    """Name of the recipe of the second one."""
+    """Name of the recipe on optical flow."""
     fusion: Fusion
     """What is added up (`marey.evaluation.fusion`)."""
     weights: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    """What the scores of RGB and of flow are multiplied by."""
     published: Published | None = None
+    """The published accuracy of the sum; None: none."""
 
     def to_yaml(self) -> str:
         """The declaration as YAML."""
@@ -171,10 +193,10 @@ class TwoStream(Declaration):
 
 
 def recipe_from(values: Any, *, source: str) -> Recipe:
-    """Validate plain values; `source` names them in an error.
+    """The recipe that a dictionary describes; `source` names the dictionary in an error.
 
     Raises:
-        RecipeError: in one line, with the field, the rule and the value.
+        RecipeError: a field is missing, does not exist, or has a value that is not allowed; in one line.
     """
     if not isinstance(values, dict):
         raise RecipeError(
@@ -191,7 +213,7 @@ def read_recipe(path: str | Path) -> Recipe:
     """A recipe from a YAML file, as `marey show NAME > mine.yaml` writes it.
 
     Raises:
-        RecipeError: the file is missing, no YAML, or breaks a rule of a field.
+        RecipeError: the file is missing, is no YAML, or has a field that is not allowed.
     """
     path = Path(path)
     try:

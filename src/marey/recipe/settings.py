@@ -1,4 +1,4 @@
-"""Changes to a recipe: nested dictionaries, and the `key=value` words of the command line (`--set`, --epochs, --lr)."""
+"""Changes to a recipe: nested dictionaries, and the `key=value` settings of the command line (--set, --epochs, --lr)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,17 +7,17 @@ import yaml
 
 from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
-from marey.base.nearest import did_you_mean
+from marey.base.names import did_you_mean
 
 _KINDS = ("network", "rule", "geometry", "kind", "method")
-"""The fields that say which member of a union a dictionary declares."""
+"""The fields that choose the member of a union: the kind of a network, a rule, a schedule, ..."""
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, dictionaries merged key by key.
+    """`base` with `changes`; dictionaries are merged key by key.
 
-    A declaration replaces the old value, and so does a dictionary that names another kind: the fields of a cosine
-    schedule mean nothing to a step schedule.
+    A declaration replaces the old value, and so does a dictionary that chooses another kind: a step schedule has no use for
+    the fields of a cosine schedule.
     """
     result = dict(base)
     for key, value in changes.items():
@@ -36,31 +36,31 @@ def _of_another_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def changes_from(settings: Sequence[str], recipe: dict[str, Any]) -> dict[str, Any]:
-    """The nested changes that `key=value` words ask for in a recipe's fields; values are YAML.
+    """The nested changes to a recipe's fields that `key=value` settings describe; values are YAML.
 
     Raises:
-        RecipeError: a word without "=", a key that the recipe does not have (the nearest are named), or no YAML.
+        RecipeError: a setting has no "=", a key that the recipe does not have (the nearest are named), or is no YAML.
     """
     changes: dict[str, Any] = {}
     keys, chosen = list(_dotted(recipe)), _sections_of_chosen_kind(settings)
-    for word in settings:
-        key, equals, text = word.partition("=")
+    for setting in settings:
+        key, equals, text = setting.partition("=")
         if not equals:
-            raise RecipeError(f"--set {word}: expected key=value, for example train.epochs=30.")
+            raise RecipeError(f"--set {setting}: expected key=value, for example train.epochs=30.")
         if key not in keys and not key.startswith(chosen) and not _inside_absent_section(recipe, key):
-            raise RecipeError(f"--set {word}: the recipe has no key {key!r}.{did_you_mean(key, keys)}")
-        changes = merged(changes, _nested(key.split("."), yaml_value(text, f"--set {word}")))
+            raise RecipeError(f"--set {setting}: the recipe has no key {key!r}.{did_you_mean(key, keys)}")
+        changes = merged(changes, _nested(key.split("."), yaml_value(text, f"--set {setting}")))
     return changes
 
 
 def _sections_of_chosen_kind(settings: Iterable[str]) -> tuple[str, ...]:
-    """The prefix of the keys of each section whose kind one of these words chooses: "train.schedule."."""
-    keys = (word.partition("=")[0] for word in settings)
+    """The prefix of the keys of each section whose kind a setting chooses: "train.schedule."."""
+    keys = (setting.partition("=")[0] for setting in settings)
     return tuple(key.rpartition(".")[0] + "." for key in keys if "." in key and key.rpartition(".")[2] in _KINDS)
 
 
 def _inside_absent_section(recipe: dict[str, Any], key: str) -> bool:
-    """Whether `key` belongs to a section that this recipe leaves out (None), so that its fields cannot be listed."""
+    """Whether `key` belongs to a section that is None in this recipe, so that its fields cannot be listed."""
     section: Any = recipe
     for name in key.split("."):
         if section is None:
@@ -83,7 +83,7 @@ def _dotted(values: dict[str, Any], prefix: str = "") -> Iterable[str]:
 
 
 def yaml_value(text: str, source: str) -> Any:
-    """What YAML text holds; `source` names it in an error.
+    """The value of a YAML text; `source` names the text in an error.
 
     Raises:
         RecipeError: the text is no YAML.
@@ -95,18 +95,18 @@ def yaml_value(text: str, source: str) -> Any:
 
 
 def with_short_forms(settings: Sequence[str], *, epochs: int | None, lr: float | None) -> list[str]:
-    """The settings ("KEY=VALUE") with those that have a name of their own.
+    """The settings ("KEY=VALUE") together with those that have an option, --epochs and --lr.
 
     Raises:
-        RecipeError: one is given in both ways.
+        RecipeError: one of the two is given in both ways.
     """
     short = {"--epochs": ("train.epochs", epochs), "--lr": ("train.optimizer.lr", lr)}
     more = {option: f"{key}={value!r}" for option, (key, value) in short.items() if value is not None}
-    for option, word in more.items():
-        key = word.partition("=")[0]
+    for option, added in more.items():
+        key = added.partition("=")[0]
         for setting in settings:
             if setting.partition("=")[0] == key:
                 raise RecipeError(
-                    f"{option} is short for --set {word}, and --set {setting} is given, too: leave one out."
+                    f"{option} is short for --set {added}, and --set {setting} is given, too: leave one out."
                 )
     return [*settings, *more.values()]

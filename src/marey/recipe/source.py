@@ -1,4 +1,4 @@
-"""Where trained weights can be fetched from, what is known of the file, and how far that knowledge can be trusted."""
+"""Addresses of weights files: what a file is recognised by, how far that can be trusted, its licence and layout."""
 
 import re
 from collections.abc import Iterable
@@ -10,17 +10,20 @@ from pydantic import AfterValidator, PositiveInt, ValidationError, ValidationInf
 
 from marey.base.declaration import Declaration, first_problem
 from marey.base.reporter import warning
-from marey.recipe.hosts import State, state_of, worse
+from marey.recipe.hosts import HostState, state_of, worse_state
 
 HUB = "hf://"
+"""What addresses on the Hugging Face hub begin with."""
 
 Trust = Literal["verified", "checked", "prefix", "none"]
-"""How a file is known: by the whole SHA-256 that its publisher gave; by a whole hash that only others give; by the first
-digits of a SHA-256, which reveal damage but stop no attacker; by nothing."""
+"""How well the content of a file can be checked. "verified": by the complete SHA-256 that its publisher states. "checked":
+by a complete hash that only others state. "prefix": by the first digits of a SHA-256, which reveal damage but stop no
+attacker. "none": not at all."""
 TRUST_ORDER: tuple[Trust, ...] = ("verified", "checked", "prefix", "none")
-"""From the best known to the least."""
+"""From the best check to none."""
 
 PUBLISHER = "the publisher"
+"""`Hash.stated_by` where the publisher of the file states the hash."""
 _COMMERCIAL = frozenset({"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0"})
 """SPDX identifiers of licences that allow commercial use."""
 
@@ -28,33 +31,34 @@ _COMMERCIAL = frozenset({"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "C
 def _one_word(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]+([-_.+][a-z0-9]+)*", value):
         raise ValueError(
-            f"{value!r} is no word of lower-case letters and digits, which - _ . + may join (imagenet, ig65m, videomae_k400)"
+            f"{value!r} is no word of lower-case letters and digits, with - _ . + between them (imagenet, videomae_k400)"
         )
     return value
 
 
-Word = Annotated[str, AfterValidator(_one_word)]
-"""A word of an open list: where it is used, an unknown one is refused with the known ones."""
+LowerCaseWord = Annotated[str, AfterValidator(_one_word)]
+"""A name such as "ig65m" or "videomae_k400". Which names are known is checked where they are used."""
 
 
 def _file_name(value: str) -> str:
     if not value or value in (".", "..") or len(value.encode()) > 200 or re.search(r"[/\\\x00-\x1f]", value):
-        raise ValueError(f"{value[:100]!r} is no name of a file: expected one of at most 200 bytes, without a folder")
+        raise ValueError(f"{value[:100]!r} is no name of a file: expected at most 200 bytes, without a folder")
     return value
 
 
 FileName = Annotated[str, AfterValidator(_file_name)]
-"""The name of a file, which is kept under it in a folder of the cache."""
+"""The name of a file, without a folder; the cache stores the file under it."""
 
 
 class Hash(Declaration):
-    """By what a file's content is known."""
+    """A hash of a file's content, or its first digits, and who states it."""
 
     algorithm: Literal["sha256", "git_blob"] = "sha256"
-    """"git_blob": SHA-1 over git's header ("blob", the size) and the content, as git's trees name files."""
+    """"git_blob": SHA-1 of git's header ("blob", the size) and the content, as git's trees name files."""
     digits: str
     """Hexadecimal: all 64 of a SHA-256 or at least its first 8; all 40 of a git blob."""
     stated_by: str = PUBLISHER
+    """Who states the hash: the publisher of the file, or the document of somebody else."""
 
     @field_validator("digits")
     @classmethod
@@ -68,49 +72,57 @@ class Hash(Declaration):
 
     @property
     def name(self) -> str:
-        """What the algorithm is called."""
+        """Name of the algorithm for a person to read."""
         return "SHA-256" if self.algorithm == "sha256" else "git blob id"
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
+        """Whether all digits of the hash are known."""
         return len(self.digits) == 64 or self.algorithm == "git_blob"
 
     @property
     def trust(self) -> Trust:
-        if not self.whole:
+        """How well this hash checks a file."""
+        if not self.complete:
             return "prefix"
         return "verified" if self.stated_by == PUBLISHER and self.algorithm == "sha256" else "checked"
 
 
-class Part(Declaration):
-    """A file that lies beside a source's own and belongs to it: the index of a TensorFlow checkpoint."""
+class CompanionFile(Declaration):
+    """A second file in the folder of a weights file that belongs to it: the index of a TensorFlow checkpoint."""
 
     name: FileName
     hash: Hash | None = None
+    """None: no hash is known."""
     size: PositiveInt | None = None
+    """Size in bytes; None: unknown."""
 
 
 class Source(Declaration):
-    """An address of a file of weights."""
+    """One address of a weights file."""
 
     address: str
     """https://..., or hf://org/name@revision/file on the Hugging Face hub (without @revision: its main branch)."""
     by: str
-    """Who put it there: the toolkit or person that published it, or that keeps a copy."""
+    """Who put the file there: the toolkit or person that published it, or that keeps a copy."""
     kind: Literal["publisher", "copy"] = "publisher"
+    """Whether the file is there as its authors published it, or as a copy."""
     size: PositiveInt | None = None
-    """Bytes; None: not known."""
-    layout: Word | None = None
-    """How the file names its tensors (`marey.weights.foreign.LAYOUTS`); a file of another layout is refused. None: not
-    known."""
+    """Size in bytes; None: unknown."""
+    layout: LowerCaseWord | None = None
+    """The layout by which the file names its tensors (`marey.weights.layouts.all.LAYOUTS`); a file of another layout is
+    refused. None: unknown."""
     hash: Hash | None = None
-    """None: none was published."""
-    parts: tuple[Part, ...] = ()
+    """Hash of the file; None: no hash is known."""
+    parts: tuple[CompanionFile, ...] = ()
+    """Other files of the same folder that are fetched with it."""
     licence: str = "unknown"
     """An SPDX identifier, or several joined by AND."""
     licence_stated_by: Literal["model card", "repository", "not stated"] = "not stated"
-    state: State
-    """Where its host is known for a worse one, that of its host: files keep what was true when they were written."""
+    """Where the licence is stated."""
+    state: HostState
+    """What was reported of the address, by default what was reported of its host. If the host's state is worse (it was lost
+    after the recipe was written), that one counts."""
 
     @model_validator(mode="before")
     @classmethod
@@ -121,8 +133,8 @@ class Source(Declaration):
 
     @field_validator("state")
     @classmethod
-    def _no_better_than_its_host(cls, value: State, info: ValidationInfo) -> State:
-        return worse(value, state_of(info.data.get("address", "")))
+    def _at_best_its_host(cls, value: HostState, info: ValidationInfo) -> HostState:
+        return worse_state(value, state_of(info.data.get("address", "")))
 
     @model_validator(mode="after")
     def _address_of_a_file(self) -> Self:
@@ -135,40 +147,41 @@ class Source(Declaration):
         host = urlsplit(self.address).netloc
         if not host.partition(":")[0] or "@" in host:
             raise ValueError(f"{self.address}: expected the name of a host after //, without a user or password")
-        if any(part.name == self.file for part in self.parts):
-            raise ValueError(f"parts: {self.file} is the file itself, not one beside it")
+        if any(companion.name == self.file for companion in self.parts):
+            raise ValueError(f"parts: {self.file} is the file itself, not another one of its folder")
         return self
 
     @property
     def file(self) -> str:
-        """The file's name."""
+        """Name of the file."""
         return PurePosixPath(unquote(urlsplit(self.address).path)).name
 
     @property
     def host(self) -> str:
+        """Name of the host."""
         return "huggingface.co" if self.address.startswith(HUB) else urlsplit(self.address).hostname or ""
 
     @property
     def trust(self) -> Trust:
-        """That of its least known file."""
-        hashes = [self.hash, *(part.hash for part in self.parts)]
+        """How well its files can be checked: that of the file that can be checked least."""
+        hashes = [self.hash, *(companion.hash for companion in self.parts)]
         return max(("none" if known is None else known.trust for known in hashes), key=TRUST_ORDER.index)
 
     @property
-    def living(self) -> bool:
-        """Whether Marey asks there on its own account: no loss is reported; or the host is back and a hash is known."""
+    def usable(self) -> bool:
+        """Whether Marey downloads from it: no loss is reported, or the host is back and a hash of the file is known."""
         if self.state.reported == "lost and back":
             return self.trust != "none"
         return self.state.reported == "no loss reported"
 
     @property
     def commercial(self) -> bool:
-        """Whether its licence is known to allow commercial use."""
+        """Whether the licence is known to allow commercial use."""
         return set(self.licence.split(" AND ")) <= _COMMERCIAL
 
     @property
     def not_automatic(self) -> str | None:
-        """Why it is never chosen without being named by the user; None: it may be."""
+        """Why the file is used only if the user names it; None if it may be chosen automatically."""
         if self.state.reported != "no loss reported":
             return f"its host is reported {self.state.reported}"
         if self.trust not in ("verified", "prefix"):
@@ -178,18 +191,18 @@ class Source(Declaration):
         return None
 
 
-def asked(sources: Iterable[Source]) -> tuple[Source, ...]:
-    """The living sources, best first: no loss before a host that was lost, a known hash before none."""
+def usable_sources(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """The usable sources in the order in which they are tried: hosts without a loss first, then the better check."""
     return tuple(
         sorted(
-            (source for source in sources if source.living),
+            (source for source in sources if source.usable),
             key=lambda source: (source.state.reported == "lost and back", TRUST_ORDER.index(source.trust)),
         )
     )
 
 
 def sources_from(value: Any) -> Any:
-    """The sources of a recipe that version 0.1.0 wrote: no weights, or one address with its `url` and `sha256`."""
+    """The sources of a recipe; in the form of version 0.1.0, too: None, or one address with its `url` and `sha256`."""
     if value is None:
         return ()
     if not (isinstance(value, dict) and "url" in value):
@@ -203,7 +216,7 @@ def sources_from(value: Any) -> Any:
             {
                 "address": value["url"],
                 "by": "the recipe of version 0.1.0",
-                # One layout serves the VideoResNets of VMZ and torchvision, which 0.1.0 called by either name.
+                # Version 0.1.0 had two names for the layout of VideoResNets, VMZ's and torchvision's.
                 "layout": "videoresnet" if layout in ("vmz", "torchvision") else layout,
                 "hash": {"digits": value.get("sha256")},
                 "licence": licence.replace(", the conversion ", " AND "),
@@ -211,7 +224,7 @@ def sources_from(value: Any) -> Any:
             }
         )
     except ValidationError as error:
-        # Version 0.1.0 took any text for an address or a hash, and what holds the recipe does not need them.
+        # Version 0.1.0 allowed any text as an address or a hash; the checkpoint that holds the recipe needs neither.
         warning(f"weights of {value['url']} are left out of the recipe: {': '.join(first_problem(error))}")
         return ()
     return (source,)

@@ -1,4 +1,4 @@
-"""The test protocol of a recipe: clips, crops, and how the scores of views are averaged."""
+"""The test protocol of a recipe: clips, crops, and how the predictions of views are averaged."""
 
 from typing import Literal
 
@@ -11,22 +11,26 @@ Averaging = Literal["logits", "probabilities", "position_probabilities"]
 """What is averaged over the views of a video, and in which order; see `Test.averaging`."""
 
 Fusion = Literal["probabilities", "logits"]
-"""What is added up when the scores of several networks are fused. "logits": then one softmax (DeepMind's two streams). Of
-a score file that averages logits, the logarithms of its probabilities are these logits up to a constant per video, which
-the softmax cancels; of one that averages probabilities, adding logarithms multiplies them."""
+"""What is added up when several networks are fused. "logits": then one softmax follows (DeepMind's two streams). Score files
+store probabilities. If views were averaged as logits, their logarithms are these logits up to a constant per video, which
+the softmax cancels. If they were averaged as probabilities, adding the logarithms multiplies them."""
 
 
 class Test(Declaration):
-    """The protocol of a number: which clips, which crops of them, and what is averaged in which order."""
+    """The test protocol: which clips and crops of a video, and how the predictions of these views are averaged."""
 
     sampling: TestRule
+    """Which frames the clips of a video have."""
     crops: Literal["centre", "three", "ten"]
+    """Crops of each clip: one in the centre, three along the longer side, or TSN's ten (corners and centre, each plain and
+    mirrored)."""
     size: PositiveInt
     """Side of the square crops, in pixels."""
     averaging: Averaging
-    """The mean over views of logits, then softmax (MMAction's TSN and regular 3D test); or softmax of each view,
-    then the mean (fully convolutional test, MMAction2); or softmax at each position of the head, then the mean over
-    positions and views (PySlowFast). With several labels per video a sigmoid takes the place of the softmax."""
+    """"logits": the mean of the logits over the views, then softmax (MMAction's TSN and regular 3D test). "probabilities":
+    softmax of each view, then the mean (MMAction's fully convolutional test, MMAction2). "position_probabilities": softmax
+    at each position of the head, then the mean over positions and views (PySlowFast). With several labels per video a
+    sigmoid takes the place of the softmax."""
 
     @property
     def views(self) -> int:

@@ -1,26 +1,31 @@
-"""How a recipe trains: optimiser, schedule, loss, batch norms, and what is done to clips and labels of a batch."""
+"""How a recipe trains: optimiser, schedule, augmentation of batches, loss, batch norms. `Train` has all of it."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from marey.base.declaration import Declaration
-from marey.base.precision import Arithmetic
-from marey.data.loading.draw import ByClass, EachOnce
-from marey.models.initialisation import Initialisation
+from marey.base.options import Arithmetic
+from marey.data.loading.epoch_order import ByClass, EachOnce
+from marey.models.layers.config import Initialisation
 
 
 class SGD(Declaration):
-    """Stochastic gradient descent with momentum, weight decay on every parameter as the toolkits had it."""
+    """Stochastic gradient descent with momentum. As in the toolkits, weight decay reaches every parameter."""
 
     kind: Literal["sgd"] = "sgd"
     lr: PositiveFloat
+    """Base learning rate, for a batch of `Train.base_batch` videos."""
     momentum: float = 0.9
+    """Momentum, from 0 to 1."""
     nesterov: bool = False
+    """Use Nesterov's momentum (PySlowFast)."""
     weight_decay: float = 1e-4
+    """Weight decay (L2 penalty, added to the gradient)."""
     norm_weight_decay: float | None = None
-    """Decay of the scale and shift of normalisation layers of every kind, and of what the network names (`no_decay`:
-    position embeddings, tokens); None is the same as `weight_decay` (PySlowFast: 0). Biases decay as everything else."""
+    """Weight decay of the scales and shifts of normalisation layers and of the parameters that the network's `no_decay`
+    names (position embeddings, tokens). None: the same as `weight_decay`. PySlowFast has 0. Biases of other layers always
+    have `weight_decay`."""
 
 
 class AdamW(Declaration):
@@ -28,166 +33,185 @@ class AdamW(Declaration):
 
     kind: Literal["adamw"] = "adamw"
     lr: PositiveFloat
+    """Base learning rate, for a batch of `Train.base_batch` videos."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of the running averages of the gradient and of its square."""
     weight_decay: float = 0.05
+    """Weight decay, multiplied by the learning rate."""
     norm_weight_decay: float | None = 0.0
-    """Decay of the scale and shift of normalisation layers of every kind, of biases, of all other parameters of at most
-    one dimension, and of what the network names (`no_decay`: position embeddings, tokens); None is the same as
-    `weight_decay`. (timm's rule, where it is 0.)"""
+    """Weight decay of all parameters of at most one dimension (scales and shifts of normalisation layers, biases) and of
+    those that the network's `no_decay` names (position embeddings, tokens). 0 is timm's rule; None: the same as
+    `weight_decay`."""
 
 
 class Warmup(Declaration):
-    """Linear warm-up, from `start` times the base learning rate, over `epochs` or `steps`: one of them."""
+    """Linear warm-up of the learning rate. Its length is given in epochs or in steps."""
 
     epochs: PositiveFloat | None = None
+    """Length in epochs; None where `steps` is given."""
     steps: PositiveInt | None = None
-    """MMAction v0.2.0 counted iterations, whatever the batch; later versions epochs."""
+    """Length in optimiser steps, whatever the batch size (MMAction v0.2.0); None where `epochs` is given."""
     start: NonNegativeFloat = 0.01
+    """Learning rate of the first step, as a multiple of the base learning rate."""
     by: Literal["step", "epoch"] = "step"
-    """Moved on every step, or once an epoch (MMAction2)."""
+    """Whether the rate rises at every step, or once an epoch (MMAction2)."""
     ends: Literal["after", "last"] = "after"
-    """The line reaches its end on the first step or epoch after the warm-up (MMAction, PySlowFast), or already on the
-    last one of it (MMAction2's engine)."""
+    """When the full rate is reached. "after": on the first step (or epoch) after the warm-up (MMAction, PySlowFast).
+    "last": on the last step (or epoch) of the warm-up (MMAction2)."""
     towards: Literal["schedule", "end"] = "schedule"
-    """"schedule": a factor that rises to 1 times the schedule's value at each step (MMAction, MMAction2). "end": a line
-    to the schedule's value at the end of the warm-up (PySlowFast)."""
+    """What the rate rises to. "schedule": the schedule's rate of each step is multiplied by a factor that rises to 1
+    (MMAction, MMAction2). "end": the rate rises in a straight line to the one that the schedule has when the warm-up ends
+    (PySlowFast)."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("a warm-up lasts so many epochs or so many steps: give one of them")
+            raise ValueError("a warm-up has a length in epochs or in steps: give one of the two")
         return self
 
 
 class CosineSchedule(Declaration):
     """lr * (end + (1 - end) * (1 + cos(pi * progress)) / 2), progress = (epoch - begin) / length.
 
-    Before `begin` progress is 0. With by="step" the epoch is a fraction: steps / steps of an epoch.
+    Before `begin` progress is 0. With by="step" the epoch is a fraction: the step over the steps of an epoch.
 
-    MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e: LinearLR from 0.01 with end 30, then CosineAnnealingLR with T_max
-    200, begin 30, end 200 and eta_min 0.01 of the rate, both with convert_to_iter_based) stops at 170 / 200 of the curve:
+    A curve may be longer than the training. MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e: LinearLR from 0.01 with
+    end 30, then CosineAnnealingLR with T_max 200, begin 30, end 200 and eta_min 0.01 of the rate, both with
+    convert_to_iter_based) stops at 170 / 200 of its curve:
 
         CosineSchedule(by="step", begin=30, length=200, end=0.01, warmup=Warmup(epochs=30, start=0.01, ends="last"))
 
     mmengine writes both as recursions from step to step (param_scheduler.py: CosineAnnealingParamScheduler,
     LinearParamScheduler). In closed form, with n steps an epoch and step i: before 30 n the factor is
     0.01 + 0.99 i / (30 n - 1), which is 1 at step 30 n - 1, and from 30 n on
-    0.01 + 0.99 (1 + cos(pi (i - 30 n) / (200 n))) / 2, which is 1 once more at step 30 n.
+    0.01 + 0.99 (1 + cos(pi (i - 30 n) / (200 n))) / 2, which is 1 again at step 30 n.
     """
 
     kind: Literal["cosine"] = "cosine"
     by: Literal["step", "epoch"] = "epoch"
+    """Whether the rate changes at every step or once an epoch."""
     begin: NonNegativeFloat = 0
-    """MMAction, PySlowFast: 0, the warm-up is part of the curve. MMAction2's SlowOnly: after the warm-up."""
+    """Epoch at which the curve begins. 0: the warm-up runs along the curve (MMAction, PySlowFast). MMAction2's SlowOnly
+    begins after the warm-up."""
     length: PositiveFloat | None = None
-    """Epochs that the whole curve takes, at least those from `begin` to the last one (torch's and MMAction2's T_max);
-    None: just these."""
+    """Length of the complete curve in epochs (torch's and MMAction2's T_max), at least up to the last epoch. None: the curve
+    ends with the training."""
     end: NonNegativeFloat = 0
-    """The value at the end of the curve, as a share of the base learning rate."""
+    """Learning rate at the end of the curve, as a multiple of the base learning rate."""
     warmup: Warmup | None = None
+    """Warm-up at the beginning; None: none."""
 
 
 class StepSchedule(Declaration):
-    """lr * gamma ** (how many milestones lie at or before the epoch, counted from epoch `begin`)."""
+    """lr * gamma ** (the number of milestones that the epoch has reached)."""
 
     kind: Literal["step"] = "step"
     milestones: tuple[PositiveInt, ...]
+    """Epochs at which the rate drops, counted from `begin`."""
     gamma: float = 0.1
+    """What the rate is multiplied by at each milestone."""
     begin: NonNegativeInt = 0
-    """MMAction2's engine counts milestones from the scheduler's `begin`: 90 and 130 after a warm-up of 10 epochs drop
-    at epochs 100 and 140."""
+    """Epoch from which the milestones are counted, as MMAction2's engine does: 90 and 130 after a warm-up of 10 epochs
+    are epochs 100 and 140."""
     warmup: Warmup | None = None
+    """Warm-up at the beginning; None: none."""
 
 
 class Mix(Declaration):
-    """Mixup and cutmix of a batch with itself read backwards, one draw for the whole batch (timm, PySlowFast).
+    """Mixup or CutMix of each clip with the one at the mirrored index of its batch: the first with the last.
 
-    Mixup: lambda * clip + (1 - lambda) * partner, lambda from Beta(alpha, alpha). Cutmix: a box of the share 1 - lambda
-    is the partner's, in all frames alike; what of it lies inside the picture counts. Labels are mixed in the same shares.
+    As in timm and PySlowFast, one lambda is drawn for each batch, from Beta(alpha, alpha). Mixup: lambda * clip +
+    (1 - lambda) * partner. CutMix: a box with the share 1 - lambda of the frame is taken from the partner, the same one in
+    all frames; where it reaches over the border, lambda follows from the area inside. Labels are mixed in the same shares.
     """
 
     mixup_alpha: NonNegativeFloat = 0.8
-    """0: no mixup."""
+    """Alpha of mixup; 0: no mixup."""
     cutmix_alpha: NonNegativeFloat = 1.0
-    """0: no cutmix."""
+    """Alpha of CutMix; 0: no CutMix."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Of a batch to be mixed at all."""
+    """Probability that a batch is mixed."""
     switch: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Of cutmix, where both are on."""
+    """Probability that a mixed batch is mixed by CutMix, where both are enabled."""
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
+    def _one_is_enabled(self) -> Self:
         if self.mixup_alpha == self.cutmix_alpha == 0:
             raise ValueError("mixup_alpha and cutmix_alpha are both 0: leave train.mix out, or set one of them")
         return self
 
 
 class Erase(Declaration):
-    """Random erasing (Zhong et al. 2020) of normalised clips: boxes through all frames of a clip (timm, PySlowFast)."""
+    """Random erasing of normalised clips (Zhong et al. 2020): boxes through all frames of a clip (timm, PySlowFast)."""
 
     probability: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Of a clip to be erased from."""
+    """Probability that a clip is erased."""
     area: tuple[PositiveFloat, PositiveFloat] = (0.02, 1 / 3)
-    """Share of the picture, uniform between these, all boxes together."""
+    """Least and largest share of the frame that all boxes cover together; drawn uniformly."""
     flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """Height over width is log-uniform from this to its inverse."""
+    """Least height over width of a box; drawn log-uniformly from this to its inverse."""
     boxes: PositiveInt = 1
+    """Boxes per clip."""
     fill: Literal["noise", "colour", "mean"] = "noise"
-    """"noise": N(0, 1) for each pixel of each frame. "colour": N(0, 1) once for each channel of a box. "mean": 0, which
-    is the mean colour."""
+    """What a box is filled with. "noise": N(0, 1) for each pixel of each frame. "colour": one N(0, 1) for each channel of
+    the box. "mean": 0, the mean colour."""
 
 
 class DepthGroups(Declaration):
     """Layer-wise learning rates: lr * decay ** (depth of the head - depth of the parameter).
 
-    Depths are what `layer_depth` of the network says: 0 is the stem, then the stages, then the head; of a transformer 0 is
-    all that comes before the blocks, then the blocks, then the final norm and the head (BEiT's rule, PySlowFast's and
+    The network's `layer_depth` gives the depths: the stem is 0, then come the stages, then the head. In a transformer all
+    that comes before the blocks is 0, then come the blocks, then the final norm and the head (BEiT's rule, PySlowFast's and
     MMAction2's; timm counts the final norm with the last block).
     """
 
     kind: Literal["by_depth"] = "by_depth"
     decay: Annotated[float, Field(gt=0, le=1)]
-    """1 is the same rate everywhere, and only `head` counts."""
+    """Ratio of the learning rates of neighbouring depths. 1: every layer before the head has the same rate."""
     head: PositiveFloat = 1.0
-    """What the head's rate is multiplied by."""
+    """What the head's rate is multiplied by, besides."""
 
 
 class TSNGroups(Declaration):
-    """TSN's groups (tsn-pytorch, TSM, MMAction2's TSM): biases learn twice as fast as weights and do not decay; norms
-    neither decay nor learn faster, whatever the optimiser's own decay of norms.
+    """TSN's groups (tsn-pytorch, TSM, MMAction2's TSM).
+
+    Biases have twice the learning rate of weights and no weight decay. Norms have the learning rate of weights and no weight
+    decay, whatever the optimiser's `norm_weight_decay` is.
     """
 
     kind: Literal["tsn"] = "tsn"
     first: PositiveFloat = 1.0
-    """What the rate of the first convolution is multiplied by; its bias twice that. tsn-pytorch and TSM: 5 on flow."""
+    """What the learning rate of the first convolution's weight is multiplied by; its bias has twice that. tsn-pytorch and
+    TSM have 5 on flow."""
     head: PositiveFloat = 1.0
-    """The same of the classifier. TSM's and MMAction2's `fc_lr5`: 5 (and 10 for its bias)."""
+    """What the learning rate of the head's weight is multiplied by; its bias has twice that. TSM's and MMAction2's `fc_lr5`
+    is 5."""
 
 
-_HALF = 0.5**0.5
+_HALF_AREA = 0.5**0.5
 
 
 class Multigrid(Declaration):
-    """Smaller clips in larger batches, more of them early on, so that epochs cost less (Wu et al., A Multigrid Method for
-    Efficiently Training Video Models, CVPR 2020; PySlowFast).
+    """Smaller clips in larger batches, mostly early in the training, so that epochs cost less (PySlowFast).
 
-    Each interval between the schedule's milestones passes through all shapes of the long cycle; the last interval, at
-    full size, is for fine-tuning. A batch grows as its clips shrink, and the learning rate of a shape with it. Inside an
-    epoch, batches alternate through the short cycle: two smaller sides, then the shape's own. `train.epochs` and the
-    milestones are those of the training that this replaces. Formulas: docs/training.md.
+    Wu et al., A Multigrid Method for Efficiently Training Video Models, CVPR 2020. Between two milestones of the schedule
+    the training runs through all shapes of the long cycle; after the last milestone it fine-tunes at full size. The batch
+    size grows as clips shrink, and the learning rate with it. Inside an epoch the batches alternate through the short cycle:
+    two smaller sides, then the side of the shape. `train.epochs` and the milestones are those of the training without
+    multigrid. Formulas: docs/training.md.
     """
 
     long: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)] = (
-        (0.25, _HALF),
-        (0.5, _HALF),
+        (0.25, _HALF_AREA),
+        (0.5, _HALF_AREA),
         (0.5, 1.0),
         (1.0, 1.0),
     )
-    """(frames, side), as shares of the recipe's; the last one is the full size."""
-    short: tuple[PositiveFloat, ...] = (0.5, _HALF)
-    """Sides, as shares of the recipe's; none: no short cycle."""
+    """The long cycle: (frames, side) of the clips as shares of the recipe's. The last one is the full size."""
+    short: tuple[PositiveFloat, ...] = (0.5, _HALF_AREA)
+    """The short cycle: sides of the clips as shares of the recipe's. Empty: no short cycle."""
     epoch_factor: PositiveFloat = 1.5
-    """How many epochs there are for each of the training that this replaces."""
+    """Total epochs, as a multiple of `train.epochs`."""
 
     @model_validator(mode="after")
     def _ends_at_full_size(self) -> Self:
@@ -197,106 +221,123 @@ class Multigrid(Declaration):
 
 
 class EMA(Declaration):
-    """An exponential moving average of the weights, which is what is validated, saved and tested.
+    """An exponential moving average of the weights. Validation and testing use the average, and checkpoints hold it.
 
     After optimiser step t (from 1): average = d * average + (1 - d) * weights, d = min(decay, (1 + t) / (10 + t)).
-    Running means and variances of batch norms are averaged likewise, counters copied.
+    Running means and variances of batch norms are averaged in the same way; counters are copied.
     """
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9999
+    """Largest weight of the old average in a step."""
 
 
 class InverseFrequency(Declaration):
-    """A class of n videos weighs n ** -power, times what makes the mean over classes 1."""
+    """A class of n videos has the weight n ** -power; all are scaled so that the mean over the classes is 1."""
 
     kind: Literal["inverse_frequency"] = "inverse_frequency"
     power: Annotated[float, Field(gt=0)] = 1.0
+    """The exponent. 1 gives every class the same total weight; 0.5 is half way, on a log scale."""
 
 
 class EffectiveNumber(Declaration):
-    """A class of n videos weighs (1 - beta) / (1 - beta ** n), times what makes the mean over classes 1.
+    """A class of n videos has the weight (1 - beta) / (1 - beta ** n); all are scaled so that the mean is 1.
 
     Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, equation 12.
     """
 
     kind: Literal["effective_number"] = "effective_number"
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    """Near 0 all classes have the same weight; near 1 the weights approach `InverseFrequency`'s."""
 
 
 class CrossEntropy(Declaration):
-    """The task's cross-entropy: of the softmax over the classes, or with several labels the binary one of each class."""
+    """Cross-entropy of the softmax over the classes; with several labels per video, binary cross-entropy of each class."""
 
     kind: Literal["cross_entropy"] = "cross_entropy"
 
 
 class FocalLoss(Declaration):
-    """Cross-entropy that weighs what the network is sure and right about down: -alpha_t (1 - p_t)^gamma log(p_t).
+    """Cross-entropy in which examples that the network classifies well count less: -alpha_t (1 - p_t)^gamma log(p_t).
 
     Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equations 4 and 5. p_t is the probability of the true
-    class, or with several labels the probability of each label's being as it is, present or absent. Class weights
-    multiply it as they do cross-entropy. Targets between 0 and 1 (mixup, cutmix, label smoothing) share it out:
-    docs/training.md has the formulas.
+    class; with several labels per video, the probability that a label is as it is, present or absent. Class weights multiply
+    it as they do cross-entropy. docs/training.md has the formulas for targets between 0 and 1 (mixup, CutMix, label
+    smoothing).
     """
 
     kind: Literal["focal"] = "focal"
     gamma: NonNegativeFloat = 2.0
-    """0 is cross-entropy."""
+    """The larger it is, the less well classified examples count; 0 is cross-entropy."""
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """With several labels: a present label weighs alpha, an absent one 1 - alpha. None: both weigh 1."""
+    """Weight of a present label, with several labels per video; an absent one has 1 - alpha. None: both have 1."""
 
 
 class Train(Declaration):
-    """All that decides accuracy in training, as the recipe's toolkit had it."""
+    """Every setting of training that changes accuracy, as the recipe's toolkit had it."""
 
     epochs: PositiveInt
+    """Passes over the videos."""
     base_batch: PositiveInt
-    """Videos per optimiser step over all processes, for which the learning rate is meant."""
+    """Videos per optimiser step, over all processes, for which the learning rate is meant."""
     repeats: PositiveInt = 1
-    """Clips that are drawn of each video of a batch, each cut and changed anew (Hoffer et al. 2020; PySlowFast's
-    NUM_SAMPLE). A step then sees `repeats` times `base_batch` clips; an epoch stays one pass over the videos."""
+    """Clips of each video in a batch, each sampled and augmented by itself (Hoffer et al. 2020; PySlowFast's NUM_SAMPLE). A
+    step then sees `repeats` times `base_batch` clips; an epoch remains one pass over the videos."""
     draw: Annotated[EachOnce | ByClass, Field(discriminator="kind")] = EachOnce()
-    """Which videos make an epoch."""
+    """Which videos an epoch has: each one once, or chosen at random by class."""
     optimizer: Annotated[SGD | AdamW, Field(discriminator="kind")]
+    """The optimiser, its base learning rate and weight decay."""
     groups: Annotated[DepthGroups | TSNGroups, Field(discriminator="kind")] | None = None
-    """Parameters that learn at rates of their own; None: all at the same one."""
+    """Groups of parameters with different learning rates. None: all have the same one."""
     schedule: Annotated[CosineSchedule | StepSchedule, Field(discriminator="kind")]
+    """How the learning rate changes during training, with its warm-up."""
     clip_norm: PositiveFloat | None = None
+    """Gradients are scaled down to this norm, over all parameters together. None: they are not clipped."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Probability of dropout before the head."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Stochastic depth: with this probability the last residual block loses its branch for a clip, the first one never,
-    those between linearly (timm's rule)."""
+    """Stochastic depth: the probability that a clip skips the branch of the last residual block. It rises linearly from 0
+    at the first block (timm's rule)."""
     loss: Annotated[CrossEntropy | FocalLoss, Field(discriminator="kind")] = CrossEntropy()
-    """Before weights of classes and smoothing."""
+    """The loss of one clip, before class weights and label smoothing."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each label that is spread evenly over all classes."""
     mix: Mix | None = None
+    """Mixup and CutMix; None: neither."""
     erase: Erase | None = None
+    """Random erasing; None: none."""
     class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
-    """Weights of the classes in the loss: the sum of weight times loss over the clips, divided by their number."""
+    """Weights of the classes in the loss, which is the sum of weight times loss over the clips, divided by the number of
+    clips. None: all classes have the same weight."""
     initialisation: Initialisation = Initialisation()
+    """Initial values of parameters that are not loaded from a file."""
     frozen_stages: Annotated[int, Field(ge=-1)] = -1
-    """-1: none; 0: the stem; n: the stem and the first n stages."""
+    """Stages that are not trained. -1: none; 0: the stem; n: the stem and the first n stages."""
     frozen_norms: Literal["none", "statistics", "all", "all_but_first"] = "none"
-    """"statistics": batch norms use and keep their running statistics, scale and shift learn (MMAction's bn_eval,
-    MMAction2's norm_eval). "all": scale and shift stay, too (bn_frozen). "all_but_first": so for all but the first of
-    the network, which learns as usual (partial_bn of TSN, MMAction and MMAction2)."""
+    """What batch norms keep fixed. "statistics": the running mean and variance, which they normalise by; scale and shift are
+    trained (MMAction's bn_eval, MMAction2's norm_eval). "all": scale and shift, too (bn_frozen). "all_but_first": like
+    "all", except that the first batch norm of the network is trained as usual (partial_bn of TSN, MMAction, MMAction2)."""
     norm_batch: PositiveInt | None = None
-    """Clips that one batch norm sees in training: one device then imitates the toolkits' eight, each with its own
-    share and no exchange between them. None: all clips of a pass, over all processes where the device can (CUDA)."""
+    """Clips over which a batch norm computes its mean and variance in training: one device then imitates the toolkits'
+    eight GPUs, whose batch norms were not synchronised. None: all clips of the micro-batch, synchronised over the processes
+    on CUDA."""
     precise_norms: PositiveInt | None = None
-    """Before each validation, batch norms take the true mean and variance over this many training batches
-    (PySlowFast: 200). None: the running averages."""
+    """Before each validation, batch norms compute their exact mean and variance over this number of training batches
+    (PySlowFast: 200). None: they keep the running averages."""
     ema: EMA | None = None
+    """Moving average of the weights; None: none."""
     multigrid: Multigrid | None = None
+    """Training on smaller clips first; None: all clips have the recipe's size."""
     precision: Arithmetic = "float32"
+    """Floating-point type of the forward and backward passes; parameters are float32."""
     checkpointing: bool = False
-    """Blocks keep their inputs alone for the backward pass and are computed again there: less memory, more time, the same
-    gradients."""
+    """Gradient checkpointing: only the inputs of blocks are stored for the backward pass, which computes the blocks again.
+    It takes less memory and more time, and gives the same gradients."""
     stop_after: PositiveInt | None = None
-    """Stop when the validation score (top-1, or mean average precision with several labels) has not risen for so many
-    epochs; None trains to the end."""
+    """Early stopping: training ends when the validation score (top-1; mean average precision with several labels per video)
+    has not risen for this number of epochs. None: it runs to the last epoch."""
 
     @model_validator(mode="after")
-    def _curve_lasts_to_the_end(self) -> Self:
+    def _cosine_reaches_the_last_epoch(self) -> Self:
         schedule = self.schedule
         if (
             isinstance(schedule, CosineSchedule)

@@ -1,39 +1,41 @@
 """Every recipe of Marey: what it takes to train and test each published network, declared and not computed.
 
-One file for each family of networks (`tsn.py`, `tsm.py`, `i3d.py`, `non_local.py`, `slowonly.py`, `slowfast.py`,
-`r2plus1d.py`, `csn.py`): a whole recipe first, then its variants, which name only what they change.
-`toolkits.py` has what the recipes of one toolkit share: its protocol, where its numbers are printed, where its files lie.
-`folder.py`, `probe.py`, `user_module.py` and `motions.py` are for the user's own videos, the user's own network and the
-demo. `starts.py` lists weights that only training starts from, `parameters.py` counts each network's parameters.
+- `tsn`, `tsm`, `i3d`, `non_local`, `slowonly`, `slowfast`, `r2plus1d`, `csn`: one file for each family of networks, a
+  complete recipe first, then its variants, which name only what they change
+- `toolkits`: what the recipes of one toolkit share: its protocol, the document of its numbers, the addresses of its files
+- `folder`, `probe`, `user_module`, `motions`: recipes for the user's own videos, the user's own network and the demo
+- `starts`: weights that only training starts from
 
-Exported are `RECIPES`, `TWO_STREAMS`, `get_recipe` and `find_two_stream`. To add a recipe, write it in its family's file and
-name it in the tuple at the end. The room may import recipe, models (declarations alone), video, data and base, and no torch.
+Exported are `RECIPES`, `PARAMETERS`, `TWO_STREAMS`, `get_recipe` and `find_two_stream`. To add a recipe, write it in the
+file of its family, and name it and its number of parameters at the end of that file. It imports no torch.
+
+May import: base, data, models, recipe, video.
 """
 
 from marey.base.errors import RecipeError
-from marey.base.nearest import did_you_mean
-from marey.base.notebook import table
+from marey.base.names import did_you_mean
+from marey.base.notebook import html_table
 from marey.base.words import counted
 from marey.data.lists.videos import first_of
 from marey.recipe import Recipe, TwoStream
-from marey.recipes.csn import CSN
-from marey.recipes.folder import FOLDERS
-from marey.recipes.i3d import I3D, I3D_TWO_STREAM
-from marey.recipes.motions import MOTIONS
-from marey.recipes.non_local import NON_LOCAL
-from marey.recipes.probe import PROBE
-from marey.recipes.r2plus1d import R2PLUS1D
-from marey.recipes.slowfast import SLOWFAST
-from marey.recipes.slowonly import SLOWONLY
-from marey.recipes.tsm import TSM
-from marey.recipes.tsn import TSN
+from marey.recipes.csn import CSN, CSN_PARAMETERS
+from marey.recipes.folder import FOLDERS, FOLDERS_PARAMETERS
+from marey.recipes.i3d import I3D, I3D_PARAMETERS, I3D_TWO_STREAM
+from marey.recipes.motions import MOTIONS, MOTIONS_PARAMETERS
+from marey.recipes.non_local import NON_LOCAL, NON_LOCAL_PARAMETERS
+from marey.recipes.probe import PROBE, PROBE_PARAMETERS
+from marey.recipes.r2plus1d import R2PLUS1D, R2PLUS1D_PARAMETERS
+from marey.recipes.slowfast import SLOWFAST, SLOWFAST_PARAMETERS
+from marey.recipes.slowonly import SLOWONLY, SLOWONLY_PARAMETERS
+from marey.recipes.tsm import TSM, TSM_PARAMETERS
+from marey.recipes.tsn import TSN, TSN_PARAMETERS
 
 _SHOWN = 20
-"""How many recipes the table in a notebook has."""
+"""Rows of the table in a notebook."""
 
 
 class Recipes(tuple[Recipe, ...]):
-    """Several recipes: a tuple whose repr is one line, and a table in a notebook."""
+    """A tuple of recipes whose repr is one line, and in a notebook a table."""
 
     __slots__ = ()
 
@@ -41,13 +43,13 @@ class Recipes(tuple[Recipe, ...]):
         return f"Recipes({counted(len(self), 'recipe')}: {first_of((one.name for one in self), 2)})"
 
     def _repr_html_(self) -> str:
-        """A table for notebooks: name, data set and published top-1 of the first recipes."""
+        """For notebooks: a table of name, data set and published top-1 of the first recipes."""
         rows = [
             (one.name, one.dataset, "" if one.published is None else f"{one.published.top1:.1f} %")
             for one in self[:_SHOWN]
         ]
         more = f"and {len(self) - _SHOWN:,} more: marey list" if len(self) > _SHOWN else ""
-        return table(counted(len(self), "recipe"), ["name", "data set", "published top-1"], rows, note=more)
+        return html_table(counted(len(self), "recipe"), ["name", "data set", "published top-1"], rows, note=more)
 
 
 RECIPES = Recipes(
@@ -67,6 +69,21 @@ RECIPES = Recipes(
 )
 """Every recipe of one network, by family, in the order of `marey list` and of the model zoo."""
 
+PARAMETERS: dict[str, int] = {
+    **TSN_PARAMETERS,
+    **TSM_PARAMETERS,
+    **I3D_PARAMETERS,
+    **NON_LOCAL_PARAMETERS,
+    **SLOWONLY_PARAMETERS,
+    **SLOWFAST_PARAMETERS,
+    **R2PLUS1D_PARAMETERS,
+    **CSN_PARAMETERS,
+    **MOTIONS_PARAMETERS,
+    **FOLDERS_PARAMETERS,
+    **PROBE_PARAMETERS,
+}
+"""The number of parameters of each recipe's network, so that no torch is needed to state the size of a file."""
+
 TWO_STREAMS: tuple[TwoStream, ...] = I3D_TWO_STREAM
 """Every pair of recipes, RGB and flow, whose scores are added."""
 
@@ -75,7 +92,7 @@ def get_recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        RecipeError: no recipe has this name, or it is that of two streams; the message has the nearest names.
+        RecipeError: no recipe has this name (the message has the nearest names), or it is that of a row of two streams.
     """
     for recipe in RECIPES:
         if recipe.name == name:
@@ -87,5 +104,5 @@ def get_recipe(name: str) -> Recipe:
 
 
 def find_two_stream(name: str) -> TwoStream | None:
-    """The pair of recipes of that name; None where there is none."""
+    """The pair of recipes of that name, or None."""
     return next((row for row in TWO_STREAMS if row.name == name), None)

@@ -1,8 +1,8 @@
 """CSN: Tran et al., Video Classification with Channel-Separated Convolutional Networks, ICCV 2019.
 
-VMZ trained all weights but MMAction2's ir-CSNs from IG-65M and PyTorchVideo's; MMAction and MMAction2 converted them and
-measured them anew. Training settings: MMAction2's ircsn_ig65m-pretrained-r152-bnfrozen_8xb12-32x2x1-58e, on which its
-others are based, also for MMAction, which published no training config.
+VMZ trained all weights except PyTorchVideo's and MMAction2's ir-CSNs from IG-65M; MMAction and MMAction2 converted and
+measured them. Training settings: MMAction2's ircsn_ig65m-pretrained-r152-bnfrozen_8xb12-32x2x1-58e, on which its others are
+based; MMAction's recipes have them, too, because MMAction published no training config.
 """
 
 from marey.models.csn.config import CSNConfig
@@ -233,3 +233,23 @@ CSN = (
     IRCSN_R152_VMZ,
     IPCSN_R152_VMZ,
 )
+
+CSN_PARAMETERS = {
+    "ircsn_r152_32x2_k400_ig65m": 29_703_568,
+    "ipcsn_r152_32x2_k400_ig65m": 33_016_592,
+    "ipcsn_r152_32x2_k400_mmaction": 33_016_592,
+    "ipcsnfull_r152_32x2_k400_mmaction": 121_498_832,
+    "ircsn_r152_32x2_k400_ig65m_mmaction2": 29_703_568,
+    "ircsn_r50_32x2_k400_ig65m_mmaction2": 13_131_152,
+    "ipcsn_r152_32x2_k400_mmaction2": 33_016_592,
+    "ircsn_r152_32x2_k400_mmaction2": 29_703_568,
+    "ipcsn_r152_32x2_k400_ig65m_mmaction2": 33_016_592,
+    "ipcsn_r152_32x2_k400_sports1m_mmaction2": 33_016_592,
+    "ircsn_r152_32x2_k400_sports1m_mmaction2": 29_703_568,
+    "ircsn_r101_32x2_k400_pytorchvideo": 22_213_776,
+    "ircsn_r152_32x2_k400_ig65m_vmz": 29_703_568,
+    "ipcsn_r152_32x2_k400_ig65m_vmz": 33_016_592,
+    "ircsn_r152_32x2_k400_vmz": 29_703_568,
+    "ipcsn_r152_32x2_k400_vmz": 33_016_592,
+}
+"""The number of parameters of each network; a test counts them."""

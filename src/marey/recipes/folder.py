@@ -1,8 +1,8 @@
-"""The recipes of `marey train FOLDER` that train a whole network: for some hundreds or thousands of the user's own clips."""
+"""Recipes of `marey train FOLDER` that train a complete network, for some hundreds or thousands of the user's videos."""
 
 from collections.abc import Sequence
 
-from marey.data.loading.mirror import mirror_swaps, one_sided, safe_flip
+from marey.data.loading.mirrored_classes import mirror_swaps, one_sided, safe_flip
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig
 from marey.models.tsn.config import LiteTSNConfig
@@ -56,16 +56,15 @@ FOLDER_TSN = FOLDER_TSM.variant(
 FOLDERS = (FOLDER, FOLDER_TSM, FOLDER_TSN)
 
 _CLIPS = 6000
-"""About how many clips training sees at least, all epochs together: few videos take more epochs. Half as many where
-training starts from weights."""
+"""Clips that training sees in all epochs together, at least approximately; half as many if it starts from weights."""
 
 
 def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOLDER) -> Recipe:
     """`base`, one of `FOLDERS`, for these classes and this number of training videos.
 
-    Small sets get more epochs (30 to 100, half of that where training starts from weights) and smaller batches. Where class
-    names contain left and right, mirrored clips take the label of the other side; no clip is mirrored where that has no
-    class.
+    Small sets get more epochs (30 to 100, half of that if training starts from weights) and smaller batches. If class names
+    contain left and right, mirrored clips get the label of the other side; if one of them has no other side, no clip is
+    mirrored.
     """
     epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
     swaps, alone = mirror_swaps(class_names), one_sided(class_names)
@@ -82,3 +81,11 @@ def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOL
         augment={"flip": flip, "flip_classes": flip_classes},
         notes=base.notes + note,
     )
+
+
+FOLDERS_PARAMETERS = {
+    "slowonly_r18_8seg_folder": 5_011_234,
+    "tsm_lite0_8seg_folder_imagenet": 3_373_570,
+    "tsn_lite0_8seg_folder_imagenet": 3_373_570,
+}
+"""The number of parameters of each network; a test counts them."""

@@ -1,12 +1,12 @@
 """I3D on Inception-V1: Carreira and Zisserman, Quo Vadis, Action Recognition?, CVPR 2017. I3D on ResNets: non_local.py.
 
-MMAction converted DeepMind's networks, fine-tuned them on UCF101 and HMDB51 and published test configs only: the training
-settings are those of its I3D on ResNet-50 (i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2). DeepMind's settings:
-the README of kinetics-i3d and the paper's section 4. Two streams: the paper's section 3.4 and the README.
+MMAction converted DeepMind's networks, fine-tuned them on UCF101 and HMDB51 and published only test configs: the training
+settings here are those of its I3D on ResNet-50 (i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2). DeepMind's settings
+are from the README of kinetics-i3d and the paper's section 4; two streams from its section 3.4 and the README.
 """
 
 from marey.models.i3d.config import InceptionI3DConfig
-from marey.recipe import SGD, Hash, Part, Recipe, StepSchedule, Test, Train, TwoStream
+from marey.recipe import SGD, CompanionFile, Hash, Recipe, StepSchedule, Test, Train, TwoStream
 from marey.recipe.hosts import PIERGIAJ_FLOW, PIERGIAJ_RGB
 from marey.recipes.toolkits import (
     TEN_BY_THREE,
@@ -106,7 +106,7 @@ _RGB_CHECKPOINT = deepmind_checkpoint(
     "rgb_imagenet",
     blob="2958652e0c9c48a65010c0ebda5c9cfd4edc7c18",
     size=50_818_176,
-    index=Part(
+    index=CompanionFile(
         name="model.ckpt.index",
         hash=Hash(digits="f4bfd6f4af485f276c68333d3eca3697b691bb647f0167a03fe021147ca7f8eb", stated_by=_BY_MAREY),
         size=10_953,
@@ -164,7 +164,7 @@ I3D_FLOW_K400_DEEPMIND = I3D_RGB_K400_DEEPMIND.variant(
     modality="flow",
     model={"channels": 2},
     pixels=Pixels(mean=(127.5, 127.5), std=(127.5, 127.5)),
-    # For flow DeepMind prints the end alone: the learning rate drops at the same shares of the run.
+    # For flow DeepMind states only the end: here the learning rate drops at the same shares of the run.
     train={"epochs": 248, "schedule": {"milestones": (209, 233)}},
     published=deepmind_readme(top1=63.4, top5=84.9),
     weights=(
@@ -193,7 +193,7 @@ I3D_RGB_K600_DEEPMIND = I3D_RGB_K400_DEEPMIND.variant(
             "rgb_scratch_kin600",
             blob="6392a74c3180e706cabada39d8f40a50a48642e5",
             size=103_218_112,
-            index=Part(
+            index=CompanionFile(
                 name="model.ckpt.index",
                 hash=Hash(
                     digits="366815af85b76e46222db13761f087584b3dc9c56abf67b822949846302e432a", stated_by=_BY_MAREY
@@ -216,7 +216,7 @@ I3D = (
     I3D_RGB_K600_DEEPMIND,
 )
 
-# Two streams: MMAction published no tool for its rows; DeepMind adds the two logits with equal weights. ----------------
+# Two streams: MMAction published no tool for its rows; DeepMind adds the two logits with equal weights ----------------
 
 _NO_TOOL = "MMAction v0.2's row. It does not say how the streams are fused: DeepMind's sum of logits stands in."
 _DEEPMIND = deepmind_readme(top1=74.2, top5=91.3, fusion=", sum of the logits")
@@ -276,3 +276,16 @@ I3D_TWO_STREAM = (
     I3D_TWO_STREAM_HMDB51,
     I3D_TWO_STREAM_K400_DEEPMIND,
 )
+
+I3D_PARAMETERS = {
+    "i3d_incv1_rgb_64x1_k400": 12_697_264,
+    "i3d_incv1_flow_64x1_k400": 12_675_312,
+    "i3d_incv1_rgb_64x1_ucf101": 12_390_789,
+    "i3d_incv1_flow_64x1_ucf101": 12_368_837,
+    "i3d_incv1_rgb_64x1_hmdb51": 12_339_539,
+    "i3d_incv1_flow_64x1_hmdb51": 12_317_587,
+    "i3d_incv1_rgb_64x1_k400_deepmind": 12_697_264,
+    "i3d_incv1_flow_64x1_k400_deepmind": 12_675_312,
+    "i3d_incv1_rgb_64x1_k600_deepmind": 12_902_264,
+}
+"""The number of parameters of each network; a test counts them."""

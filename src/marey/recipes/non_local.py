@@ -2,10 +2,10 @@
 
 Training settings: MMAction's config i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2, MMAction2's
 i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-100e, on which its others are based, and
-PySlowFast's of all its networks.
+PySlowFast's, which all its networks share.
 """
 
-from marey.models.layers.non_local_config import NonLocalConfig
+from marey.models.layers.config import NonLocalConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.recipe import SGD, Hash, Recipe, StepSchedule, Train
 from marey.recipes.toolkits import (
@@ -212,3 +212,22 @@ NON_LOCAL = (
     C2D_R50_NOPOOL_PYSLOWFAST,
     C2D_R50_PYTORCHVIDEO,
 )
+
+NON_LOCAL_PARAMETERS = {
+    "i3d_r50_32x2_k400": 28_043_472,
+    "i3d_r50_32x2_k400_mmaction2": 28_043_472,
+    "i3dnldot_r50_32x2_k400_mmaction2": 35_397_840,
+    "i3dnlgauss_r50_32x2_k400_mmaction2": 31_723_728,
+    "i3dnlembgauss_r50_32x2_k400_mmaction2": 35_397_840,
+    "i3dheavy_r50_32x2_k400_mmaction2": 33_024_208,
+    "i3d_r50_8x8_k400_pyslowfast": 28_043_472,
+    "i3dnl_r50_8x8_k400_pyslowfast": 35_401_936,
+    "i3d_r50_8x8_k400_pytorchvideo": 28_043_472,
+    "c2dnopool_r50_8x8_k400_mmaction2": 24_327_632,
+    "c2dnopool_r101_8x8_k400_mmaction2": 43_319_760,
+    "c2d_r50_8x8_k400_mmaction2": 24_327_632,
+    "c2d_r50_16x4_k400_mmaction2": 24_327_632,
+    "c2dnopool_r50_8x8_k400_pyslowfast": 24_327_632,
+    "c2d_r50_8x8_k400_pytorchvideo": 24_327_632,
+}
+"""The number of parameters of each network; a test counts them."""

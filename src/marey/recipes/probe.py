@@ -1,12 +1,12 @@
 """The default recipe of `marey train FOLDER`: a linear classifier on the frozen features of a pretrained network.
 
-Its `train` is for tuning the whole network afterwards, from the classifier that was fitted on its features.
+Its `train` section is for fine-tuning the complete network afterwards, from the classifier that was fitted on the features.
 """
 
 from collections.abc import Sequence
 
 from marey.base.errors import RecipeError
-from marey.data.loading.mirror import safe_flip
+from marey.data.loading.mirrored_classes import safe_flip
 from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig, Pooling
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.models.user_module.config import UserModuleConfig
@@ -16,9 +16,9 @@ from marey.video.pixels.crops import RandomResizedCrop
 from marey.video.sampling import FramePairs, FramePairsTrain
 
 _MOST_CLIPS = 3
-"""The most clips of a video that a probe on a network of whole clips sees."""
+"""Largest number of clips per video for a probe on a network of clips."""
 _AREA = (0.4, 1.0)
-"""Share of the frame that a training crop shows when the network is tuned: the classifier was fitted on centre crops."""
+"""Least and largest share of the frame in a crop of fine-tuning. The head was fitted on centre crops."""
 
 PROBE = Recipe(
     name="probe_lite0_8seg_folder_imagenet",
@@ -46,11 +46,12 @@ PROBE = Recipe(
 
 
 def probe_on(backbone: Recipe) -> Recipe:
-    """A probe on the network of another recipe, with that recipe's pixels and clips; where the network sees single frames,
-    with pairs of frames.
+    """A probe on the network of another recipe, with the pixels and clips of that recipe.
+
+    If the network sees single frames, clips are pairs of frames.
 
     Raises:
-        RecipeError: the network is a user's own module or a probe itself, or sees optical flow.
+        RecipeError: the network is a user's own module or a probe, or sees optical flow.
     """
     model = backbone.model
     if backbone.modality == "flow":
@@ -97,3 +98,9 @@ def probe_recipe(base: Recipe, class_names: Sequence[str], pooling: Pooling, tas
         model={"num_classes": len(class_names), "pooling": pooling},
         augment={"flip": flip, "flip_classes": flip_classes},
     )
+
+
+PROBE_PARAMETERS = {
+    "probe_lite0_8seg_folder_imagenet": 3_381_250,
+}
+"""The number of parameters of each network; a test counts them."""

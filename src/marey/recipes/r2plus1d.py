@@ -130,7 +130,7 @@ R2PLUS1D_R34_32X1_VMZ = R2PLUS1D_R34_8X1_VMZ.variant(
     published=vmz_zoo(top1=80.0, top5=94.2, size=128),
     weights=(moabitcoin_weights("r2plus1d_34_clip32_ft_kinetics_from_ig65m-ade133f1.pth", size=255_061_555),),
 )
-# What VMZ's fine-tuning started from.
+# Before VMZ's fine-tuning on Kinetics.
 R2PLUS1D_R34_8X1_IG65M_VMZ = R2PLUS1D_R34_8X1_VMZ.variant(
     name="r2plus1d_r34_8x1_ig65m_vmz",
     title="R(2+1)D-34 8x1 on IG-65M, VMZ's",
@@ -204,3 +204,22 @@ R2PLUS1D = (
     R3D_R18_TORCHVISION,
     MC3_R18_TORCHVISION,
 )
+
+R2PLUS1D_PARAMETERS = {
+    "r2plus1d_r34_8x8_k400": 63_697_175,
+    "r2plus1d_r34_8x8_k400_ig65m": 63_697_175,
+    "r2plus1d_r34_32x2_k400": 63_697_175,
+    "r2plus1d_r34_32x2_k400_ig65m": 63_697_175,
+    "r2plus1d_r34_8x8_k400_mmaction2": 63_759_281,
+    "r2plus1d_r34_32x2_k400_mmaction2": 63_759_281,
+    "r2plus1d_r50_16x4_k400_pytorchvideo": 28_107_600,
+    "r2plus1d_r34_8x1_k400_ig65m_vmz": 63_697_175,
+    "r2plus1d_r34_32x1_k400_ig65m_vmz": 63_697_175,
+    "r2plus1d_r34_8x1_ig65m_vmz": 63_741_806,
+    "r2plus1d_r34_32x1_ig65m_vmz": 63_676_142,
+    "r2plus1d_r152_32x1_k400_ig65m_vmz": 118_226_785,
+    "r2plus1d_r18_16x1_k400_torchvision": 31_505_325,
+    "r3d_r18_16x1_k400_torchvision": 33_371_472,
+    "mc3_r18_16x1_k400_torchvision": 11_695_440,
+}
+"""The number of parameters of each network; a test counts them."""

@@ -1,11 +1,11 @@
 """SlowFast: Feichtenhofer et al., SlowFast Networks for Video Recognition, ICCV 2019.
 
-Training settings: MMAction2's slowfast_r50_8xb8-4x16x1-256e, on which its others are based (8 GPUs of 8 clips; 32 of them
-for R101-R50), also for MMAction, which published no training config; PySlowFast's configs Kinetics/c2/SLOWFAST_*. The
-names give the slow pathway's frames and stride; the fast one sees alpha times more.
+Training settings: MMAction2's slowfast_r50_8xb8-4x16x1-256e, on which its others are based (8 GPUs of 8 clips; 32 GPUs for
+R101-R50); MMAction's recipes have them, too, because MMAction published no training config. PySlowFast's configs are
+Kinetics/c2/SLOWFAST_*. Names have frames and stride of the slow pathway; the fast one sees alpha times as many frames.
 """
 
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation
 from marey.models.slowfast.config import SlowFastConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, Train, Warmup
 from marey.recipes.toolkits import (
@@ -151,3 +151,19 @@ SLOWFAST = (
     SLOWFAST_R101_8X8_PYTORCHVIDEO,
     SLOWFAST_R101_16X8_PYTORCHVIDEO,
 )
+
+SLOWFAST_PARAMETERS = {
+    "slowfast_r50_4x16_k400": 34_479_288,
+    "slowfast_r50_4x16_k400_imagenet": 34_479_288,
+    "slowfast_r50_4x16_k400_mmaction2": 34_479_288,
+    "slowfast_r50_8x8_k400_mmaction2": 34_565_560,
+    "slowfast_r101_8x8_k400_mmaction2": 62_912_312,
+    "slowfast_r101r50_4x16_k400_mmaction2": 62_384_312,
+    "slowfast_r50_4x16_k400_pyslowfast": 34_480_216,
+    "slowfast_r50_8x8_k400_pyslowfast": 34_566_488,
+    "slowfast_r50_4x16_k400_pytorchvideo": 34_480_216,
+    "slowfast_r50_8x8_k400_pytorchvideo": 34_566_488,
+    "slowfast_r101_8x8_k400_pytorchvideo": 62_826_968,
+    "slowfast_r101_16x8_k400_pytorchvideo": 53_774_808,
+}
+"""The number of parameters of each network; a test counts them."""

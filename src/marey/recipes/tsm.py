@@ -3,7 +3,7 @@
 Training settings: MMAction2's tsm_imagenet-pretrained-r50_8xb16-1x1x{8,16}-50e: 8 GPUs of 16 clips, 50 epochs.
 """
 
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation
 from marey.models.tsm.config import TSMConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Test, Train, TSNGroups, Warmup
 from marey.recipes.toolkits import mmaction2_weights, mmaction2_zoo
@@ -50,3 +50,9 @@ TSM_R50_16SEG_MMACTION2 = TSM_R50_8SEG_MMACTION2.variant(
 )
 
 TSM = (TSM_R50_8SEG_MMACTION2, TSM_R50_16SEG_MMACTION2)
+
+TSM_PARAMETERS = {
+    "tsm_r50_8seg_k400_mmaction2": 24_327_632,
+    "tsm_r50_16seg_k400_mmaction2": 24_327_632,
+}
+"""The number of parameters of each network; a test counts them."""

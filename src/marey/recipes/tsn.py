@@ -5,7 +5,7 @@ MMAction2's tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e. BN-Inception: MMAction
 configs/TSN/ucf101/tsn_{rgb,flow}_bninception.
 """
 
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation
 from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Test, Train
 from marey.recipes.toolkits import (
@@ -133,3 +133,13 @@ TSN = (
     TSN_BNINCEPTION_RGB,
     TSN_BNINCEPTION_FLOW,
 )
+
+TSN_PARAMETERS = {
+    "tsn_r50_3seg_k400": 24_327_632,
+    "tsn_r50_8seg_k400": 24_327_632,
+    "tsn_r50_3seg_k400_mmaction2": 24_327_632,
+    "tsn_r50_8seg_k400_mmaction2": 24_327_632,
+    "tsn_bninception_rgb_3seg_ucf101": 10_373_765,
+    "tsn_bninception_flow_3seg_ucf101": 10_395_717,
+}
+"""The number of parameters of each network; a test counts them."""

@@ -1,8 +1,8 @@
-"""The recipe around a user's own `nn.Module`: how its clips are sampled, tested and trained on where no setting is given."""
+"""The recipe of a user's own `nn.Module`: sampling, test protocol and training by default."""
 
 from collections.abc import Sequence
 
-from marey.data.loading.mirror import safe_flip
+from marey.data.loading.mirrored_classes import safe_flip
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import AdamW, Classify, CosineSchedule, Recipe, TaskConfig, Test, Train, Warmup
 from marey.video.pixels import FloatPixels, Pixels
@@ -23,12 +23,12 @@ def user_module_recipe(
     """A recipe for the module `module` (package.file.Class) on the user's own classes.
 
     Args:
-        module: Where the module's class is defined.
+        module: The module's class, package.file.Class.
         classes: The class names, in the order of the logits.
-        clip: The sampling rule in training; one clip, sampled by its validation rule, is tested.
+        clip: The sampling rule in training.
         pixels: The resize, the order of the channels, their mean and deviation; two channels are optical flow.
         size: Side of the square crops that the module sees, in pixels; None: 7/8 of the shorter side, 224 of 256.
-        test: The test protocol; None: one clip, the crop in the centre.
+        test: The test protocol; None: one clip by the validation rule of `clip`, one crop in the centre.
         task: One label per video, or several.
     """
     size = size or pixels.short_side * 7 // 8

@@ -9,47 +9,40 @@ from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 from torch import Tensor
 
-from marey.base.notebook import beginning
+from marey.base.notebook import keep_beginning
 from marey.base.words import counted, percent
 from marey.classifier import Calibration
 from marey.data.lists.manifest import Manifest
-from marey.recipe import Averaging, FocalLoss, Fusion, Train
-from marey.tasks.averaging import over_views
+from marey.recipe import FocalLoss, Fusion, Train
 from marey.tasks.intervals import FEWEST_GROUPS, Interval, share_interval
 from marey.tasks.losses import at_least_float32, declared_weights, like
-from marey.tasks.metrics import (
-    calibration_error,
-    confusion_matrix,
-    macro_f1,
-    mean_class_accuracy,
-    top_k_accuracy,
-)
+from marey.tasks.metrics import calibration_error, confusion_matrix, macro_f1, mean_class_accuracy, top_k_accuracy
 from marey.tasks.task import (
     Baseline,
     ClassRow,
-    Judge,
+    CountCorrect,
     Loss,
     Metric,
     Outputs,
-    RightAnswers,
     Task,
     TaskReport,
     Validation,
+    ValidationMetrics,
 )
 from marey.tasks.thresholds import turning_away
 
 _TINY = np.finfo(np.float32).tiny
-"""A probability that float32 rounded to nothing: its logarithm stays finite."""
+"""Replaces a probability that float32 rounded to 0, so that its logarithm is finite."""
 _PRINTED_CLASSES = 20
-"""More classes than this make a confusion matrix too wide for a terminal."""
+"""A confusion matrix of more classes is too wide for a terminal."""
 _NAME = 32
 """Characters of a class name in a line of text."""
 _TOP5_CLASSES = 6
-"""Of fewer classes the first five answers are all or all but one of them: their top-5 is not shown."""
+"""Top-5 is not shown for fewer classes, of which five are all or all but one."""
 
 
 class ClassifyTask(Task):
-    """Answers are probabilities [K] that sum to 1, labels the index of each video's class [N]."""
+    """Predictions are probabilities [K] that sum to 1; labels are the index of each video's class [N]."""
 
     # -- training
 
@@ -64,10 +57,10 @@ class ClassifyTask(Task):
         return lambda logits, target: cross_entropy(logits, target, weights, smoothing)
 
     @property
-    def right_answers(self) -> RightAnswers:
-        return right_answers
+    def count_correct(self) -> CountCorrect:
+        return count_correct
 
-    def judge(self) -> Judge:
+    def validation_metrics(self) -> ValidationMetrics:
         return Accuracy()
 
     @property
@@ -76,25 +69,28 @@ class ClassifyTask(Task):
 
     # -- testing
 
-    def answer(self, outputs: Outputs, averaging: Averaging, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
-        return over_views(outputs, averaging, lambda logits: logits.softmax(dim=1))
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1)
 
-    def calibrated(self, answer: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-        return _softmax(np.log(np.maximum(answer.astype(np.float64), _TINY)) / calibration.temperature).astype(
-            np.float32
-        )
+    def predict(self, outputs: Outputs, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+        return outputs.averaged(self.probabilities)
 
-    def log_loss(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-        own = answers[np.arange(len(labels)), labels].astype(np.float64)
+    def calibrated(self, prediction: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
+        logs = np.log(np.maximum(prediction.astype(np.float64), _TINY))
+        return _softmax(logs / calibration.temperature).astype(np.float32)
+
+    def log_loss(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+        own = predictions[np.arange(len(labels)), labels].astype(np.float64)
         return float(-np.log(np.maximum(own, _TINY)).sum())
 
     def with_thresholds(
-        self, calibration: Calibration, answers: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
+        self, calibration: Calibration, predictions: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
     ) -> Calibration:
-        """One for "none of these", by the probability of the first answer (Hendrycks and Gimpel, A Baseline for Detecting
-        Misclassified and Out-of-Distribution Examples, ICLR 2017); none where too few answers are right to show it.
+        """With one threshold on the highest probability, below which a video is of none of the classes (Hendrycks and
+        Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution Examples, ICLR 2017); without it where
+        too few predictions are right to choose it.
         """
-        threshold = turning_away(answers.max(axis=1)[self.right(answers, labels)], turned_away)
+        threshold = turning_away(predictions.max(axis=1)[self.right(predictions, labels)], turned_away)
         if threshold is None:
             return calibration
         return calibration.model_copy(update={"threshold": threshold, "turned_away": turned_away})
@@ -109,57 +105,57 @@ class ClassifyTask(Task):
         positives: NDArray[np.bool_] = np.arange(num_classes) == labels[:, None]
         return positives
 
-    def right(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        right: NDArray[np.bool_] = answers.argmax(axis=1) == labels
+    def right(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        right: NDArray[np.bool_] = predictions.argmax(axis=1) == labels
         return right
 
-    def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
-        confusion = confusion_matrix(answers, labels)
-        top1, top5 = (top_k_accuracy(answers, labels, k) for k in (1, 5))
-        error = calibration_error(answers, labels)
-        first_five = [Metric("top5", "top-5", top5, "line", "class among the first five answers")]
+    def metrics(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
+        confusion = confusion_matrix(predictions, labels)
+        top1, top5 = (top_k_accuracy(predictions, labels, k) for k in (1, 5))
+        error = calibration_error(predictions, labels)
+        first_five = [Metric("top5", "top-5", top5, "line", "class among the five most probable")]
         return (
             Metric("top1", "top-1", top1, "line", "right answers"),
-            *(first_five if answers.shape[1] >= _TOP5_CLASSES else ()),
-            Metric(
-                "mean_class", "mean class", mean_class_accuracy(confusion), "summary", "mean of the classes' shares"
-            ),
+            *(first_five if predictions.shape[1] >= _TOP5_CLASSES else ()),
+            Metric("mean_class", "mean class", mean_class_accuracy(confusion), "summary", "mean over the classes"),
             Metric("macro_f1", "macro F1", macro_f1(confusion), "report", "mean of the classes' F1"),
             Metric("calibration_error", "calibration error", error, "report", "of probabilities, on average"),
         )
 
     def interval(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.str_] | None
+        self, predictions: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.str_] | None
     ) -> Interval | None:
-        return share_interval(self.right(answers, labels), groups)
+        return share_interval(self.right(predictions, labels), groups)
 
     def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
-        """The share of the most frequent class among the tested videos; of equal ones the first."""
+        """The share of the most frequent class among the tested videos; the first one where several are most frequent."""
         if not len(labels):
             return None
         counts = np.bincount(labels, minlength=len(class_names))
         best = int(counts.argmax())
-        words = f"always answering {beginning(class_names[best], _NAME)!r}"
+        words = f"always answering {keep_beginning(class_names[best], _NAME)!r}"
         return Baseline(float(counts[best] / len(labels)), words, 1 / len(class_names))
 
-    def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-        return top_k_accuracy(answers, labels, 1)
+    def score(self, predictions: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+        return top_k_accuracy(predictions, labels, 1)
 
-    def fused(self, answers_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion) -> NDArray[np.float64]:
+    def fused(
+        self, predictions_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion
+    ) -> NDArray[np.float64]:
         if of == "probabilities":
-            return np.tensordot(shares, answers_SN, axes=1)
-        return _softmax(np.tensordot(shares, np.log(np.maximum(answers_SN, _TINY)), axes=1))
+            return np.tensordot(shares, predictions_SN, axes=1)
+        return _softmax(np.tensordot(shares, np.log(np.maximum(predictions_SN, _TINY)), axes=1))
 
     # -- words
 
     def summary(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+        self, predictions: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
     ) -> list[str]:
-        """The confusion matrix of up to 20 classes."""
+        """The confusion matrix of at most 20 classes."""
         if len(class_names) > _PRINTED_CLASSES:
             return []
-        shown = [beginning(name, _NAME) for name in class_names]
-        confusion, wide = confusion_matrix(answers, labels), max(map(cell_len, shown))
+        shown = [keep_beginning(name, _NAME) for name in class_names]
+        confusion, wide = confusion_matrix(predictions, labels), max(map(cell_len, shown))
         digits = max(len(str(confusion.max())), len(str(len(class_names) - 1))) + 1
         lines = [
             "rows: true class, columns: answer",
@@ -172,31 +168,31 @@ class ClassifyTask(Task):
 
     def report(
         self,
-        answers: NDArray[np.float32],
+        predictions: NDArray[np.float32],
         labels: NDArray[np.int64],
         class_names: tuple[str, ...],
         groups: NDArray[np.str_] | None = None,
     ) -> TaskReport:
-        confusion = confusion_matrix(answers, labels)
+        confusion = confusion_matrix(predictions, labels)
         over = ", were the videos independent of each other"
         if groups is not None and (groups != "").any():
             over = f" over recordings (groups of videos); a class of fewer than {FEWEST_GROUPS} recordings has none"
         return TaskReport(
             remark=f"one label per video, {counted(len(class_names), 'class', 'classes')}",
-            classes=_class_rows(self.right(answers, labels), labels, class_names, groups),
+            classes=_class_rows(self.right(predictions, labels), labels, class_names, groups),
             classes_note=f"The thin stripe is the 90 % interval of the share{over}.",
             confusion=confusion,
         )
 
 
 class Accuracy:
-    """Loss, top-1, and top-5 of six classes or more."""
+    """Loss, top-1, and with six classes or more top-5."""
 
     def __init__(self) -> None:
         self.sums = torch.zeros(5, dtype=torch.float64)
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Logits [B, K] and classes [B]."""
+        """Add logits [B, K] and class indices [B]."""
         best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices == targets[:, None]
         loss = cross_entropy(outputs, targets)
         right = (best[:, 0].sum(), best.any(dim=1).sum())
@@ -216,7 +212,7 @@ class Accuracy:
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
-    """Softmax cross-entropy of logits [B, K], the sum over clips; targets are classes [B] or shares of them [B, K]."""
+    """Softmax cross-entropy of logits [B, K], summed over clips; targets are class indices [B] or shares [B, K]."""
     logits = at_least_float32(logits)
     return F.cross_entropy(logits, target, like(weights, logits), label_smoothing=smoothing, reduction="sum")
 
@@ -226,29 +222,31 @@ def focal_loss(
 ) -> Tensor:
     """The sum over clips and classes of -w_k t_k (1 - p_k)^gamma log(p_k), p the softmax of logits [B, K].
 
-    Of classes [B] as targets t is 1 for the class of the clip, so that this is equation 5 of Lin et al. (Focal Loss for
-    Dense Object Detection, ICCV 2017) with class weights as alpha. Shares of classes [B, K], of mixed clips and after
-    smoothing, are t as they are. With gamma 0 it is `cross_entropy`.
+    For targets that are class indices [B], t is 1 for the clip's class and 0 for others: equation 5 of Lin et al. (Focal
+    Loss for Dense Object Detection, ICCV 2017) with class weights as alpha. With mixed clips or label smoothing, t are the
+    shares of the classes [B, K]. With gamma 0 this is `cross_entropy`.
     """
     logits = at_least_float32(logits)
     logs = logits.log_softmax(dim=1)
     hot = target if target.ndim == 2 else F.one_hot(target, logits.shape[1])
     shares = hot.to(logs.dtype) * (1 - smoothing) + smoothing / logits.shape[1]
-    # Not quite 0 where p rounds to 1: there the derivative of a power below 1 is infinite.
-    unsure = (-torch.expm1(logs)).clamp(min=torch.finfo(logs.dtype).tiny)
-    terms = -shares * unsure**gamma * logs
+    # Kept above 0 where p rounds to 1, because the derivative of a power below 1 is infinite at 0.
+    one_minus_p = (-torch.expm1(logs)).clamp(min=torch.finfo(logs.dtype).tiny)
+    terms = -shares * one_minus_p**gamma * logs
     weights = like(weights, logits)
     return (terms if weights is None else weights * terms).sum()
 
 
-def right_answers(logits: Tensor, target: Tensor) -> Tensor:
-    """How many clips have their class scored highest (a share of one where targets are shares)."""
+def count_correct(logits: Tensor, target: Tensor) -> Tensor:
+    """How many clips have the highest logit for their class; with shares as targets, the sum of the shares of those
+    classes.
+    """
     best = logits.argmax(dim=1)
     return (best == target).sum() if target.ndim == 1 else target.gather(1, best[:, None]).sum()
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the last axis."""
+    """The softmax over the last axis."""
     exponents: NDArray[np.float64] = np.exp(logits - logits.max(axis=-1, keepdims=True))
     total: NDArray[np.float64] = exponents.sum(axis=-1, keepdims=True)
     return exponents / total
@@ -257,7 +255,7 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def _class_rows(
     right: NDArray[np.bool_], labels: NDArray[np.int64], names: tuple[str, ...], groups: NDArray[np.str_] | None
 ) -> list[ClassRow]:
-    """Of each class that has videos."""
+    """The rows of all classes that have videos, the lowest share first."""
     rows = []
     for label in np.unique(labels).tolist():
         own = np.flatnonzero(labels == label)

@@ -1,4 +1,4 @@
-"""How far a share of right answers may lie from the one that was measured, of endless many videos or of some new ones."""
+"""Confidence intervals of a share of right predictions: for all videos of a kind, and for some number of new ones."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,47 +11,47 @@ from numpy.typing import NDArray
 from marey.tasks.metrics import wilson
 
 LEVEL = 0.9
-"""How often the intervals hold, where the videos that come are drawn as the tested ones were."""
+"""Confidence level of the intervals, for new videos that are drawn as the tested ones were."""
 FEWEST_GROUPS = 5
-"""Videos of fewer groups do not show how much groups differ."""
+"""Fewer groups do not show how much groups differ, and give no interval."""
 FEWEST_EFFECTIVE = 2
-"""Nor do groups of which one or two have nearly all videos: as many equal groups are as good as N^2 / sum_g n_g^2."""
+"""Nor do groups of which one or two have nearly all videos: the effective number of groups is N^2 / sum_g n_g^2."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A 90 % interval of a number of a test, 0 to 1."""
+    """A 90 % interval of a metric, 0 to 1."""
 
     low: float
     high: float
     over: Literal["videos", "groups"]
-    """What was drawn independently of each other: videos, or groups of them."""
+    """The independent units: videos, or groups of videos."""
     count: int
-    """Of these videos or groups."""
+    """The number of independent units."""
 
 
 def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = None) -> Interval | None:
-    """The 90 % interval of the share of right answers [N].
+    """The 90 % interval of the share of right predictions [N].
 
     Over videos: Wilson's score interval (1927), which Brown, Cai and DasGupta (Interval Estimation for a Binomial
-    Proportion, Statistical Science 2001) recommend for few videos; it stays honest where all answers are right.
+    Proportion, Statistical Science 2001) recommend for few videos; it does not shrink to a point where all are right.
 
     Over groups [N]: Wilson's interval with a quantile of Student's t and the effective number of videos N / D, as Korn and
     Graubard (Confidence Intervals for Proportions With Small Expected Number of Positive Counts Estimated From Survey Data,
     Survey Methodology 1998) and Franco, Little, Louis and Slud (Comparative Study of Confidence Intervals for Proportions in
-    Complex Sample Surveys, 2019) do. The design effect D is the variance of the share between groups over that of N
-    independent videos, and at least 1. The variance is that of the jackknife that leaves out a group at a time (CV3 in
-    MacKinnon, Nielsen and Webb, Cluster-robust inference, Journal of Econometrics 2023), which is not too small where one
-    group has most of the videos:
+    Complex Sample Surveys, 2019) do. The design effect D is the variance of the share between groups divided by that of N
+    independent videos, and at least 1. The variance is that of the delete-one-group jackknife (CV3 in MacKinnon, Nielsen and
+    Webb, Cluster-robust inference, Journal of Econometrics 2023), which is not too small where one group has most of the
+    videos:
 
         D = (G - 1) / G * sum_g ((right_g - share * n_g) / (N - n_g))^2 * N / (share * (1 - share))
 
-    Where not two groups have a wrong answer, or not two a right one, nothing shows how alike the videos of a group are:
-    then each group counts as one video, D = sum_g n_g^2 / N (Kish, Survey Sampling, 1965). The degrees of freedom are
-    those of the effective number of groups N^2 / sum_g n_g^2, rounded down, less 1: G - 1 of equal groups. A video with an
-    empty group is a group of its own; where all are empty, the interval is over videos.
+    If fewer than two groups have a wrong prediction, or fewer than two a right one, the data do not show how alike the
+    videos of a group are. Then each group counts as one video, D = sum_g n_g^2 / N (Kish, Survey Sampling, 1965). The
+    degrees of freedom are the effective number of groups N^2 / sum_g n_g^2, rounded down, less 1 (G - 1 for equal groups).
+    A video with an empty group is a group by itself; if all are empty, the interval is over videos.
 
-    None: there is no video, the groups are fewer than `FEWEST_GROUPS`, or so unequal that they count as fewer than
+    Returns None if there is no video, there are fewer groups than `FEWEST_GROUPS`, or their effective number is below
     `FEWEST_EFFECTIVE`.
     """
     if not len(right):
@@ -70,29 +70,35 @@ def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = N
 def new_videos_interval(
     right: NDArray[np.bool_], groups: NDArray[np.str_] | None, videos: int = 100, *, folds: int = 5
 ) -> Interval | None:
-    """The 90 % interval of the share of right answers on so many new videos, from out-of-fold answers [N].
+    """The 90 % interval of the share of right predictions on `videos` new videos, from out-of-fold predictions [N].
 
-    The new videos are of new groups that come like the tested ones, and are answered by a head that is fitted on all N.
-    `share_interval` is of the share of endless many videos, and too narrow for this: three errors add up, each as the
-    variance of the share of so many independent videos,
+    The new videos belong to new groups of the same kind and are predicted by a head that is fitted on all N videos.
+    `share_interval`, for the share of infinitely many videos, is too narrow for this. Three errors add up, each written as
+    the variance of the share of so many independent videos:
 
         1 / n = D / N + folds / (folds - 1) / N,    1 / m = D / videos
 
-    - The tested videos are some of many. The design effect D, at least 1, is the variance of the share between groups over
-      that of N independent videos, D = G / (G - 1) * sum_g (right_g - share * n_g)^2 / (N * share * (1 - share)), and that
-      of `share_interval` where not two groups have a wrong answer, or not two a right one.
-    - The heads of the folds were fitted on other videos than the head of all: Nadeau and Bengio (Inference for the
-      Generalization Error, Machine Learning 2003) count the variance of one fold's share as 1 / folds plus the quotient of
-      its test and training videos, which is folds / (folds - 1) times the variance of N independent videos more.
-    - The new videos are some of many, and as alike inside groups as the tested ones are.
+    - The tested videos are a sample. The design effect D, at least 1, is the variance of the share between groups divided by
+      that of N independent videos, D = G / (G - 1) * sum_g (right_g - share * n_g)^2 / (N * share * (1 - share)); if fewer
+      than two groups have a wrong prediction, or fewer than two a right one, it is that of `share_interval`.
+    - The heads of the folds were fitted on other videos than the final head: Nadeau and Bengio (Inference for the
+      Generalization Error, Machine Learning 2003) take as variance of one fold's share 1 / folds plus the ratio of its test
+      to its training videos, which adds folds / (folds - 1) times the variance of N independent videos.
+    - The new videos are a sample, and as alike inside groups as the tested ones.
 
-    Both counts shrink by the square of the normal quantile over Student's t with the effective number of groups less 1
-    degrees of freedom (Korn and Graubard 1998), since D is estimated. The new share has a beta distribution with the mean
-    of Jeffreys' prior and n videos, (share * n + 1/2) / (n + 1), and the variance mean * (1 - mean) * (1 / (n + 1) + 1 / m),
-    about; the interval leaves 5 % on each side of it and ends at whole videos. Out of fold the heads saw fewer videos than
-    the final one, so that its share is more often above the middle than below.
+    Because D is estimated, both counts are multiplied by the square of the normal quantile divided by that of Student's t
+    with the effective number of groups less 1 degrees of freedom (Korn and Graubard 1998). The new share is given a beta
+    distribution with the mean of Jeffreys' prior and n videos, (share * n + 1/2) / (n + 1), and approximately the variance
+    mean * (1 - mean) * (1 / (n + 1) + 1 / m). The interval leaves 5 % on each side and ends at whole numbers of videos. The
+    heads of the folds saw fewer videos than the final head, whose share is therefore more often above the middle than below.
 
-    None: as `share_interval`.
+    Args:
+        right: Which predictions are right [N].
+        groups: The group of each video [N], "" for a video by itself; None: every video is independent.
+        videos: How many new videos the interval is for.
+        folds: The number of folds.
+
+    Returns None as `share_interval` does.
     """
     total = len(right)
     if not total:
@@ -114,15 +120,15 @@ def new_videos_interval(
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Right answers by group, of groups that show how much groups differ."""
+    """Right predictions by group, for groups that are enough to show how much groups differ."""
 
     sizes: NDArray[np.int64]
     hits: NDArray[np.float64]
-    """Right answers of each group."""
+    """The number of right predictions of each group."""
 
     @classmethod
     def of(cls, right: NDArray[np.bool_], groups: NDArray[np.str_]) -> "_Groups | None":
-        """None: the groups are fewer than `FEWEST_GROUPS`, or count as fewer than `FEWEST_EFFECTIVE`."""
+        """None if there are fewer groups than `FEWEST_GROUPS`, or their effective number is below `FEWEST_EFFECTIVE`."""
         of_row = group_numbers(groups)
         found = cls(np.bincount(of_row), np.bincount(of_row, right).astype(np.float64))
         return None if found.count < FEWEST_GROUPS or found.effective < FEWEST_EFFECTIVE else found
@@ -133,12 +139,12 @@ class _Groups:
 
     @property
     def total(self) -> int:
-        """Videos."""
+        """The number of videos."""
         return int(self.sizes.sum())
 
     @property
     def effective(self) -> int:
-        """As many equal groups are as good, rounded down; equal groups give their number exactly."""
+        """The effective number of groups, rounded down; for equal groups their number."""
         return self.total**2 // int((self.sizes**2).sum())
 
     @property
@@ -148,7 +154,7 @@ class _Groups:
 
     @property
     def effect(self) -> float:
-        """The design effect by linearisation, which is nearer to the truth on average."""
+        """The design effect by linearisation, which has less bias on average."""
         return self._effect(self.count / (self.count - 1), np.full(self.count, self.total))
 
     def _effect(self, factor: float, of: NDArray[np.int64]) -> float:
@@ -160,7 +166,7 @@ class _Groups:
 
 
 def group_numbers(groups: NDArray[np.str_]) -> NDArray[np.int64]:
-    """The number of each video's group [N], from 0; a video whose group is empty has one of its own."""
+    """The index of each video's group [N], from 0; a video whose group is empty is a group by itself."""
     _, numbers = np.unique(groups, return_inverse=True)
     alone = np.flatnonzero(groups == "")
     numbers[alone] = len(groups) + np.arange(len(alone))
@@ -169,10 +175,10 @@ def group_numbers(groups: NDArray[np.str_]) -> NDArray[np.int64]:
 
 
 def student_t(probability: float, freedom: int) -> float:
-    """The quantile of Student's t, of a probability of 1/2 to 1, with so many degrees of freedom.
+    """The quantile of Student's t with `freedom` degrees of freedom, for a probability of 1/2 to 1.
 
-    By halving, on the sums for whole degrees of freedom in Abramowitz and Stegun, Handbook of Mathematical Functions,
-    26.7.3 and 26.7.4.
+    By bisection, with the sums for integer degrees of freedom in Abramowitz and Stegun, Handbook of Mathematical
+    Functions, 26.7.3 and 26.7.4.
     """
     low, high = 0.0, math.pi / 2  # of arctan(t / sqrt(freedom))
     for _ in range(60):
@@ -196,7 +202,7 @@ def _within(angle: float, freedom: int) -> float:
 
 
 def beta_quantile(probability: float, a: float, b: float) -> float:
-    """The quantile of the beta distribution with parameters a and b, both above 0; by halving."""
+    """The quantile of the beta distribution with parameters a and b, both above 0, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -205,13 +211,13 @@ def beta_quantile(probability: float, a: float, b: float) -> float:
 
 
 def beta_share(x: float, a: float, b: float) -> float:
-    """The probability that a beta distributed number is at most x, 0 to 1: the regularised incomplete beta function.
+    """The probability that a beta-distributed variable is at most x, 0 to 1: the regularised incomplete beta function.
 
     By its continued fraction (DLMF 8.17.22), evaluated as Thompson and Barnett (Journal of Computational Physics 1986) do.
     """
     if x <= 0 or x >= 1:
         return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly
+    if x > (a + 1) / (a + b + 2):  # the fraction converges slowly there
         return 1 - beta_share(1 - x, b, a)
     scale = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
     value, upper, lower = 1.0, 1.0, 0.0
@@ -223,14 +229,14 @@ def beta_share(x: float, a: float, b: float) -> float:
             term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         else:
             term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        lower = 1 / _apart(1 + term * lower)
-        upper = _apart(1 + term / upper)
+        lower = 1 / _nonzero(1 + term * lower)
+        upper = _nonzero(1 + term / upper)
         value *= upper * lower
         if step and abs(upper * lower - 1) < 1e-14:
             break
     return scale * (value - 1) / a
 
 
-def _apart(x: float) -> float:
-    """The number itself, or one that can be divided by."""
+def _nonzero(x: float) -> float:
+    """x, or a tiny number in place of 0, by which one can divide."""
     return x if abs(x) > 1e-300 else 1e-300

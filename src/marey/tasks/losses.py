@@ -1,4 +1,4 @@
-"""What the losses of the tasks share: weights of the classes, and arithmetic that is precise enough."""
+"""What the losses of all tasks share: class weights, and their floating-point types."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from marey.recipe import EffectiveNumber, InverseFrequency
 
 
 def class_weights(declared: InverseFrequency | EffectiveNumber, train: Manifest) -> NDArray[np.float64]:
-    """The weight of each class [K]; their mean is 1.
+    """The weight of each class [K], scaled so that their mean is 1.
 
     Raises:
         DataError: a class has no video.
@@ -20,8 +20,8 @@ def class_weights(declared: InverseFrequency | EffectiveNumber, train: Manifest)
     if not counts.all():
         empty = train.class_names[int(np.flatnonzero(counts == 0)[0])]
         raise DataError(
-            f"{train.source or 'the training list'}: class {empty} has no video, so that train.class_weights cannot "
-            "weigh it: leave it out of the classes, or leave the weights out."
+            f"{train.source or 'the training list'}: class {empty} has no video, so that train.class_weights has no "
+            "weight for it: remove the class, or leave train.class_weights out."
         )
     if isinstance(declared, InverseFrequency):
         weights = counts**-declared.power
@@ -32,15 +32,15 @@ def class_weights(declared: InverseFrequency | EffectiveNumber, train: Manifest)
 
 
 def declared_weights(declared: InverseFrequency | EffectiveNumber | None, train: Manifest) -> Tensor | None:
-    """As `class_weights`, float32; None where none are declared."""
+    """The class weights as float32; None where none are declared."""
     return None if declared is None else torch.from_numpy(class_weights(declared, train)).float()
 
 
 def like(weights: Tensor | None, logits: Tensor) -> Tensor | None:
-    """The weights in the type and on the device of the logits."""
+    """The weights with the type and device of the logits."""
     return None if weights is None else weights.to(logits)
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """bfloat16 is too coarse for a loss; float64 stays."""
+    """The logits as float32, because bfloat16 is too coarse for a loss; float64 stays float64."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

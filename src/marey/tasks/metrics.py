@@ -1,4 +1,7 @@
-"""Numbers from scores. Plain NumPy: scores [N, K] (any monotone score), labels [N]. All shares lie in 0..1."""
+"""Metrics of scores [N, K] (logits, probabilities or any other monotone score) and labels [N], in NumPy. All are 0 to 1.
+
+Below `marey.evaluation` because each task chooses its metrics from here.
+"""
 
 from typing import Any
 
@@ -10,7 +13,9 @@ Labels = NDArray[np.int64]
 
 
 def top_k_accuracy(scores: Scores2D, labels: Labels, k: int) -> float:
-    """The share of videos whose class is among the k highest scores; of equal scores the lower class index is higher."""
+    """The share of videos whose class is among the k highest scores; among equal scores the lower class index ranks
+    first.
+    """
     if not len(labels):
         return float("nan")
     own = scores[np.arange(len(labels)), labels][:, None]
@@ -20,22 +25,22 @@ def top_k_accuracy(scores: Scores2D, labels: Labels, k: int) -> float:
 
 
 def confusion_matrix(scores: Scores2D, labels: Labels) -> NDArray[np.int64]:
-    """[K, K]: how many videos of each class (row) were taken for each class (column)."""
+    """[K, K]: how many videos of each class (row) were predicted as each class (column)."""
     classes = scores.shape[1]
-    answers = scores.argmax(axis=1)
-    return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+    predicted = scores.argmax(axis=1)
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def most_confused(confusion: NDArray[np.int64], count: int) -> list[tuple[int, int, int]]:
-    """Up to `count` kinds of wrong answer, the most frequent first: (true class, answer, how many videos)."""
+    """Up to `count` confusions, the most frequent first: (true class, predicted class, number of videos)."""
     off = confusion - np.diag(np.diag(confusion))
     order = np.argsort(-off, axis=None, kind="stable")[:count]
     pairs = [divmod(flat, len(off)) for flat in order.tolist()]
-    return [(true, answer, int(off[true, answer])) for true, answer in pairs if off[true, answer]]
+    return [(true, predicted, int(off[true, predicted])) for true, predicted in pairs if off[true, predicted]]
 
 
 def class_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each class's share of right answers [K]; NaN for classes without videos."""
+    """The share of right predictions for each class [K]; NaN for classes without videos."""
     totals = confusion.sum(axis=1)
     with np.errstate(invalid="ignore"):
         return np.where(totals > 0, confusion.diagonal() / np.maximum(totals, 1), np.nan)
@@ -48,10 +53,10 @@ def mean_class_accuracy(confusion: NDArray[np.int64]) -> float:
 
 
 def average_precision(scores: Scores2D, positives: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Of each class [K], the mean precision at each of its videos as the threshold falls; NaN for classes without any.
+    """The average precision of each class [K]; NaN for classes without videos.
 
-    The sum over thresholds of (recall gained) * precision, where videos of equal score pass a threshold together: no
-    interpolation. `positives` [N, K] says which video has which label.
+    It is the sum over thresholds of (recall gained) * precision, without interpolation; videos of equal score pass a
+    threshold together. `positives` [N, K] is True where a video has a label.
     """
     found = [_average_precision(scores[:, k], positives[:, k]) for k in range(scores.shape[1])]
     return np.array(found, np.float64)
@@ -70,14 +75,14 @@ def _average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_])
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     right = np.cumsum(positive[order])
-    last = np.append(ranked[1:] != ranked[:-1], True)  # of the videos that share a score
+    last = np.append(ranked[1:] != ranked[:-1], True)  # the last video of each score
     precision = right[last] / (np.flatnonzero(last) + 1)
     return float((np.diff(right[last], prepend=0) * precision).sum() / total)
 
 
 def macro_f1(confusion: NDArray[np.int64]) -> float:
-    """The mean over classes of 2 * right / (videos of the class + answers of the class); classes without videos and
-    without answers are left out.
+    """The mean over classes of 2 * right / (videos of the class + predictions of the class); classes with neither are left
+    out.
     """
     both = confusion.sum(axis=1) + confusion.sum(axis=0)
     present = both > 0
@@ -85,26 +90,26 @@ def macro_f1(confusion: NDArray[np.int64]) -> float:
 
 
 def calibration_error(probabilities: Scores2D, labels: Labels, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017, equation 3): how far the first answer's probability lies from the
-    share of right answers, on average over `bins` equal stretches of 0..1, weighted by how many videos each holds.
+    """Expected calibration error (Guo et al. 2017, equation 3): the difference between the highest probability and the share
+    of right predictions, averaged over `bins` equal intervals of 0..1, weighted by the videos in each.
     """
     if not len(labels):
         return float("nan")
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    # (low, high]: a probability of exactly 1 belongs to the last stretch.
-    stretch = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(stretch, confidence - right, bins)
+    # (low, high]: a probability of exactly 1 belongs to the last interval.
+    interval = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(interval, confidence - right, bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 
 def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share by Wilson's formula, which stays inside 0..1 for small counts."""
+    """Wilson's 95 % interval of a share, which stays inside 0..1 for small counts."""
     return wilson(right / total, total, z) if total else (0.0, 1.0)
 
 
 def wilson(share: float, total: float, z: float) -> tuple[float, float]:
-    """Wilson's interval of a share of `total` videos, above 0, which may be an effective number; z is the quantile."""
+    """Wilson's interval of a share of `total` videos (above 0; may be an effective number) with the normal quantile z."""
     spread = z * z / total
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / total + spread / (4 * total))
@@ -112,9 +117,9 @@ def wilson(share: float, total: float, z: float) -> tuple[float, float]:
 
 
 def pair_accuracy(scores: Scores2D, labels: Labels, pairs: list[tuple[int, int]]) -> float:
-    """Of the videos whose class belongs to a pair, the share whose class scores higher than the pair's other one.
+    """Among the videos whose class belongs to a pair, the share whose class scores higher than the other class of the pair.
 
-    Chance is one half. Equal scores count half.
+    Chance gives one half; a tie counts one half.
     """
     partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
     rows = [i for i, label in enumerate(labels.tolist()) if label in partner]

@@ -12,16 +12,25 @@ from marey.base.errors import DataError
 from marey.base.words import percent
 from marey.classifier import Calibration
 from marey.data.lists.manifest import Manifest
-from marey.recipe import Averaging, FocalLoss, Fusion, Train
-from marey.tasks.averaging import over_views
+from marey.recipe import FocalLoss, Fusion, Train
 from marey.tasks.losses import at_least_float32, declared_weights, like
 from marey.tasks.metrics import average_precision, mean_average_precision
-from marey.tasks.task import Baseline, ClassRow, Judge, Loss, Metric, Outputs, Task, TaskReport, Validation
+from marey.tasks.task import (
+    Baseline,
+    ClassRow,
+    Loss,
+    Metric,
+    Outputs,
+    Task,
+    TaskReport,
+    Validation,
+    ValidationMetrics,
+)
 from marey.tasks.thresholds import of_best_f1
 
 
 class MultiLabelTask(Task):
-    """Answers are a probability of each class [K], each by itself; labels are 1 for each label of a video, else 0, [N, K].
+    """Predictions are independent probabilities of the classes [K]; labels are 1 for each label of a video, else 0, [N, K].
 
     A list with one label per video is a special case.
     """
@@ -29,7 +38,7 @@ class MultiLabelTask(Task):
     # -- training
 
     def require_labels(self, manifest: Manifest, recipe: str) -> None:
-        """Every list has them."""
+        """Accept every list: each video may have any number of labels."""
 
     def training_loss(self, train: Train, manifest: Manifest) -> Loss:
         weights = declared_weights(train.class_weights, manifest)
@@ -39,10 +48,10 @@ class MultiLabelTask(Task):
         return lambda logits, target: binary_cross_entropy(logits, target, weights)
 
     @property
-    def right_answers(self) -> None:
+    def count_correct(self) -> None:
         return None
 
-    def judge(self) -> Judge:
+    def validation_metrics(self) -> ValidationMetrics:
         return AveragePrecision()
 
     @property
@@ -51,25 +60,28 @@ class MultiLabelTask(Task):
 
     # -- testing
 
-    def answer(self, outputs: Outputs, averaging: Averaging, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
-        return over_views(outputs, averaging, torch.sigmoid)
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return torch.sigmoid(logits)
 
-    def calibrated(self, answer: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-        present = answer.astype(np.float64)
+    def predict(self, outputs: Outputs, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+        return outputs.averaged(self.probabilities)
+
+    def calibrated(self, prediction: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
+        present = prediction.astype(np.float64)
         tiny, half = np.finfo(np.float32).tiny, np.finfo(np.float32).epsneg / 2
-        # A 1 may be any value that float32 rounds to it: a temperature can make it less certain again.
+        # A probability of 1 may be any value that float32 rounds to 1; a temperature can lower it.
         logits = np.log(np.maximum(present, tiny)) - np.log(np.maximum(1 - present, half))
         return np.exp(-np.logaddexp(0, -logits / calibration.temperature)).astype(np.float32)
 
-    def log_loss(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-        present = np.where(labels > 0, answers, 1 - answers).astype(np.float64)
+    def log_loss(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+        present = np.where(labels > 0, predictions, 1 - predictions).astype(np.float64)
         return float(-np.log(np.maximum(present, np.finfo(np.float32).tiny)).sum())
 
     def with_thresholds(
-        self, calibration: Calibration, answers: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
+        self, calibration: Calibration, predictions: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
     ) -> Calibration:
-        """One for each class, at its best F1; a video that reaches none of them has none of the labels."""
-        return calibration.model_copy(update={"thresholds": of_best_f1(answers, labels > 0)})
+        """With the threshold of each class at which its F1 is best; a video below all of them has none of the labels."""
+        return calibration.model_copy(update={"thresholds": of_best_f1(predictions, labels > 0)})
 
     def labels(self, manifest: Manifest) -> NDArray[np.int64]:
         return manifest.multi_hot().astype(np.int64)
@@ -81,46 +93,50 @@ class MultiLabelTask(Task):
         positives: NDArray[np.bool_] = labels > 0
         return positives
 
-    def right(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Videos each of whose labels scores higher than every other class."""
-        own = np.where(labels > 0, answers, np.inf).min(axis=1)
-        foreign = np.where(labels > 0, -np.inf, answers).max(axis=1)
-        right: NDArray[np.bool_] = own > foreign
+    def right(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which videos have a higher score for each of their labels than for every other class."""
+        own = np.where(labels > 0, predictions, np.inf).min(axis=1)
+        other = np.where(labels > 0, -np.inf, predictions).max(axis=1)
+        right: NDArray[np.bool_] = own > other
         return right
 
-    def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
+    def metrics(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
         return (
-            Metric("mean_ap", "mAP", mean_average_precision(answers, labels > 0), "line", "mean of average precision"),
+            Metric(
+                "mean_ap", "mAP", mean_average_precision(predictions, labels > 0), "line", "mean of average precision"
+            ),
         )
 
     def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
-        """The mean over the classes that have videos of their shares: the precision at any threshold of equal scores."""
+        """The mean share of the classes that have videos: if all scores are equal, it is the precision at any threshold."""
         shares = (labels > 0).mean(axis=0)[(labels > 0).any(axis=0)]
         return Baseline(float(shares.mean()), "equal scores for all videos") if len(shares) else None
 
-    def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-        return mean_average_precision(answers, labels > 0)
+    def score(self, predictions: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+        return mean_average_precision(predictions, labels > 0)
 
-    def fused(self, answers_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion) -> NDArray[np.float64]:
+    def fused(
+        self, predictions_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion
+    ) -> NDArray[np.float64]:
         if of == "logits":
             raise DataError("videos with several labels have no logits under one softmax: fuse their probabilities.")
-        return np.tensordot(shares, answers_SN, axes=1)
+        return np.tensordot(shares, predictions_SN, axes=1)
 
     # -- words
 
     def summary(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+        self, predictions: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
     ) -> list[str]:
         return []
 
     def report(
         self,
-        answers: NDArray[np.float32],
+        predictions: NDArray[np.float32],
         labels: NDArray[np.int64],
         class_names: tuple[str, ...],
         groups: NDArray[np.str_] | None = None,
     ) -> TaskReport:
-        precisions, counts = average_precision(answers, labels > 0).tolist(), (labels > 0).sum(axis=0).tolist()
+        precisions, counts = average_precision(predictions, labels > 0).tolist(), (labels > 0).sum(axis=0).tolist()
         rows = [
             ClassRow(name, percent(precision, 0), round(100 * precision, 1), count)
             for name, precision, count in zip(class_names, precisions, counts, strict=True)
@@ -143,7 +159,7 @@ class AveragePrecision:
         self.targets: list[Tensor] = []
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Logits [B, K], and 1 for each label and 0 for others [B, K], or one class each [B]."""
+        """Add logits [B, K] and targets: 1 for each label and 0 for others [B, K], or class indices [B]."""
         loss = binary_cross_entropy(outputs, targets)
         self.sums += torch.stack([loss, loss.new_tensor(len(targets))]).cpu()
         self.logits.append(outputs.cpu())
@@ -161,8 +177,8 @@ class AveragePrecision:
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of logits [B, K], the sum over clips of the mean over classes; targets [B, K] in 0..1, or one
-    class each [B].
+    """Binary cross-entropy of logits [B, K], summed over clips, averaged over classes; targets are [B, K] in 0..1, or class
+    indices [B].
     """
     logits = at_least_float32(logits)
     hot, weights = _hot(target, logits), like(weights, logits)
@@ -173,16 +189,16 @@ def binary_focal_loss(
     logits: Tensor, target: Tensor, weights: Tensor | None = None, *, gamma: float, alpha: float | None = None
 ) -> Tensor:
     """The sum over clips of the mean over classes of -w_k (alpha t (1 - p)^gamma log p + (1 - alpha) (1 - t) p^gamma
-    log(1 - p)), p the sigmoid of logits [B, K]; targets t [B, K] in 0..1, or one class each [B].
+    log(1 - p)), p the sigmoid of logits [B, K]; targets t are [B, K] in 0..1, or class indices [B].
 
-    Of labels that are present or absent this is equation 5 of Lin et al. (Focal Loss for Dense Object Detection, ICCV
-    2017), class by class; of mixed clips both terms count by their shares. None as alpha leaves both terms as they are,
-    so that with gamma 0 it is `binary_cross_entropy`.
+    For targets of 0 and 1 this is equation 5 of Lin et al. (Focal Loss for Dense Object Detection, ICCV 2017) for each
+    class; for mixed clips t weights both terms. With None as alpha both terms have weight 1, and with gamma 0 this is
+    then `binary_cross_entropy`.
     """
     logits = at_least_float32(logits)
     hot, present, absent = _hot(target, logits), F.logsigmoid(logits), F.logsigmoid(-logits)
     own, other = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-    # Powers of probabilities as exponentials of logarithms: their derivatives stay finite where a probability is 0.
+    # Powers of probabilities are computed from logarithms, so that derivatives are finite where a probability is 0.
     terms = own * hot * (gamma * absent).exp() * present + other * (1 - hot) * (gamma * present).exp() * absent
     weights = like(weights, logits)
     return -(terms if weights is None else weights * terms).sum() / logits.shape[1]

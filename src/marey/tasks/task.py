@@ -1,4 +1,4 @@
-"""What a task decides: the interface between a declaration in a recipe and training, testing, answers and reports."""
+"""What a task decides: the interface between a recipe's declaration and training, testing, predictions and reports."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -12,19 +12,16 @@ from torch import Tensor, nn
 from marey.classifier import Calibration, Output
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.videos import Target, VideoEntry
-from marey.data.loading.clips import target_of_video
-from marey.data.loading.mirror import mirrored_target
-from marey.recipe import Averaging, Fusion, Train
+from marey.data.loading.datasets import target_of_video
+from marey.data.loading.mirrored_classes import mirrored_target
+from marey.recipe import Fusion, Train
 from marey.tasks.intervals import Interval
 from marey.tasks.prediction import Prediction
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""From what the network gives for B clips, and their targets [B, ...], to the sum of the loss over the clips, a scalar."""
-RightAnswers: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""From what the network gives for B clips, and their targets, to how many of the clips it answers right, a scalar."""
-Outputs: TypeAlias = Callable[[Output], Tensor]
-"""From the name of an output to that output for all views of a video, on the CPU: logits [V, K], positions [V, K, P],
-features [V, D] or tokens [V, N, D]; the crops of the first clip, then those of the next one."""
+"""From a network's outputs for B clips and their targets [B, ...] to the sum of the loss over the clips, a scalar."""
+CountCorrect: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""From a network's outputs for B clips and their targets to the number of clips that are predicted right, a scalar."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +29,26 @@ class Metric:
     """One number of a test or a validation, 0 to 1."""
 
     name: str
-    """As in result.json; `val_<name>` in log.csv and log.jsonl."""
+    """Its key in result.json; `val_<name>` in log.csv and log.jsonl."""
     title: str
-    """As a person reads it."""
+    """Its name in texts, for example "top-1"."""
     value: float
     shown: Literal["line", "summary", "report"]
-    """The shortest text that shows it; the longer ones do, too. "line" is also the printed line of an epoch."""
+    """The shortest text that shows it; longer ones show it too. "line" is also the printed line of an epoch."""
     note: str = ""
-    """What it is, for the page of a test."""
+    """What it measures, for the page of a test."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What answers that do not depend on the videos reach in the first metric of a test."""
+    """The first metric of a test for predictions that do not depend on the videos."""
 
     value: float
     """0 to 1."""
     text: str
-    """Which answers, as "always answering 'run'"."""
+    """Which predictions, for example "always answering 'run'"."""
     chance: float | None = None
-    """What answers drawn at random reach on average; None where that is not known."""
+    """The mean of the metric for random predictions, 0 to 1; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -68,34 +65,51 @@ class Validation:
         return self.metrics[0].value
 
 
-class Judge(Protocol):
-    """Collects what an epoch is judged by. Each process has its own; training joins them."""
+class Outputs(Protocol):
+    """A network's outputs for all views of one video: the crops of the first clip, then those of the next one."""
+
+    def __call__(self, output: Output) -> Tensor:
+        """One output on the CPU: logits [V, K], positions [V, K, P], features [V, D] or tokens [V, N, D]."""
+
+    def averaged(self, probabilities: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
+        """Probabilities [K], averaged over views (and positions) as the recipe's `test.averaging` declares.
+
+        Args:
+            probabilities: From logits [V, K] or [V, K, P] to probabilities of the same shape.
+        """
+
+
+class ValidationMetrics(Protocol):
+    """Accumulates the loss and metrics of a validation, batch by batch. Each process has its own; training joins them."""
 
     sums: Tensor
     """float64 on the CPU; the result is computed from their sum over all processes."""
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take in a batch: what the network gives, float32, and the targets, both on the device."""
+        """Add a batch: the network's outputs, float32, and the targets, both on the device."""
 
     def rows(self) -> tuple[NDArray[np.float32], ...]:
         """Arrays with a row per clip, which are concatenated over all processes; none where sums are enough."""
 
     def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
-        """The numbers, of `sums` and `rows` over all processes."""
+        """The loss and metrics, from `sums` and `rows` of all processes."""
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class in the report and its number; shares in percent."""
+    """One class in the report's table, with its metric."""
 
     name: str
     text: str
+    """The metric as text."""
     share: float
+    """The metric in percent: the share of right predictions, or the average precision."""
     count: int
-    """Videos of the class."""
+    """The number of videos of the class."""
     low: float = 0
+    """The lower end of the 90 % interval, in percent."""
     wide: float = 0
-    """Lower end and width of the 90 % interval; a width of 0 where none is known."""
+    """The width of the 90 % interval, in percentage points; 0 where none is known."""
 
 
 @dataclass(frozen=True)
@@ -105,21 +119,22 @@ class TaskReport:
     remark: str
     """Follows the recipe's name at the end of the page's first lines."""
     classes: Sequence[ClassRow]
-    """Worst first."""
+    """The classes, the lowest metric first."""
     classes_note: str
-    """What the rows show, as a sentence."""
+    """A sentence that says what the rows show."""
     numbers: Sequence[tuple[str, str]] = ()
-    """Further (name, text) behind the metrics."""
+    """(name, text) of further numbers, which follow the metrics."""
     confusion: NDArray[np.int64] | None = None
-    """[K, K]: true class by answer."""
+    """[K, K]: true class by predicted class; None where there is none."""
 
 
 class Task(ABC):
-    """What one declaration of `marey.recipe.TaskConfig` decides. Stateless; one module of `marey.tasks` per task. Methods
-    with a body are for labels of whole videos and answers that are probabilities of classes; other tasks replace them.
+    """What one declaration of `marey.recipe.TaskConfig` decides. Stateless; one module of `marey.tasks` per task.
 
-    A score file holds an array of any shape for each video, the answer, with one shape for all videos of a test, and
-    labels in a form of the task's own. Shapes: N videos, K classes, B clips, V views, P positions, S score files.
+    A test gives each video an array, the prediction, of one shape for all videos, for example [K] probabilities. A score
+    file holds the predictions and the labels, whose form the task decides. Shapes: N videos, K classes, B clips, V views,
+    P positions, S score files. Methods with a body suit labels of entire videos and predictions that are probabilities of
+    classes; other tasks override them.
     """
 
     # -- training
@@ -133,10 +148,11 @@ class Task(ABC):
         """
 
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
-        """What the network is trained to give for a clip of a video: here the same for every clip of it.
+        """The training target of a clip: here the label of its video.
 
         Args:
-            row: Of the manifest.
+            manifest: The list of videos.
+            row: The row of the video.
             seconds: When each frame of the clip [T] is shown, counted from the first frame of the file.
         """
         return target_of_video(manifest, row, seconds)
@@ -146,7 +162,7 @@ class Task(ABC):
         return mirrored_target(target, swaps)
 
     def trained(self, network: nn.Module) -> nn.Module:
-        """The module that training and validation call, from clips [B, C, T, H, W] to what the loss takes: here the
+        """The module that training and validation call, from clips [B, C, T, H, W] to the input of the loss: here the
         network, which gives logits. Its parameters are the network's.
         """
         return network
@@ -161,47 +177,53 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def right_answers(self) -> RightAnswers | None:
-        """Counts for the running top-1 of training and testing; None where an answer is not just right or wrong."""
+    def count_correct(self) -> CountCorrect | None:
+        """Counts right predictions for the running top-1; None where a prediction is not simply right or wrong."""
 
     @abstractmethod
-    def judge(self) -> Judge:
-        """A new judge of an epoch; its loss is without weights of classes and smoothing."""
+    def validation_metrics(self) -> ValidationMetrics:
+        """A new accumulator for one validation; its loss has neither class weights nor label smoothing."""
 
     @property
     @abstractmethod
     def charts(self) -> tuple[tuple[str, str], ...]:
-        """Name and title of each metric of `judge` that the report draws by epoch."""
+        """(name, title) of each validation metric that the report draws by epoch."""
 
     # -- testing
 
     @abstractmethod
-    def answer(self, outputs: Outputs, averaging: Averaging, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The answer for one video from all its views.
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """From logits [V, K] or [V, K, P] to probabilities of the same shape."""
+
+    @abstractmethod
+    def predict(self, outputs: Outputs, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The prediction for one video from all its views.
 
         Args:
-            outputs: Runs the network on the views, once for each output that is asked for.
-            averaging: What is averaged, and in which order.
+            outputs: Runs the network on all views, once for each output that is asked for.
             seconds: When each frame of each clip [clips, T] is shown, counted from the first frame of the file.
         """
 
     @abstractmethod
-    def calibrated(self, answer: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-        """The answer with its probabilities corrected by the temperature (Guo et al. 2017, section 4.2)."""
+    def calibrated(self, prediction: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
+        """The prediction with its probabilities corrected by the temperature (Guo et al. 2017, section 4.2)."""
 
     @abstractmethod
-    def log_loss(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-        """The logarithmic loss of answers, the sum over videos (of several labels a video, over classes, too)."""
+    def log_loss(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+        """The logarithmic loss, summed over videos, and over classes where videos have several labels."""
 
     @abstractmethod
     def with_thresholds(
-        self, calibration: Calibration, answers: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
+        self, calibration: Calibration, predictions: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
     ) -> Calibration:
-        """The calibration with thresholds that are fitted to answers which its temperature has corrected already.
+        """The calibration with thresholds that are fitted to predictions which its temperature has already corrected.
 
         Args:
-            turned_away: Where a threshold says that a video is of none of the classes: the share of videos of the classes,
-                among those that are answered rightly, that may lie below it, 0 to 1.
+            calibration: Has a temperature, and no thresholds yet.
+            predictions: [N, ...].
+            labels: [N, ...].
+            turned_away: For a threshold below which a video is of none of the classes: the share of rightly predicted videos
+                that may lie below it, 0 to 1.
         """
 
     @abstractmethod
@@ -210,10 +232,10 @@ class Task(ABC):
 
     @abstractmethod
     def classes(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The one class of each video [N].
+        """The index of the one class of each video [N].
 
         Raises:
-            DataError: there is none, so that there is no top-1 either.
+            DataError: videos have several classes, so that there is no top-1 either.
         """
 
     @abstractmethod
@@ -221,34 +243,38 @@ class Task(ABC):
         """Which video has which label [N, K]."""
 
     @abstractmethod
-    def right(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """Which videos [N] the report counts as answered right; None where it shows no right and wrong answers."""
+    def right(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Which videos [N] are predicted right; None where the task has no right and wrong predictions."""
 
     @abstractmethod
-    def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
-        """The numbers of a test, the most important first. One named "top1" is compared with published numbers."""
+    def metrics(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
+        """The metrics of a test, the primary one first. One named "top1" is compared with published numbers."""
 
     def interval(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.str_] | None
+        self, predictions: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.str_] | None
     ) -> Interval | None:
         """The 90 % interval of the first of `metrics` for new videos; here None: none is known.
 
         Args:
-            groups: What each video [N] was cut from, where the list has it: videos of one group are alike.
+            predictions: [N, ...].
+            labels: [N, ...].
+            groups: The group of each video [N], as in `Scores.groups`: videos of one group are alike.
         """
         return None
 
     def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
-        """What the first of `metrics` is worth without looking at the videos; here None: that is not known."""
+        """The first of `metrics` for predictions that do not depend on the videos; here None: it is not known."""
         return None
 
     @abstractmethod
-    def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-        """The number that weights of fusion are searched for: the most important of `metrics`."""
+    def score(self, predictions: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+        """The first of `metrics` alone, which the search for fusion weights maximises."""
 
     @abstractmethod
-    def fused(self, answers_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion) -> NDArray[np.float64]:
-        """The answers [N, ...] of several networks joined, each with its share.
+    def fused(
+        self, predictions_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion
+    ) -> NDArray[np.float64]:
+        """The predictions [N, ...] of S networks, fused with the weights `shares` [S].
 
         Raises:
             DataError: the task has no such fusion.
@@ -256,32 +282,28 @@ class Task(ABC):
 
     # -- words
 
-    def prediction(
+    def as_prediction(
         self,
         video: VideoEntry,
-        answer: NDArray[np.float32],
+        prediction: NDArray[np.float32],
         class_names: tuple[str, ...],
         calibration: Calibration | None,
     ) -> Prediction:
-        """The answer for one video as text and JSON show it: here of a probability for each class [K]."""
-        return Prediction.of_classes(video, answer, class_names, calibration)
+        """The prediction for one video as text and JSON show it: here a probability of each class [K]."""
+        return Prediction.of_classes(video, prediction, class_names, calibration)
 
     @abstractmethod
     def summary(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+        self, predictions: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
     ) -> list[str]:
-        """Lines below the numbers in the summary of a test, for a person."""
+        """Lines of text that follow the metrics in the printed summary of a test."""
 
     @abstractmethod
     def report(
         self,
-        answers: NDArray[np.float32],
+        predictions: NDArray[np.float32],
         labels: NDArray[np.int64],
         class_names: tuple[str, ...],
         groups: NDArray[np.str_] | None = None,
     ) -> TaskReport:
-        """What the report's page shows.
-
-        Args:
-            groups: As for `interval`.
-        """
+        """What the report's page shows; the arguments are those of `interval`."""

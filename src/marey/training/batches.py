@@ -6,11 +6,11 @@ from itertools import islice
 from marey.base.processes import processes
 from marey.base.words import counted
 from marey.data.lists.manifest import Manifest
-from marey.data.loading.clips import ClipDataset
+from marey.data.loading.datasets import ClipDataset
 from marey.data.loading.loader import Batch, ClipLoader
-from marey.data.loading.mirror import swaps_of
+from marey.data.loading.mirrored_classes import swaps_of
 from marey.recipe import Recipe
-from marey.tasks.all import task_of
+from marey.tasks.choose import task_of
 from marey.training.multigrid import phase_at, phases_of, views_of
 from marey.training.schedules import Calendar, learning_rate
 from marey.video.pixels import CentreView
@@ -23,6 +23,7 @@ class RunBatches:
         recipe: The recipe, which decides how clips are drawn and how many form a batch.
         train: The videos for training.
         val: The videos for validation; None: no validation.
+        seed: Seed of the run, on which order, clips and crops depend.
         workers: Decoding processes; None: one per core, at most eight.
     """
 

@@ -18,8 +18,8 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch import Tensor
 
 from marey.base.errors import RunError
-from marey.base.precision import Arithmetic
-from marey.base.processes import STOP_SIGNALS, by_torchrun, processes
+from marey.base.options import Arithmetic
+from marey.base.processes import STOP_SIGNALS, processes, started_by_torchrun
 from marey.base.reporter import notice
 
 T = TypeVar("T")
@@ -31,8 +31,9 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
     """Join the processes of this run, each with its device.
 
     Fabric's own precision stays off: with bfloat16 it would also cast the clips before the network sees them. Nor does
-    it look for a cluster by itself: which processes belong together is what torchrun says (`processes`), and within a job of
-    several SLURM tasks Fabric would refuse a training in one process, or count other processes than Marey does.
+    it look for a cluster by itself: the environment variables of torchrun name the processes of a run (`processes`),
+    while in a job of several SLURM tasks Fabric would refuse a training in one process, or count other processes than
+    Marey does.
 
     Raises:
         RunError: the processes do not all use the same precision.
@@ -98,9 +99,9 @@ def summed(fabric: Fabric, values: Tensor) -> Tensor:
     return total.cpu()
 
 
-def any_process(fabric: Fabric, *answers: bool) -> list[bool]:
-    """For each answer, whether it is True in any process: signals and timers reach processes at different steps."""
-    return [count > 0 for count in summed(fabric, torch.tensor(answers, dtype=torch.float32)).tolist()]
+def any_process(fabric: Fabric, *flags: bool) -> list[bool]:
+    """For each flag, whether it is True in any process: signals and timers reach processes at different steps."""
+    return [count > 0 for count in summed(fabric, torch.tensor(flags, dtype=torch.float32)).tolist()]
 
 
 @contextmanager
@@ -151,5 +152,5 @@ class StopSignals:
         if self._received is None:
             self._received, self.interrupted = now, number == signal.SIGINT
             notice("stopping after this step, with all of it saved; Ctrl-C once more stops at once")
-        elif number == signal.SIGINT and now - self._received > (_SAME_SIGNAL if by_torchrun() else 0):
+        elif number == signal.SIGINT and now - self._received > (_SAME_SIGNAL if started_by_torchrun() else 0):
             raise KeyboardInterrupt

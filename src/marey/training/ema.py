@@ -53,9 +53,9 @@ class AveragedWeights:
     @torch.no_grad()
     def _exchange(self) -> None:
         for name, current in self._tensors().items():
-            kept = current.clone()
+            own = current.clone()
             current.copy_(self._average[name])
-            self._average[name].copy_(kept)
+            self._average[name].copy_(own)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The average under the names of the network's own state dict."""

@@ -15,7 +15,7 @@ from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import MareyError, RunError
 from marey.base.files import name_twice, write_text
 from marey.base.jsonable import Json
-from marey.base.precision import Arithmetic
+from marey.base.options import Arithmetic
 from marey.base.processes import processes
 from marey.base.readme import sweep, write_readme
 from marey.base.reporter import notice
@@ -29,15 +29,15 @@ from marey.training.state import Progress, load_state, read_progress, read_run, 
 from marey.weights.checkpoint import save_checkpoint
 
 _OLD_START = "start.json"
-"""Where version 0.1.0 noted what the initial weights were; later ones note it in run.json."""
+"""The file in which version 0.1.0 recorded the initial weights; later versions record them in run.json."""
 _COUNTS = {"data": "videos", "validation": "validation_videos"}
 """The facts in run.json that count the videos of each list."""
 
 
 def refuse_other_run(path: Path) -> None:
-    """Refuse a folder that holds a run already or cannot be written, before anything is written.
+    """Refuse a folder that already holds a run or cannot be written, before anything is written.
 
-    Of several processes the first one asks for all: it alone writes there, and may have begun while another still starts.
+    Only the first of several processes checks: it alone writes there, and may have begun while another is still starting.
 
     Raises:
         RunError: it holds a run, another process works there, or it cannot be written.
@@ -50,7 +50,7 @@ def refuse_other_run(path: Path) -> None:
 
 
 def require_run(path: Path) -> None:
-    """Refuse a folder without a run that can be resumed, before anything is read for it.
+    """Refuse a folder without a run that can be resumed, before the lists are read.
 
     Raises:
         RunError: as `load_state`.
@@ -59,21 +59,23 @@ def require_run(path: Path) -> None:
 
 
 def has_begun(path: Path) -> bool:
-    """Whether a run in this folder came as far as its first step, so that there is something to keep."""
+    """Whether a run in this folder has made its first step, so that there is something to keep."""
     return (path / STATE).exists() or (path / "log.jsonl").exists()
 
 
 def precision_of_run(path: Path) -> Arithmetic | None:
-    """The precision of the run in a folder; None where there is no run to resume."""
+    """The precision of the run in a folder; None if there is no run to resume."""
     found = recorded_run(path / STATE)
     try:
         return None if found is None else Recipe.model_validate_json(found["recipe"]).train.precision
-    except ValidationError:  # a recipe of another version of Marey: claiming the folder then finds what differs
+    except ValidationError:  # a recipe of another version of Marey: claiming the folder will report what differs
         return None
 
 
 def facts_for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str, Json]:
-    """What run.json notes for the commands in README.txt: paths as they were named, a video, and the list to test on."""
+    """What run.json records for the commands in README.txt: paths as the user named them, a video, and the list to test
+    on.
+    """
     facts: dict[str, Json] = {"working_folder": str(Path.cwd()), "out": str(out)}
     if len(shown):
         facts["example"] = str(shown[0].path)
@@ -88,13 +90,20 @@ def facts_for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str,
     return facts if go_on is None else facts | {"go_on": go_on}
 
 
+def facts_of_run(out: Path, train: Manifest, val: Manifest | None, go_on: str | None) -> dict[str, Json]:
+    """What run.json records besides the settings: the numbers of videos and processes, and `facts_for_readme`."""
+    counts = {"videos": len(train), "validation_videos": 0 if val is None else len(val)}
+    shown = train if val is None else val
+    return {**counts, "processes": processes().world, **facts_for_readme(out, shown, go_on)}
+
+
 class RunFolder:
     """The folder of a run, with its recipe, its weights, and the state that it resumes from.
 
     Args:
         path: The path of the folder.
-        recipe: Saved with the weights.
-        class_names: Saved with the weights.
+        recipe: The recipe, saved with the weights.
+        class_names: The class names, saved with the weights.
         identity: Recipe, data and seed, which distinguish this run from others.
         writes: Whether this process writes the files.
     """
@@ -105,21 +114,20 @@ class RunFolder:
         self.path, self.recipe, self.class_names = path, recipe, class_names
         self.identity, self.writes = identity, writes
         self._claim: Claim | None = None
-        """While this process holds the folder."""
+        """The claim while this process holds the folder; else None."""
         self._best: Mapping[str, Json] | None = None
-        """The facts of the weights that were last written as the best ones."""
+        """Epoch and step of the weights that were last written as the best ones."""
 
     @contextlib.contextmanager
     def claimed(self, resume: bool, facts: Mapping[str, Json]) -> Iterator[None]:
-        """Hold the folder while the run works there; `facts` of the run are noted in run.json, its numbers of videos among
-        them.
+        """Hold the folder while the run works there. `facts`, among them the numbers of videos, are recorded in run.json.
 
-        Only the process that writes holds it; the others check that it belongs to this run. A run may go on to more
-        epochs than it was planned for, or to fewer if these are not behind it.
+        Only the process that writes holds the folder; the others check that it belongs to this run. A resumed run may have
+        more epochs than it was planned for, or fewer as long as it has not passed them.
 
         Raises:
-            RunError: it holds another run, or with `resume` none that can be resumed; another process works there, or it
-                cannot be written. Nothing is written then.
+            RunError: the folder holds another run, or with `resume` none that can be resumed; another process works there,
+                or it cannot be written. Nothing is written then.
         """
         settings = _settings(self.identity)
         if (start := self._started_from()) is not None and resume:
@@ -142,8 +150,8 @@ class RunFolder:
                 other = resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]
                 if other or (resumed and old_start.exists()):
                     claim.write_note()
-                    old_start.unlink(missing_ok=True)  # run.json has it now
-                if other:  # it goes on to another number of epochs
+                    old_start.unlink(missing_ok=True)  # now recorded in run.json
+                if other:  # resumed with another number of epochs
                     self._set_test_aside()
                 write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
                 try:
@@ -158,7 +166,7 @@ class RunFolder:
             raise
 
     def _set_test_aside(self) -> None:
-        """Move the files of a test that was made when the run seemed to be over, so that its last weights can be tested."""
+        """Move the files of a test that was made before the run was resumed, so that its new weights can be tested."""
         names = (Command.EVALUATE.note, "parts", "scores.npz", "result.json", "report.html")
         if not (self.path / Command.EVALUATE.note).exists():
             return
@@ -175,28 +183,29 @@ class RunFolder:
         return f"--init {self.path / 'last.safetensors'} --out OTHER"
 
     def _recorded(self, here: Mapping[str, Json], facts: Mapping[str, Json]) -> dict[str, Json]:
-        """What identifies the run that lies here, with the number of epochs of this one where it can go on to that.
+        """What identifies the run in the folder, with the number of epochs of this run if it can be resumed with that.
 
         Raises:
-            RunError: there is none, its videos are others, or it has more epochs behind it than this one has in all.
+            RunError: there is no run, its videos are different, or it has passed the number of epochs of this run.
         """
-        there = _settings(read_run(self.path / STATE))
+        saved = _settings(read_run(self.path / STATE))
         noted = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
         for name, title in (("data", "training"), ("validation", "validation")):
-            if there[name] != here[name]:
+            if saved[name] != here[name]:
                 old_count, new_count = noted.get(_COUNTS[name]), facts[_COUNTS[name]]
                 old_videos = counted(old_count, "video") if isinstance(old_count, int) else "other videos"
                 same = ", of which names, labels, times or classes differ" if old_count == new_count else ""
                 raise RunError(
                     f"{self.path}: its {title} list is another one, {old_videos} there, {new_count} here{same}: "
-                    f"resume it with the list or folder as it was, or begin another run from its weights: "
+                    f"resume it with the list or folder as it was, or start another run from its weights: "
                     f"{self._from_weights}."
                 )
-        old, new = there["recipe"], here["recipe"]
+        old, new = saved["recipe"], here["recipe"]
         assert isinstance(old, dict) and isinstance(new, dict)
         before, after = old["train"], new["train"]
-        if before["epochs"] == after["epochs"] or after["multigrid"] is not None:  # multigrid cuts all epochs anew
-            return there
+        # With multigrid another number of epochs changes all phases.
+        if before["epochs"] == after["epochs"] or after["multigrid"] is not None:
+            return saved
         at = read_progress(self.path / STATE)
         done = at.epoch + (at.batch > 0)
         if after["epochs"] < done:
@@ -204,18 +213,18 @@ class RunFolder:
                 f"{self.path}: the run is in epoch {done} of {before['epochs']} already, and train.epochs={after['epochs']} "
                 f"is less: give at least {done}."
             )
-        return {**there, "recipe": {**old, "train": {**before, "epochs": after["epochs"]}}}
+        return {**saved, "recipe": {**old, "train": {**before, "epochs": after["epochs"]}}}
 
     def _leave_untouched(self) -> None:
-        """Remove the files of a run that stopped before its first step."""
+        """Remove the files that a run wrote before it stopped ahead of its first step."""
         if not has_begun(self.path):
             for name in (Command.TRAIN.note, "recipe.yaml"):
                 (self.path / name).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # other files lie there
+            with contextlib.suppress(OSError):  # the folder has other files
                 self.path.rmdir()
 
     def record_start(self, report: LoadReport) -> None:
-        """Record in run.json which file the initial weights came from, and as far as known its address and SHA-256."""
+        """Record in run.json the file of the initial weights and, if they are known, its address and SHA-256."""
         if self._claim is not None:
             origin = None if report.origin is None else report.origin.model_dump(mode="json")
             start = {"file": Path(report.source).name, "layout": report.layout, "origin": origin}
@@ -223,17 +232,17 @@ class RunFolder:
             self._claim.write_note()
 
     def _started_from(self) -> Json:
-        """What `record_start` recorded; None: the run started from no file."""
+        """The record of `record_start`; None: the run did not start from a file."""
         try:
             note = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
             return note.get("started_from") or read_note(self.path / _OLD_START)
         except RunError:
             return None
 
-    def save_state(self, at: Progress, parts: dict[str, Any]) -> None:
+    def save_state(self, at: Progress, state: dict[str, Any]) -> None:
         """Write the state that the run resumes from."""
         if self.writes:
-            save_state(self.path / STATE, at, self.identity, parts)
+            save_state(self.path / STATE, at, self.identity, state)
 
     def load_state(self) -> tuple[Progress, dict[str, Any]]:
         """Read what `save_state` wrote, in a folder that is claimed.
@@ -246,10 +255,10 @@ class RunFolder:
     def write_weights(
         self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json], trained_on: Identities | None
     ) -> None:
-        """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance, and the
-        identities of the videos that it was trained on.
+        """Write a checkpoint that can be loaded by itself, with its provenance (`facts`: epoch and step) and the identities
+        of the videos that it was trained on.
 
-        Where the last weights are the best ones, which were written just before, both names lead to one file.
+        If the last weights are the best ones, which were written just before, both names are links to one file.
         """
         if not self.writes:
             return
@@ -265,12 +274,12 @@ class RunFolder:
 
 
 def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
-    """What identifies a run, its recipe in the current form: fields that an older file lacks get their defaults."""
+    """What identifies a run, with its recipe in the current form: fields that an older file lacks get their defaults."""
     text = str(identity["recipe"])
     try:
         recipe = Recipe.model_validate_json(text).model_dump(mode="json")
-    except ValidationError:  # a field has been removed since: keep it, so that the claim can name it
+    except ValidationError:  # a field was removed since: it is kept, so that the claim can name it
         recipe = json.loads(text)
-    # What others published, and where, has no influence on a training, and is corrected between versions.
+    # Published results and addresses of weights do not influence a training, and are corrected between versions.
     own = {name: value for name, value in recipe.items() if name not in ("published", "weights")}
     return {**identity, "recipe": own}

@@ -13,7 +13,7 @@ from marey.tasks.task import Validation
 
 _LOSSES = ("epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map")
 _SPEED = ("seconds", "clips_per_second", "waited_share", "broken")
-"""Every log.csv has the columns of version 0.1.0, also where they stay empty; other metrics come between these two parts."""
+"""Every log.csv has the columns of version 0.1.0, also if they are empty; other metrics come between these two lists."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class EpochRecord:
     """The numbers of one epoch. Shares lie in 0..1."""
 
     epoch: int
-    """From 1."""
+    """Counted from 1."""
     step: int
     """Optimiser steps since the beginning of the run."""
     lr: float
@@ -30,9 +30,9 @@ class EpochRecord:
     train_loss: float
     train_top1: float | None
     clips_per_second: float
-    """Over all processes."""
+    """Clips per second over all processes."""
     waited_share: float
-    """The share of the time in which this process waited for batches."""
+    """The share of the time that this process waited for batches, 0 to 1."""
     broken: int
     """Broken files so far."""
     validation: Validation | None = None
@@ -74,7 +74,7 @@ def write_tensorboard(out: Path, record: EpochRecord) -> None:
 
 
 class RunLog:
-    """Writes log.csv and log.jsonl. A resumed run first drops what was logged after `resume_step`."""
+    """Writes log.csv and log.jsonl. A resumed run first removes the entries after `resume_step`."""
 
     def __init__(self, out: Path, *, resume_step: int | None) -> None:
         self.rows_path, self.lines_path = out / "log.csv", out / "log.jsonl"
@@ -112,15 +112,15 @@ class RunLog:
                 self.rows = [dict(row) for row in csv.DictReader(file) if int(row["step"]) <= step]
             self._write_rows()
         if self.lines_path.exists():
-            kept = []
+            lines = []
             for line in self.lines_path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     if json.loads(line).get("step", 0) <= step:
-                        kept.append(line)
-                except json.JSONDecodeError:  # the line that a kill cut short
+                        lines.append(line)
+                except json.JSONDecodeError:  # a line that was cut off when the process was killed
                     continue
             with atomic_path(self.lines_path) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def finished_epochs(out: Path) -> int:

@@ -2,17 +2,18 @@
 
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from marey.backends.device import on_device, operators_of
+from marey.backends.device import explain_missing_operators, on_device
 from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
 from marey.base.processes import processes
@@ -24,10 +25,10 @@ from marey.data.files.identity import Identities
 from marey.data.files.quarantine import Broken, Quarantine, broken_list
 from marey.data.lists.manifest import Manifest
 from marey.data.loading.loader import Batch
-from marey.models.layers.freeze import hold_frozen
+from marey.models.freeze import hold_frozen
 from marey.recipe import CosineSchedule
-from marey.tasks.all import task_of
-from marey.tasks.task import Loss, Validation
+from marey.tasks.choose import task_of
+from marey.tasks.task import Loss, Validation, ValidationMetrics
 from marey.training.batches import RunBatches
 from marey.training.distributed import StopSignals, any_process, gathered, summed
 from marey.training.ema import AveragedWeights
@@ -35,13 +36,12 @@ from marey.training.folder import RunFolder
 from marey.training.logs import EpochRecord, RunLog, write_tensorboard
 from marey.training.norms import measure_norms
 from marey.training.optimizers import build_optimizer, set_lr
-from marey.training.sharding import load_network, load_optimizer, whole
+from marey.training.sharding import load_network, load_optimizer, unsharded
 from marey.training.state import Progress
 from marey.training.step import BatchLoss, GradientStep
-from marey.training.validation import validate
 
 _STARVED = 0.3
-"""Above this share of time spent waiting for batches (0 to 1), the user is warned."""
+"""A warning is printed if more than this share of the time, 0 to 1, was spent waiting for batches."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class TrainingLoop:
         max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1; None: 1 %
             of them, or three files if that is more.
         checkpoint_minutes: Minutes between two writes of the run's state within an epoch.
-        missing: Paths of files of which a warning said that they are not there.
+        missing: Paths of files that a warning has already named as missing.
         tensorboard: Whether to write each epoch's numbers for TensorBoard too.
     """
 
@@ -89,7 +89,7 @@ class TrainingLoop:
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
         self.step = GradientStep(
             fabric, self.model, train, loss, self.normalise,
-            right=self.task.right_answers, micro_batch=micro_batch, seed=batches.seed,
+            count_correct=self.task.count_correct, micro_batch=micro_batch, seed=batches.seed,
         )  # fmt: skip
         total = len(batches.train) + (0 if batches.val is None else len(batches.val))
         self.broken = Quarantine(
@@ -98,15 +98,15 @@ class TrainingLoop:
         self.at = Progress()
         self.classifier = classifier
         self.trained_on: Identities | None = classifier.trained_on or Identities()
-        """None: it resumed a state of a version that did not note them."""
+        """None: the run was resumed from a state of a version that did not record them."""
         self.new_identities: set[int] = set()
-        """Of the videos that this process trained on since all processes joined theirs in `trained_on`."""
+        """Identities of the videos that this process trained on since the processes last joined theirs in `trained_on`."""
         self.sums = torch.zeros(3, dtype=torch.float64)
-        """Sums [3] of this process over this epoch: loss times clips, right answers, clips."""
+        """Sums [3] of this process over this epoch: loss times clips, right predictions, clips."""
         self.epoch_start = self._epoch_start()
         self.saved = time.monotonic()
         self.interrupted = False
-        """Whether Ctrl-C ended it."""
+        """Whether Ctrl-C ended the run."""
 
     @property
     def first(self) -> bool:
@@ -134,7 +134,7 @@ class TrainingLoop:
         self._announce()
         self._set_training()
         with (
-            StopSignals() as stop, operators_of(device), computing_in(train.precision),
+            StopSignals() as stop, explain_missing_operators(device), computing_in(train.precision),
             progress("Training", total=len(self.batches.loader), unit="steps") as bar,
         ):  # fmt: skip
             for batch in self.batches.loader:
@@ -152,15 +152,15 @@ class TrainingLoop:
                 if self.average is not None:
                     self.average.update(self.at.step)
                 if log is not None:
-                    epoch, value = batch["place"].epoch, loss.mean.item()
+                    epoch, value = batch["index"].epoch, loss.mean.item()
                     log.step(step=self.at.step, epoch=epoch, loss=value, lr=rate)
                     bar.advance(note=f"epoch {epoch + 1}/{self.batches.epochs} loss {value:.3f}")
                 due = time.monotonic() - self.saved > self.checkpoint_seconds
                 asked, due, broken = any_process(self.fabric, stop.received, due, bool(batch["broken"]))
                 if broken:
                     self._record(batch["broken"])
-                if batch["place"].last:
-                    self._end_epoch(batch["place"].epoch, log)
+                if batch["index"].last:
+                    self._end_epoch(batch["index"].epoch, log)
                 elif asked or due:
                     self._save()
                 if asked or self.at.epoch >= self.batches.epochs:
@@ -182,7 +182,7 @@ class TrainingLoop:
     def _count(self, batch: Batch, loss: BatchLoss) -> None:
         """Count a finished step, and add its loss to the sums of the epoch."""
         self.at.step += 1
-        self.at.epoch, self.at.batch = batch["place"].next
+        self.at.epoch, self.at.batch = batch["index"].next
         self.sums += loss.sums
         self.new_identities.update(batch.get("identity", ()))
 
@@ -232,7 +232,7 @@ class TrainingLoop:
         return EpochRecord(
             epoch=epoch + 1, step=self.at.step, lr=self.batches.learning_rate(self.at.step),
             seconds=round(seconds, 2), train_loss=float(sums[0] / sums[2]),
-            train_top1=None if self.task.right_answers is None else float(sums[1] / sums[2]),
+            train_top1=None if self.task.count_correct is None else float(sums[1] / sums[2]),
             clips_per_second=round(clips / seconds, 1),
             waited_share=round((self.batches.loader.waited - start.waited) / seconds, 3), broken=len(self.broken),
         )  # fmt: skip
@@ -240,7 +240,7 @@ class TrainingLoop:
     def _validate(self, val: Manifest) -> Validation:
         broken: list[Broken] = []
         batches = _noting(self.batches.validation(val), broken)
-        found = validate(self.fabric, self.network, batches, self.task.judge(), self._outputs)
+        found = validate(self.fabric, self.network, batches, self.task.validation_metrics(), self._outputs)
         self._record(broken)
         return found
 
@@ -259,7 +259,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def _outputs(self, frames_BTHWC: Tensor) -> Tensor:
-        """What the task trains, logits [B, K] or other outputs, of uint8 frames from the loader, on the device."""
+        """The outputs that the task trains, for example logits [B, K], for uint8 frames from the loader, on the device."""
         with autocast(self.fabric.device, self.recipe.train.precision):
             outputs: Tensor = self.trained(self.normalise(frames_BTHWC))
         return outputs
@@ -270,22 +270,24 @@ class TrainingLoop:
         """Write all that the run resumes from. Every process has to call it: each may hold different shards of the state."""
         self.saved = time.monotonic()
         trained_on = self._join_identities()
-        parts: dict[str, Any] = {
+        state: dict[str, Any] = {
             "trained_on": None if trained_on is None else trained_on.text,
-            "model": whole(self.network.state_dict(), keep=self.first),
-            "optimizer": whole(self.optimizer.state_dict(), keep=self.first),
+            "model": unsharded(self.network.state_dict(), keep=self.first),
+            "optimizer": unsharded(self.optimizer.state_dict(), keep=self.first),
             "sums": summed(self.fabric, self.sums),
         }
         if self.average is not None:
-            parts["average"] = whole(self.average.state_dict(), keep=self.first)
-        self.folder.save_state(self.at, parts)
+            state["average"] = unsharded(self.average.state_dict(), keep=self.first)
+        self.folder.save_state(self.at, state)
         self._write_weights(LAST)
 
     def _write_weights(self, name: str) -> None:
         """Write the weights for testing: their average if the recipe has `ema`."""
         facts = {"epoch": self.at.epoch, "step": self.at.step}
-        kept = self.network if self.average is None else self.average
-        self.folder.write_weights(name, whole(kept.state_dict(), keep=self.first), facts, self._join_identities())
+        weights = self.network if self.average is None else self.average
+        self.folder.write_weights(
+            name, unsharded(weights.state_dict(), keep=self.first), facts, self._join_identities()
+        )
 
     def _join_identities(self) -> Identities | None:
         """The videos that all processes have trained on so far. Every process has to call it."""
@@ -308,8 +310,8 @@ class TrainingLoop:
             self.sums = saved["sums"]
         planned = int(json.loads(saved["run"]["recipe"])["train"]["epochs"])
         if planned != self.recipe.train.epochs:
-            # A run that stopped early counts the epochs behind that as done.
-            self.at.epoch, self.at.batch, _ = self.batches.calendar.place(self.at.step)
+            # A run that stopped early has recorded all its planned epochs as done.
+            self.at.epoch, self.at.batch, _ = self.batches.calendar.locate(self.at.step)
             self._tell_of_epochs(planned)
         self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
         self.epoch_start = self._epoch_start()
@@ -317,7 +319,7 @@ class TrainingLoop:
         if self.at.epoch < epochs:
             notice(f"going on in epoch {self.at.epoch + 1} of {epochs}, after {done}")
         else:
-            notice(f"trained to its end already, {counted(epochs, 'epoch')}; it goes on where more are asked for")
+            notice(f"trained to its end already, {counted(epochs, 'epoch')}; with more epochs it is resumed")
 
     # -- messages
 
@@ -357,6 +359,37 @@ class TrainingLoop:
             )
         if self.tensorboard:
             write_tensorboard(self.folder.path, record)
+
+
+@torch.inference_mode()
+def validate(
+    fabric: Fabric,
+    network: nn.Module,
+    batches: Iterable[Batch],
+    metrics: ValidationMetrics,
+    forward: Callable[[Tensor], Tensor],
+) -> Validation:
+    """The loss and metrics of `network` on the centre clip of every validation video. Leaves the network in eval mode.
+
+    In all processes batch norms use the running statistics of the first process, which are those that are saved.
+
+    Args:
+        fabric: The processes of the run.
+        network: The network.
+        batches: This process's batches of centre clips.
+        metrics: A new accumulator of the recipe's task.
+        forward: From uint8 frames [B, T, H, W, C] of the loader, on the device, to logits [B, K] or the other outputs that
+            the task trains.
+    """
+    network.eval()
+    if processes().world > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, 0)
+    for batch in batches:
+        outputs = forward(on_device(batch["clip"], fabric.device)).float()
+        metrics.add(outputs, on_device(batch["target"], fabric.device))
+    rows = [np.concatenate(arrays) for arrays in zip(*gathered(metrics.rows()), strict=True)]
+    return metrics.result(summed(fabric, metrics.sums), rows)
 
 
 def _noting(batches: Iterable[Batch], broken: list[Broken]) -> Iterator[Batch]:

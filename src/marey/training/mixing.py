@@ -1,7 +1,7 @@
-"""Mixup, cutmix and random erasing of a batch on its device, after `to_clip`.
+"""Mixup, cutmix and random erasing of a batch on its device, after normalisation.
 
-All chance derives from the run's seed and the step (erasing: and the clip's place in the global batch), so that a
-resumed run draws the same, and so does one that passes a batch in other parts.
+Random numbers depend only on the run's seed and the step (in erasing also on the clip's index in the global batch), so that
+a resumed run, and a run with other micro-batches, draws the same.
 """
 
 import math
@@ -18,23 +18,23 @@ from marey.recipe import Erase, Mix, Train
 from marey.video.source import Box
 
 _ERASE, _MIX = 5, 6
-"""Tell their random streams from others of the same seed."""
+"""Indices of the random streams of this seed."""
 _TRIES = 100
+"""Boxes that are drawn at most until one fits into the frame."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """How each clip of a batch takes from its partner.
-
-    `share` is what the clip keeps: of every pixel, or of the picture's area outside `box`, in all frames alike.
-    """
+    """How each clip of a batch is mixed with its partner."""
 
     share: float
+    """The weight of the clip itself, 0 to 1: of every pixel in mixup; in cutmix the share of the frame outside `box`."""
     box: Box | None = None
+    """In cutmix the region that comes from the partner, in all frames; None in mixup."""
 
 
 def draw_blend(mix: Mix, height: int, width: int, random: np.random.RandomState) -> Blend | None:
-    """One draw for a batch of clips of height x width pixels; None leaves it as it is."""
+    """Draw the mixing of a batch of clips of height x width pixels; None: the batch is not mixed."""
     if random.uniform() >= mix.probability:
         return None
     cut = mix.cutmix_alpha > 0 and (mix.mixup_alpha == 0 or random.uniform() < mix.switch)
@@ -46,18 +46,18 @@ def draw_blend(mix: Mix, height: int, width: int, random: np.random.RandomState)
     top, bottom = _extent(height, side, random)
     left, right = _extent(width, side, random)
     box = Box(top, left, bottom - top, right - left)
-    # The box may leave the picture: what lies inside counts.
+    # The share is that of the box inside the frame, which may cut it off.
     return Blend(1 - box.height * box.width / (height * width), box)
 
 
 def _extent(length: int, share: float, random: np.random.RandomState) -> tuple[int, int]:
-    """Begin and end of a stretch of about share * length around a pixel drawn uniformly, cut off at both ends."""
+    """Begin and end of an interval of about share * length around a pixel drawn uniformly, cut off at the frame's ends."""
     half, middle = int(length * share) // 2, int(random.randint(length))
     return max(middle - half, 0), min(middle + half, length)
 
 
 def draw_boxes(erase: Erase, height: int, width: int, random: np.random.RandomState) -> list[Box]:
-    """What is erased of one clip, in all its frames; empty for most clips."""
+    """The regions that are erased from all frames of one clip; empty with probability 1 - `erase.probability`."""
     if random.uniform() >= erase.probability:
         return []
     return [box for _ in range(erase.boxes) if (box := _draw_box(erase, height, width, random)) is not None]
@@ -75,19 +75,19 @@ def _draw_box(erase: Erase, height: int, width: int, random: np.random.RandomSta
 
 
 class MixedBatch:
-    """One step's batch as its parts go to the network: normalised, erased and mixed.
+    """The batch of one step, from which micro-batches are taken normalised, erased and mixed.
 
-    The partner of clip i is clip n - 1 - i of this process's batch, as timm and PySlowFast pair them; both are erased
-    before they meet. Nothing of a batch depends on how it is cut into parts.
+    The partner of clip i is clip n - 1 - i of this process's batch, as in timm and PySlowFast; both are erased before they
+    are mixed. The clips do not depend on how the batch is split into micro-batches.
 
     Args:
-        frames: As the loader brings them, [B, T, H, W, C].
-        targets: Classes int64 [B], or the values of all classes [B, K].
-        normalise: Frames to clips [B, C, T, H, W].
-        train: Says whether and how.
+        frames: From the loader, [B, T, H, W, C].
+        targets: Class indices int64 [B], or a value for each class [B, K].
+        normalise: From frames to clips [B, C, T, H, W].
+        train: Declares erasing and mixing.
         key: (seed, step).
-        rank: This process; its clip i is clip rank + i * world of the global batch.
-        world: How many processes there are.
+        rank: The rank of this process, whose clip i is clip rank + i * world of the global batch.
+        world: The number of processes.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class MixedBatch:
             height, width = frames.shape[2:4]
             self.blend = draw_blend(train.mix, height, width, random_for(*key, 0, _MIX))
 
-    def clips(self, places: range) -> Tensor:
-        """The clips at these places of the batch, [b, C, T, H, W]."""
-        clips = self._erased(places)
+    def clips(self, indices: range) -> Tensor:
+        """The clips at these indices of the batch, [b, C, T, H, W]."""
+        clips = self._erased(indices)
         if self.blend is None:
             return clips
-        partners = self._erased(self._partners(places))
+        partners = self._erased(self._partners(indices))
         if self.blend.box is None:
             return clips * self.blend.share + partners * (1 - self.blend.share)
         top, left, height, width = self.blend.box
@@ -114,33 +114,35 @@ class MixedBatch:
         clips[..., rows, columns] = partners[..., rows, columns]
         return clips
 
-    def shares(self, places: range, logits: Tensor) -> Tensor:
-        """Their targets, as a loss on `logits` [b, K] takes them: as they came, or shares of classes [b, K]."""
-        own = self.targets[list(places)]
+    def shares(self, indices: range, logits: Tensor) -> Tensor:
+        """The targets of these clips for a loss on `logits` [b, K]: unchanged without mixing, else shares of classes
+        [b, K].
+        """
+        own = self.targets[list(indices)]
         if self.blend is None:
             return own
-        other = self.targets[list(self._partners(places))]
+        other = self.targets[list(self._partners(indices))]
         if own.ndim == 1:
             own, other = (F.one_hot(target, logits.shape[1]) for target in (own, other))
         dtype = torch.promote_types(logits.dtype, torch.float32)
         return own.to(dtype) * self.blend.share + other.to(dtype) * (1 - self.blend.share)
 
-    def _partners(self, places: range) -> range:
-        """Counted from the batch's other end."""
+    def _partners(self, indices: range) -> range:
+        """The indices of the partners, counted from the other end of the batch."""
         last = len(self.frames) - 1
-        return range(last - places.start, last - places.stop, -places.step)
+        return range(last - indices.start, last - indices.stop, -indices.step)
 
-    def _erased(self, places: range) -> Tensor:
-        ahead = places.step > 0
-        frames = self.frames[places.start : places.stop : places.step] if ahead else self.frames[list(places)]
+    def _erased(self, indices: range) -> Tensor:
+        ahead = indices.step > 0
+        frames = self.frames[indices.start : indices.stop : indices.step] if ahead else self.frames[list(indices)]
         clips = self.normalise(frames)
         if self.erase is not None:
-            for clip, place in zip(clips, places, strict=True):
-                self._erase(clip, self.erase, self.rank + place * self.world)
+            for clip, index in zip(clips, indices, strict=True):
+                self._erase(clip, self.erase, self.rank + index * self.world)
         return clips
 
-    def _erase(self, clip_CTHW: Tensor, erase: Erase, place: int) -> None:
-        key = (*self.key, place, _ERASE)
+    def _erase(self, clip_CTHW: Tensor, erase: Erase, index: int) -> None:
+        key = (*self.key, index, _ERASE)
         boxes = draw_boxes(erase, clip_CTHW.shape[2], clip_CTHW.shape[3], random_for(*key))
         if not boxes:
             return

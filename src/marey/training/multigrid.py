@@ -1,4 +1,4 @@
-"""Multigrid training: which shape of clip, batch and learning rate each epoch has. Rule: `marey.recipe.Multigrid`."""
+"""Multigrid training: the clip shapes, batch sizes and learning rate of each epoch. `marey.recipe.Multigrid` is the rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from marey.video.sampling import TrainRule
 
 @dataclass(frozen=True)
 class Shape:
-    """Frames and side of a clip, and how many times the recipe's base batch is passed of it."""
+    """Frames and side of a clip, and its batch as a multiple of the recipe's base batch."""
 
     frames: int
     side: int
@@ -21,7 +21,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs that are alike, up to epoch `until`: what the rate is multiplied by, and the shapes in turn."""
+    """Consecutive epochs with the same settings, up to epoch `until` (exclusive): a factor of the learning rate, and
+    the shapes that batches have in turn.
+    """
 
     until: int
     rate: float
@@ -40,25 +42,26 @@ def phases_of(recipe: Recipe) -> tuple[Phase, ...]:
 def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frames: int, side: int) -> tuple[Phase, ...]:
     """Lay the cycles out over the schedule's intervals (PySlowFast's `MultigridSchedule`).
 
-    A shape of the long cycle whose batches are b times the base batch on average lasts so many epochs that each shape
-    gets as many steps. Fine-tuning saves as many steps as the rest, half of it at the rate before the last milestone.
-    All of it is then stretched to `epoch_factor` times the epochs.
+    The epochs of an interval are shared among the shapes of the long cycle so that each shape gets the same number of steps
+    (a shape with batches of b times the base batch on average gets epochs in proportion to b). The fine-tuning after the
+    last milestone is shortened by the same factor as the rest; its first half has the rate before the last milestone. All
+    phases are then stretched to `epoch_factor` times the epochs.
     """
     cycles = [_cycle(multigrid, frames, side, share) for share in multigrid.long]
     average = [_average_batch(multigrid, cycle[-1], frames, side) for cycle in cycles]
     ends = (0, *schedule.milestones)
-    parts: list[tuple[float, float, tuple[Shape, ...]]] = []  # (epochs, rate, shapes)
+    planned: list[tuple[float, float, tuple[Shape, ...]]] = []  # (epochs, rate, shapes)
     steps = 0.0
     for interval, (begin, end) in enumerate(pairwise(ends)):
         for cycle, batch in zip(cycles, average, strict=True):
             length = (end - begin) * batch / sum(average)
             steps += length / batch
-            parts.append((length, schedule.gamma**interval * cycle[-1].batch, cycle))
+            planned.append((length, schedule.gamma**interval * cycle[-1].batch, cycle))
     saving = schedule.milestones[-1] / steps
     tuning = (epochs - schedule.milestones[-1]) / saving * average[-1]
-    stretch = epochs * multigrid.epoch_factor / (sum(length for length, *_ in parts) + tuning)
+    stretch = epochs * multigrid.epoch_factor / (sum(length for length, *_ in planned) + tuning)
     found, done = [], 0.0
-    for length, rate, cycle in parts:
+    for length, rate, cycle in planned:
         done += length * stretch
         found.append(Phase(round(done), rate, cycle))
     last = round(done + tuning * stretch)
@@ -86,22 +89,22 @@ def _average_batch(multigrid: Multigrid, long: Shape, frames: int, side: int) ->
 
 
 def phase_at(phases: Sequence[Phase], epoch: int) -> Phase:
-    """The phase of an epoch; the last one holds on."""
+    """The phase of an epoch; the last phase for all later epochs."""
     return next((phase for phase in phases if epoch < phase.until), phases[-1])
 
 
 def views_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, TrainGeometry], ...]:
     """The recipe's sampling and crop at each shape.
 
-    A clip with fewer frames has them further apart, so that it lasts as long. A crop whose short side is drawn between
-    two ends has the lower end shrink with the clip (PySlowFast).
+    With fewer frames the stride is larger, so that the clip lasts as long. If the short side of frames is drawn from a
+    range, the lower end of the range shrinks with the crop (PySlowFast).
     """
     return tuple((_sampling(recipe.clip, shape), _crop(recipe.augment, shape)) for shape in shapes)
 
 
 def _sampling(rule: TrainRule, shape: Shape) -> TrainRule:
     changes: dict[str, Any] = {"frames": shape.frames}
-    if "seconds" not in type(rule).model_fields:  # a rule in seconds keeps its length by itself
+    if "seconds" not in type(rule).model_fields:  # a rule in seconds has the same length for any number of frames
         changes["stride"] = rule.stride * (rule.frames // shape.frames)
     return rule.model_copy(update=changes)
 

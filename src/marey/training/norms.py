@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from marey.models.layers.freeze import FrozenNorms, hold_frozen
+from marey.models.freeze import FrozenNorms, hold_frozen
 from marey.models.layers.norms import BatchNorm, batch_norms, statistics_kept
 
 
@@ -16,7 +16,7 @@ class _Moments:
         self.norm = norm
         self.sums = torch.zeros(3, norm.num_features, dtype=torch.float64)
 
-    def see(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def observe(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach()
         count = x.numel() // x.shape[1]
         others = [axis for axis in range(x.ndim) if axis != 1]
@@ -24,8 +24,8 @@ class _Moments:
         mean, var = mean.cpu().double(), var.cpu().double()  # MPS has no float64
         self.sums += count * torch.stack([torch.ones_like(mean), mean, var + mean.square()])
 
-    def keep(self, sums: Tensor) -> None:
-        """Set the running statistics from these sums [3, C]; a norm that saw no values keeps its own."""
+    def set_statistics(self, sums: Tensor) -> None:
+        """Set the running statistics from these sums [3, C]; a norm that saw no values keeps its statistics."""
         if not sums[0].any():
             return
         mean = sums[1] / sums[0]
@@ -52,9 +52,10 @@ def measure_norms(
     Frozen norms are left alone. Leaves the network in eval mode.
 
     Args:
+        network: The network, whose weights are not changed.
         passes: Micro-batches of clips, in the form that `run` takes.
         run: Runs the forward pass of `network` on one of them.
-        frozen: Which norms keep the statistics that they have.
+        frozen: Which norms keep their statistics.
         summed: Sums a tensor over all processes; by default there is one process.
     """
     network.train()
@@ -63,7 +64,7 @@ def measure_norms(
     network.eval()  # without dropout and stochastic depth
     for moments in measured:
         moments.norm.train()
-    hooks = [moments.norm.register_forward_pre_hook(moments.see) for moments in measured]
+    hooks = [moments.norm.register_forward_pre_hook(moments.observe) for moments in measured]
     try:
         with statistics_kept(network):
             for clips in passes:
@@ -73,4 +74,4 @@ def measure_norms(
             hook.remove()
         network.eval()
     for moments in measured:
-        moments.keep(summed(moments.sums))
+        moments.set_statistics(summed(moments.sums))

@@ -1,29 +1,37 @@
-"""Settings of a recipe's `train` that change the network."""
+"""What a recipe's `train` changes in the network: frozen parameters, drop path and activation checkpointing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
 
+from marey.base.errors import RecipeError
+from marey.models.freeze import freeze
 from marey.models.layers.checkpointing import Blocks, recompute_blocks
-from marey.models.layers.drop_path import DropPath
-from marey.models.network import drop_paths
+from marey.models.layers.drop_path import DropPath, set_drop_path
+from marey.models.network import Network
 from marey.recipe import Train
 
 
 @contextmanager
 def prepared(network: nn.Module, train: Train) -> Iterator[None]:
-    """Within the block set `drop_path` and `checkpointing` of the recipe in a network of Marey or a module that uses the
-    same layers; afterwards restore the earlier settings.
+    """Freeze what the recipe freezes. Within the block the network, or a module of the user's with the same layers, has the
+    recipe's `drop_path` and `checkpointing`; afterwards their earlier settings are restored.
 
     Raises:
-        RecipeError: the recipe asks for one of them, but the network has no layer that supports it.
+        RecipeError: the recipe asks for one of these, and the network has no layer or stages that support it.
     """
+    if train.frozen_stages >= 0 and not isinstance(network, Network):
+        raise RecipeError(
+            f"train.frozen_stages={train.frozen_stages}: {type(network).__name__} is not a marey Network and has "
+            "no stages: freeze its parameters yourself (requires_grad_(False))."
+        )
+    freeze(network, stages=train.frozen_stages, norms=train.frozen_norms)
     rates = [(layer, layer.rate) for layer in network.modules() if isinstance(layer, DropPath)]
     recomputing = [(blocks, blocks.recompute) for blocks in network.modules() if isinstance(blocks, Blocks)]
     try:
         if train.drop_path:
-            drop_paths(network, train.drop_path)
+            set_drop_path(network, train.drop_path)
         if train.checkpointing:
             recompute_blocks(network)
         yield

@@ -1,4 +1,4 @@
-"""Learning rates as pure functions of the step. Formulas: see the declarations in `marey.recipe`."""
+"""Learning rates as pure functions of the step. `marey.recipe` declares the formulas."""
 
 import math
 from bisect import bisect_right
@@ -12,22 +12,24 @@ Schedule = CosineSchedule | StepSchedule
 
 
 class Calendar:
-    """Maps a step of the run to its epoch and its number within that epoch; epochs may differ in length."""
+    """Maps a step of the run to its epoch and its index in that epoch; epochs may differ in length."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self.lengths = tuple(lengths)
         self._begins = (0, *accumulate(self.lengths))
 
-    def place(self, step: int) -> tuple[int, int, int]:
-        """(epoch, number of the step in it, steps of that epoch), from 0; after the last epoch its length applies."""
+    def locate(self, step: int) -> tuple[int, int, int]:
+        """(epoch, index of the step in it, steps of that epoch), both counted from 0; after the last epoch its length
+        applies.
+        """
         epoch = min(bisect_right(self._begins, step) - 1, len(self.lengths))
         return epoch, step - self._begins[epoch], self.lengths[min(epoch, len(self.lengths) - 1)]
 
 
 def learning_rate(train: Train, calendar: Calendar, step: int, phases: Sequence[Phase] = ()) -> float:
     """The learning rate of optimiser step `step` (from 0). Multigrid's `phases` replace the schedule's own factor."""
-    epoch, number, length = calendar.place(step)
-    at = epoch * length + number  # the step's number if all epochs were as long as this one
+    epoch, index, length = calendar.locate(step)
+    at = epoch * length + index  # the step if all epochs were as long as this one
     return train.optimizer.lr * lr_factor(train.schedule, at, epoch_steps=length, epochs=train.epochs, phases=phases)
 
 

@@ -12,7 +12,7 @@ from marey.base.errors import RunError
 from marey.base.files import atomic_path, utf8_name
 from marey.base.jsonable import Json
 from marey.base.runs import LAST
-from marey.weights.fetching.content import no_checkpoint
+from marey.weights.files.other_formats import no_checkpoint
 
 
 @dataclass
@@ -27,21 +27,21 @@ class Progress:
     best_epoch: int = -1
 
 
-def save_state(path: Path, progress: Progress, run: Mapping[str, Json], parts: Mapping[str, Any]) -> None:
-    """Write the progress, what identifies the run, and the parts (state dicts and tensors).
+def save_state(path: Path, progress: Progress, run: Mapping[str, Json], state: Mapping[str, Any]) -> None:
+    """Write the progress, what identifies the run, and its state (state dicts and tensors by name).
 
     Raises:
         RunError: it cannot be written.
     """
     with atomic_path(path) as temporary:
         try:
-            torch.save({"progress": asdict(progress), "run": dict(run), **parts}, temporary)
-        except RuntimeError as error:  # what torch makes of a full disk
+            torch.save({"progress": asdict(progress), "run": dict(run), **state}, temporary)
+        except RuntimeError as error:  # torch's error when the disk is full
             raise RunError(f"{path}: cannot be written; is the disk full? ({str(error).splitlines()[0]})") from None
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What identifies the run whose state lies at `path`; its tensors are not loaded.
+    """What identifies the run whose state is at `path`; its tensors are not loaded.
 
     Raises:
         RunError: as `load_state`.
@@ -50,7 +50,7 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def read_progress(path: Path) -> Progress:
-    """How far the run has come whose state lies at `path`; its tensors are not loaded.
+    """The progress of the run whose state is at `path`; its tensors are not loaded.
 
     Raises:
         RunError: as `load_state`.
@@ -59,7 +59,7 @@ def read_progress(path: Path) -> Progress:
 
 
 def recorded_run(path: Path) -> dict[str, Any] | None:
-    """As `read_run`; None where there is no state that can be read."""
+    """As `read_run`; None if there is no readable state."""
     try:
         return read_run(path)
     except RunError:
@@ -85,12 +85,12 @@ def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
     if not path.exists():
         if (path.parent / "log.jsonl").exists() and not (path.parent / LAST).exists():
             raise RunError(
-                f"{path.parent} holds a run that was stopped before its first state was written: nothing of it can go on: "
+                f"{path.parent} holds a run that was stopped before its first state was written, and cannot be resumed: "
                 "remove the folder, or choose another --out, and leave out --resume."
             )
-        raise RunError(f"{path.parent} holds no run to go on with (no {path.name}): leave out --resume.")
+        raise RunError(f"{path.parent} holds no run to resume (no {path.name}): leave out --resume.")
     if what := no_checkpoint(path):
-        raise RunError(f"{path}: {what}: fetch the file itself, or begin anew with another --out.")
+        raise RunError(f"{path}: {what}: fetch the file itself, or start again in another --out.")
     try:
         with utf8_name(path) as name:
             content: dict[str, Any] = torch.load(name, map_location="cpu", weights_only=True, mmap=mapped)

@@ -19,30 +19,30 @@ from marey.data.loading.loader import Batch
 from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.norms import statistics_kept
 from marey.recipe import Train
-from marey.tasks.task import Loss, RightAnswers
+from marey.tasks.task import CountCorrect, Loss
 from marey.training.mixing import MixedBatch
 
 
 def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
-    """Clips per micro-batch in each of `world` processes; `asked` is what the user gave, None for the default.
+    """Clips per micro-batch in each of `world` processes; `asked` is the user's number, None for the default.
 
     Raises:
-        RecipeError: a batch does not split evenly over `world` and `train.norm_batch`, or `asked` is below `norm_batch`.
+        RecipeError: a batch cannot be divided evenly over `world` processes and `train.norm_batch`, or `asked` is
+            smaller than `norm_batch`.
     """
     share = -(-train.base_batch * train.repeats // world)
     if train.norm_batch is None:
         return asked or share
     if share % train.norm_batch or (train.base_batch * train.repeats) % world:
         raise RecipeError(
-            f"train.norm_batch={train.norm_batch} does not divide the {counted(share, 'clip')} that each of {world} "
-            "processes has of a step: change it, train.base_batch or the number of processes, or let batch norms see "
-            "whatever a pass holds (--set train.norm_batch=null)."
+            f"train.norm_batch={train.norm_batch} does not divide the {counted(share, 'clip')} per step of each of {world} "
+            "processes: change it, train.base_batch or the number of processes, or let batch norms see all clips of a "
+            "micro-batch (--set train.norm_batch=null)."
         )
     if asked is not None and asked < train.norm_batch:
         raise RecipeError(
-            f"--batch {asked}: batch norms are to see train.norm_batch={counted(train.norm_batch, 'clip')} at once: pass "
-            "as many, "
-            "or --set train.norm_batch=null."
+            f"--batch {asked} is less than train.norm_batch={counted(train.norm_batch, 'clip')}, which batch norms see at "
+            f"once: use --batch {train.norm_batch}, or --set train.norm_batch=null."
         )
     return train.norm_batch
 
@@ -54,38 +54,41 @@ class BatchLoss:
     mean: Tensor
     """The mean loss over its clips, a scalar on the device."""
     sums: Tensor
-    """Loss times clips, right answers (0 where the task counts none) and clips: float64 [3] on the CPU."""
+    """Loss times clips, right predictions (0 if the task counts none) and clips: float64 [3] on the CPU."""
 
 
 class GradientStep:
     """Forward and backward passes of one global batch.
 
-    A process splits its share of the batch into micro-batches of at most `micro_batch` clips (one more where the clips of
-    a batch do not divide evenly over processes). Each is weighted by its share of the global batch, so that the gradient
-    is the mean over the global batch for any micro-batch size, number of processes and size of the last batch.
+    Each process splits its share of the batch into micro-batches of at most `micro_batch` clips (one more if the clips do
+    not divide evenly over the processes) and accumulates their gradients. The loss of a micro-batch is weighted by its share
+    of the global batch, so that the gradient is the mean over the global batch, whatever the micro-batch size, the number of
+    processes and the size of the last batch.
 
-    Micro-batch p of P takes every P-th clip from p on, as process r of R takes every R-th clip of the global batch. So R
-    processes with P micro-batches each form the groups of clips that R * P processes would. With `norm_batch` a
-    micro-batch imitates one device of the toolkits: batch norms normalise over its clips alone, and only the first
-    micro-batch updates running statistics, as the toolkits save those of the first device.
+    Process r of R has the clips r, r + R, r + 2 R, ... of the global batch; its micro-batch p of P has every P-th of these,
+    starting at p. R processes with P micro-batches each therefore form the same groups of clips as R * P processes.
+
+    With `norm_batch` a micro-batch imitates one device of the toolkits: batch norms normalise over its clips alone, and only
+    the first micro-batch updates the running statistics, because the toolkits save those of the first device.
 
     Args:
         fabric: The processes of the run.
         model: The network as Fabric has set it up.
-        train: The training part of the recipe.
+        train: The section `train` of the recipe.
         loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
         normalise: From uint8 frames [B, T, H, W, C] to normalised clips [B, C, T, H, W].
-        right: From outputs and targets of a micro-batch to the number of right answers; None: they are not counted.
+        count_correct: From outputs and targets of a micro-batch to the number of right predictions; None: not counted.
         micro_batch: Clips per micro-batch, from `micro_batch_size`.
         seed: The seed of the run, from which dropout and mixing are drawn.
     """
 
     def __init__(
         self, fabric: Fabric, model: _FabricModule, train: Train, loss: Loss, normalise: Callable[[Tensor], Tensor],
-        *, right: RightAnswers | None, micro_batch: int, seed: int,
+        *, count_correct: CountCorrect | None, micro_batch: int, seed: int,
     ) -> None:  # fmt: skip
         self.fabric, self.model, self.train, self.loss = fabric, model, train, loss
-        self.normalise, self.right, self.micro_batch, self.seed = normalise, right, micro_batch, seed
+        self.normalise, self.count_correct = normalise, count_correct
+        self.micro_batch, self.seed = micro_batch, seed
 
     def count(self, size: int) -> int:
         """The number of micro-batches, the same in all processes, for a global batch of `size` clips."""
@@ -109,15 +112,15 @@ class GradientStep:
         mixed = MixedBatch(clips, targets, self.normalise, self.train, key=(self.seed, step), rank=rank, world=world)
         total, right = torch.zeros((), device=clips.device), torch.zeros((), dtype=torch.float64)
         count = self.count(size)
-        for number in range(count):
+        for index in range(count):
             # The seed depends on the step, not on earlier draws, so that dropout is the same in a resumed run.
-            torch.manual_seed(step_seed(self.seed, step, number, rank))
-            indices = range(len(clips))[number::count]
-            kept = number > 0 and self.train.norm_batch is not None
+            torch.manual_seed(step_seed(self.seed, step, index, rank))
+            indices = range(len(clips))[index::count]
+            keep_statistics = index > 0 and self.train.norm_batch is not None
             # Gradients are exchanged once, after the last micro-batch.
             with (
-                self.fabric.no_backward_sync(self.model, enabled=number < count - 1),
-                statistics_kept(self.model) if kept else nullcontext(),
+                self.fabric.no_backward_sync(self.model, enabled=index < count - 1),
+                statistics_kept(self.model) if keep_statistics else nullcontext(),
             ):
                 logits = self.model(mixed.clips(indices))
                 target = mixed.shares(indices, logits)
@@ -125,7 +128,7 @@ class GradientStep:
                 # The exchange takes the mean over processes; the factor `world` turns it into the sum.
                 self.fabric.backward(loss * (world / size))
             total += loss.detach()
-            if self.right is not None:
-                right += self.right(logits.detach(), target).cpu()
+            if self.count_correct is not None:
+                right += self.count_correct(logits.detach(), target).cpu()
         sums = torch.stack([total.cpu().double(), right, torch.tensor(len(clips), dtype=torch.float64)])
         return BatchLoss(total / len(clips), sums)

@@ -1,4 +1,7 @@
-"""What video files, folders of frames and stored or computed flow have in common: frames by their numbers."""
+"""`FrameSource`: the interface of everything that frames are read from by index.
+
+Video files, folders of images, and stored or computed flow implement it.
+"""
 
 import abc
 import operator
@@ -9,21 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.base.notebook import ending
+from marey.base.notebook import keep_end
 from marey.base.reporter import warning_of_file
 
 Frames = NDArray[np.uint8 | np.float32]
-"""[T, H, W, C]; C is 3 (RGB) or 2 (flow x, y). uint8 as decoded; float32 grey levels after a resize in float."""
+"""Frames [T, H, W, C]; C is 3 (RGB) or 2 (flow x, y). uint8 as decoded, or float32 in grey levels after a resize in
+float."""
 
 Conversion = Literal["rgb", "planes"]
-"""How a reader makes RGB: see `marey.video.reading.conversion`."""
+"""How decoded frames become RGB: see `marey.video.reading.conversion`."""
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
 class Box(NamedTuple):
-    """A rectangle of whole pixels: rows top ... top + height - 1, columns left ... left + width - 1."""
+    """A rectangle in pixels: rows top ... top + height - 1, columns left ... left + width - 1."""
 
     top: int
     left: int
@@ -32,21 +36,22 @@ class Box(NamedTuple):
 
 
 class FrameSource(abc.ABC):
-    """N frames that can be read by index, in any order and as often as wanted. Closed by `close()` or a `with` block.
+    """N frames that can be read by index, in any order and repeatedly. Closed by `close()` or at the end of a `with` block.
 
-    A class of sources tells `__init__` what it found when it opened, and has `_read`; nothing else differs.
+    A subclass opens its file or folder, passes the facts below to `__init__`, and implements `_read`.
 
     Args:
-        name: What errors call it.
-        timestamps: When each frame is shown, float64 seconds [N].
-        fps: Their mean rate.
-        seconds: From the first frame's beginning to the last one's end.
+        name: Name for error messages: path or address.
+        timestamps: Time at which each frame is shown, float64 seconds [N].
+        fps: Mean frame rate, in frames per second.
+        seconds: Duration from the start of the first frame to the end of the last.
         size: (height, width) in pixels, as displayed.
-        left_out: What of the file or folder is not among the frames, in words; each process warns of it once.
+        left_out: Description of frames that the file or folder holds and that cannot be read, "" for none. Each process
+            warns about it once.
     """
 
     _unit: ClassVar[str] = "frame"
-    """What is counted, as `repr` names it."""
+    """Name of one element, for `repr`."""
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class FrameSource(abc.ABC):
     def __repr__(self) -> str:
         what = f"{len(self):,} {self._unit}{'s' * (len(self) != 1)} of {self.width}x{self.height}"
         rate = f"{self.fps:.2f}".rstrip("0").rstrip(".")
-        return f"{type(self).__name__}({ending(self.name, 40)!r}: {what}, {rate} fps, {self.duration_seconds:.1f} s)"
+        return f"{type(self).__name__}({keep_end(self.name, 40)!r}: {what}, {rate} fps, {self.duration_seconds:.1f} s)"
 
     @final
     def __len__(self) -> int:
@@ -77,31 +82,33 @@ class FrameSource(abc.ABC):
     @final
     @property
     def timestamps(self) -> NDArray[np.float64]:
-        """When each frame is shown, in seconds [N]; of a flow field, when its first frame is."""
+        """Time at which each frame is shown, in seconds [N]; for a flow field, that of its first frame."""
         return self._timestamps
 
     @final
     @property
     def fps(self) -> float:
-        """Frames per second on average; with a variable frame rate only `timestamps` tell more."""
+        """Mean frame rate, in frames per second. For a variable frame rate see `timestamps`."""
         return self._fps
 
     @final
     @property
     def duration_seconds(self) -> float:
-        """From the first frame's beginning to the last one's end, taken as long as the average frame."""
+        """Duration in seconds, from the start of the first frame to the end of the last, which is assumed to be of
+        average length.
+        """
         return self._seconds
 
     @final
     @property
     def width(self) -> int:
-        """Pixels across, as displayed: after rotation and mirroring."""
+        """Width in pixels, as displayed: after rotation and mirroring."""
         return self._width
 
     @final
     @property
     def height(self) -> int:
-        """Pixels down, as displayed: after rotation and mirroring."""
+        """Height in pixels, as displayed: after rotation and mirroring."""
         return self._height
 
     @final
@@ -112,15 +119,17 @@ class FrameSource(abc.ABC):
         size: Size | None = None,
         crop: Box | None = None,
     ) -> Frames:
-        """Frames uint8 [T, H, W, C] of the given numbers, which may repeat and come in any order.
+        """The frames with these indices, uint8 [T, H, W, C]; C is 3 (RGB), or 2 for flow (x, y).
 
-        C is 3 (RGB) or, of flow, 2 (x, y). `crop` (top, left, height, width) cuts in displayed source pixels, then `size`
-        (height, width) resizes.
+        Args:
+            indices: Frame indices, 0 ... N - 1, in any order, possibly repeated.
+            size: (height, width) to resize to, after the crop; None: no resize.
+            crop: Region (top, left, height, width) in pixels of the displayed frame; None: the entire frame.
 
         Raises:
-            DataError: a number outside 0 ... N - 1, a crop that leaves the picture, or a size below 1x1.
-            DecodeError: a frame cannot be decoded or is missing (nothing is put in its place), or has another size than
-                the first; or a video is closed.
+            DataError: an index outside 0 ... N - 1, a crop outside the frame, or a size below 1x1.
+            DecodeError: a frame cannot be decoded, is missing (frames are never replaced), or differs in size from the
+                first; or the source is closed.
         """
         numbers = frame_numbers(indices, len(self), self.name)
         if crop is not None:
@@ -131,15 +140,15 @@ class FrameSource(abc.ABC):
 
     @abc.abstractmethod
     def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
-        """As `read`; all arguments are right."""
+        """Implementation of `read`; all arguments are valid."""
 
     @final
     def _size_of(self, size: Size | None, crop: Box | None) -> Size:
-        """(height, width) of the frames that are read so."""
+        """(height, width) of frames that are read with these arguments."""
         return size or ((crop.height, crop.width) if crop is not None else (self.height, self.width))
 
-    def close(self) -> None:  # noqa: B027 - what holds nothing open has nothing to add
-        """Free what is open: nothing, unless a class of sources says so."""
+    def close(self) -> None:  # noqa: B027 - not abstract: many sources have nothing to close
+        """Close open files and decoders; subclasses that have any override it."""
 
     @final
     def __enter__(self) -> Self:
@@ -151,7 +160,11 @@ class FrameSource(abc.ABC):
 
 
 def check_inside(box: Box, height: int, width: int) -> None:
-    """Refuse a box that leaves a frame of that size."""
+    """Refuse a box that is not inside a frame of height x width.
+
+    Raises:
+        DataError: it is not.
+    """
     if (
         min(box.top, box.left) < 0
         or min(box.height, box.width) < 1
@@ -159,22 +172,26 @@ def check_inside(box: Box, height: int, width: int) -> None:
         or box.left + box.width > width
     ):
         raise DataError(
-            f"a crop of {box.height}x{box.width} at row {box.top}, column {box.left} does not lie inside a frame of "
+            f"a crop of {box.height}x{box.width} at row {box.top}, column {box.left} is not inside a frame of "
             f"{height}x{width} (height x width): choose a smaller crop, or resize to a larger short side first."
         )
 
 
 def check_size(size: Size | None, name: str) -> None:
-    """Refuse a size below 1x1; `name` is whose frames were asked for."""
+    """Refuse a size below 1x1. `name` is that of the source, for the message.
+
+    Raises:
+        DataError: it is below 1x1.
+    """
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise DataError(f"{name}: size is (height, width) in pixels, at least 1 each, got {tuple(size)}.")
 
 
 def frame_numbers(indices: Iterable[int] | NDArray[np.integer], count: int, name: str) -> NDArray[np.int64]:
-    """Frame numbers as an array, each of 0 ... count - 1.
+    """Frame indices as an array; `name` is that of the source, for the message.
 
     Raises:
-        DataError: there is no such frame.
+        DataError: an index is outside 0 ... count - 1.
     """
     wanted = [operator.index(i) for i in indices]
     if wanted and not (min(wanted) >= 0 and max(wanted) < count):

@@ -1,6 +1,6 @@
-"""Our own file: a .safetensors whose metadata holds the recipe, the class names and where the weights came from.
+"""Marey's checkpoint: a .safetensors file whose metadata holds the recipe, the class names and the origin of the weights.
 
-A folder `model.safetensors` + `recipe.json` is the same thing where a hub wants files that it can show.
+For a hub, which shows files to people, a folder with `model.safetensors` and `recipe.json` holds the same.
 """
 
 import json
@@ -24,31 +24,35 @@ from marey.data.files.identity import Identities
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
-from marey.weights.fetching.content import check_body, other_format
-from marey.weights.files.runs import MODEL, RECIPE
+from marey.weights.files.find_checkpoint import MODEL, RECIPE
+from marey.weights.files.other_formats import check_body
+from marey.weights.files.torch_files import read_safetensors
 
 FORMAT = "1"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a file of ours says of its tensors."""
+    """The metadata of a checkpoint."""
 
     recipe: Recipe
     class_names: tuple[str, ...] | None
+    """Names in the order of the logits; None: unknown."""
     provenance: dict[str, Any] = field(default_factory=dict)
+    """Where the weights came from, as JSON values."""
     calibration: Calibration | None = None
+    """The calibration that was fitted for the classifier; None: none was."""
     trained_on: Identities | None = None
-    """Of the content of the videos that it was trained on; None: not known, as in files of version 0.1.0."""
+    """Identities of the videos that it was trained on; None: unknown, as in files of version 0.1.0."""
 
     @property
     def module(self) -> str | None:
-        """The class of a user's own module, package.file.Class, whose weights these are; None: a network of Marey's."""
+        """The class (package.file.Class) of a user's module with these weights; None for a network of Marey."""
         model = self.recipe.model
         return model.module if isinstance(model, UserModuleConfig) else None
 
     def as_json(self) -> dict[str, Any]:
-        """As recipe.json has it."""
+        """The JSON values of recipe.json."""
         names = list(self.class_names) if self.class_names else None
         values = {"recipe": self.recipe.model_dump(mode="json"), "class_names": names, "provenance": self.provenance}
         if self.calibration is not None:
@@ -58,7 +62,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file of ours."""
+    """The content of a checkpoint of Marey."""
 
     description: Description
     tensors: dict[str, Tensor]
@@ -84,24 +88,24 @@ def save_checkpoint(
     provenance: dict[str, Any] | None = None,
     trained_on: Identities | None = None,
 ) -> None:
-    """Write one file that `marey predict` and `marey evaluate` need nothing beside. Whole or absent.
+    """Write a checkpoint: one file that `marey predict` and `marey evaluate` can use alone. The write is atomic.
 
     Args:
-        network: A classifier; or a network, or the tensors of its state dict.
-        recipe: Written beside the weights; None: that of the classifier.
-        class_names: Written beside the weights; None: those of the classifier.
-        provenance: Where the weights came from, as values of JSON.
-        trained_on: Identities of the videos that they were trained on; None: those of the classifier.
+        network: A classifier, a network, or the tensors of a state dict.
+        recipe: The recipe to store; None: that of the classifier.
+        class_names: The class names to store; None: those of the classifier.
+        provenance: Where the weights came from, as JSON values.
+        trained_on: Identities of the videos that the weights were trained on; None: those of the classifier.
 
     Raises:
-        WeightsError: `network` is no classifier, and no recipe is given; or the class names are not as many as the
-            recipe's classes.
+        WeightsError: `network` is no classifier and no recipe is given; or the number of class names is not the number
+            of the recipe's classes.
     """
     description = _description_of(network, recipe, class_names, provenance, trained_on)
     metadata = {name: json_text(value) for name, value in description.as_json().items()}
     module = network.network if isinstance(network, Classifier) else network
     state = module.state_dict() if isinstance(module, nn.Module) else module
-    tensors = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+    tensors = _without_shared_memory({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, {"format": "pt", "marey": FORMAT} | metadata)
@@ -134,15 +138,15 @@ def _description_of(
     return Description(recipe, tuple(class_names) if class_names else None, provenance or {}, calibration, trained_on)
 
 
-def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same values, none of them in memory that it shares with another: the format has no shared parameters."""
+def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same values, with tensors copied that share memory: the format allows no shared parameters."""
     seen: set[int] = set()
-    found = {}
+    separate = {}
     for name, tensor in tensors.items():
         memory = tensor.untyped_storage().data_ptr()
-        found[name] = tensor.clone() if memory in seen else tensor
+        separate[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
-    return found
+    return separate
 
 
 def save_folder(
@@ -152,7 +156,7 @@ def save_folder(
     class_names: Sequence[str] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
-    """Write the folder form: the file of `save_checkpoint`, and what its metadata says as recipe.json."""
+    """Write a checkpoint as a folder: the file of `save_checkpoint`, and its metadata as recipe.json."""
     folder = Path(folder)
     save_checkpoint(folder / MODEL, network, recipe, class_names, provenance)
     described = _description_of(network, recipe, class_names, provenance).as_json()
@@ -160,10 +164,10 @@ def save_folder(
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a file of ours; a folder with model.safetensors is the same thing.
+    """Read a checkpoint of Marey: a file, or a folder with model.safetensors.
 
     Raises:
-        WeightsError: missing, cut short, not written by Marey, or a folder whose recipe.json says something else.
+        WeightsError: missing, incomplete, not written by Marey, or a folder whose recipe.json differs from the metadata.
     """
     path = Path(path)
     file = path / MODEL if path.is_dir() else path
@@ -172,21 +176,21 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     check_body(file)
     tensors, metadata = read_safetensors(file)
     beside = path / RECIPE
-    described = _described(metadata, file) if "recipe" in metadata else None
+    described = _parse_metadata(metadata, file) if "recipe" in metadata else None
     if path.is_dir() and beside.is_file():
-        shown = _read_description(beside)
-        if described is not None and shown != described:
-            raise WeightsError(f"{beside}: says something else than {MODEL} beside it: remove one of them.")
-        described = shown
+        in_folder = _read_description(beside)
+        if described is not None and in_folder != described:
+            raise WeightsError(f"{beside}: differs from the metadata in {MODEL} beside it: remove one of them.")
+        described = in_folder
     if described is None:
         raise WeightsError(f"{file}: a .safetensors file without a recipe: it was not written by Marey.")
     return Checkpoint(described, tensors)
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file or folder is to be read by `read_checkpoint`: not one of another toolkit.
+    """Whether a file or folder is to be read by `read_checkpoint`, as a checkpoint of Marey.
 
-    A .safetensors file that cannot be read, and a folder without model.safetensors, are too: the error says why.
+    True also for a .safetensors file that cannot be read and a folder without model.safetensors, whose errors it explains.
     """
     file = path / MODEL if path.is_dir() else path
     if path.is_dir() and ((path / RECIPE).is_file() or not file.is_file()):
@@ -200,26 +204,9 @@ def is_own(path: Path) -> bool:
         return True
 
 
-def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a .safetensors file, and its metadata.
-
-    Raises:
-        WeightsError: it cannot be read.
-    """
-    try:
-        with utf8_name(file) as name, safe_open(name, framework="pt") as opened:
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a mapping
-            return tensors, opened.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        what = other_format(file)
-        raise WeightsError(
-            f"{file}: {what}." if what else f"{file}: not a whole .safetensors file; is it cut short? ({error})"
-        ) from None
-
-
-def _described(metadata: dict[str, str], file: Path) -> Description:
-    parts = ("recipe", "class_names", "provenance", "calibration", "trained_on")
-    return _description({name: _parsed(metadata[name], file) for name in parts if name in metadata}, file)
+def _parse_metadata(metadata: dict[str, str], file: Path) -> Description:
+    fields = ("recipe", "class_names", "provenance", "calibration", "trained_on")
+    return _description({name: _parse_json(metadata[name], file) for name in fields if name in metadata}, file)
 
 
 def _read_description(file: Path) -> Description:
@@ -227,17 +214,17 @@ def _read_description(file: Path) -> Description:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{file}: cannot be read ({error}).") from None
-    values = _parsed(text, file)
+    values = _parse_json(text, file)
     if not isinstance(values, dict):
         raise WeightsError(f"{file}: expected an object with a recipe, got {type(values).__name__}.")
     return _description(values, file)
 
 
-def _parsed(text: str, file: Path) -> Any:
+def _parse_json(text: str, file: Path) -> Any:
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise WeightsError(f"{file}: what it says of itself is no JSON ({error}).") from None
+        raise WeightsError(f"{file}: its metadata is no valid JSON ({error}).") from None
 
 
 def _description(values: dict[str, Any], file: Path) -> Description:
@@ -247,10 +234,10 @@ def _description(values: dict[str, Any], file: Path) -> Description:
         raise WeightsError(f"{file}: its recipe cannot be read by this version ({error}).") from None
     names, provenance = values.get("class_names"), values.get("provenance") or {}
     if not isinstance(provenance, dict):
-        raise WeightsError(f"{file}: where it came from is not an object.")
+        raise WeightsError(f"{file}: its provenance is not an object.")
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if names and listed and "module" in provenance and not isinstance(recipe.model, UserModuleConfig):
-        # Version 0.1.0 kept the recipe's own network, and named the user's module among the facts of the run.
+        # Version 0.1.0 stored the recipe's own network, and the user's module in the provenance.
         module = {"module": provenance["module"], "num_classes": len(names), "channels": recipe.model.channels}
         recipe = recipe.variant(model=UserModuleConfig(**module))
     if names and not (listed and len(names) == recipe.model.num_classes):
@@ -261,10 +248,10 @@ def _description(values: dict[str, Any], file: Path) -> Description:
         fitted = values.get("calibration")
         calibration = None if fitted is None else Calibration.model_validate(fitted)
     except ValidationError as error:
-        raise WeightsError(f"{file}: its calibration: {' '.join(first_problem(error))}.") from None
+        raise WeightsError(f"{file}: its calibration is invalid: {' '.join(first_problem(error))}.") from None
     try:
         text = values.get("trained_on")
         trained_on = None if text is None else Identities.from_text(text)
     except (ValueError, TypeError) as error:
-        raise WeightsError(f"{file}: what it was trained on is no list of identities ({error}).") from None
+        raise WeightsError(f"{file}: trained_on is no list of identities ({error}).") from None
     return Description(recipe, tuple(names) if names else None, provenance, calibration, trained_on)

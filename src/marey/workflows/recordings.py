@@ -1,6 +1,4 @@
-"""What recordings are for: `marey data sources` writes them as a list and as contact sheets; `marey train FOLDER` makes its
-folds by them.
-"""
+"""Find the recordings of a list's videos: `marey data sources` writes them, `marey train FOLDER` makes folds by them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,27 +13,27 @@ from marey.data.lists.manifest import Manifest
 from marey.data.lists.split_names import TRAIN
 from marey.data.lists.videos import first_of
 from marey.data.recordings.copies import Copies
-from marey.data.recordings.evidence import MOST_COMPARED, Recordings, find_recordings
-from marey.data.recordings.units import NAMED, Together
+from marey.data.recordings.find import MOST_COMPARED, Recordings, find_recordings
+from marey.data.recordings.groups import NAMED, RecordingsAndCopies
 from marey.data.splits.folds import Folds, make_folds
-from marey.data.splits.sides import Given, joined
+from marey.data.splits.read_splits import TrainValTest, join_splits
 from marey.evaluation.report.contact_sheets import ContactSheets
 
 
 def list_of_recordings(source: Path) -> Path:
-    """Where the list of a folder's or list's recordings goes that was given no name: beside it."""
-    whole = source.resolve()
-    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}-sources.csv")
+    """The default path of the list with recordings: beside the folder or list, as NAME-sources.csv."""
+    path = source.resolve()
+    return path.with_name(f"{path.name if path.is_dir() else path.stem}-sources.csv")
 
 
 def sheets_beside(path: Path) -> Path:
-    """The page of contact sheets beside a list."""
+    """The path of the contact sheets, beside a list of recordings."""
     return path.with_suffix(".html")
 
 
 def write_recordings(manifest: Manifest, path: Path, *, workers: int | None = None) -> ContactSheets:
-    """Find the recordings of a list's videos; write the list with the recording of each as its column `group`, empty where
-    it is not known, and contact sheets beside it.
+    """Find the recordings of a list's videos, and write the list with the recording of each as its column `group` (empty
+    if it is not known), with contact sheets beside it.
 
     Args:
         path: The list to write, a .csv.
@@ -44,124 +42,126 @@ def write_recordings(manifest: Manifest, path: Path, *, workers: int | None = No
     Raises:
         RunError: a process died, or nothing can be written there.
     """
-    found = find_recordings([manifest], workers=workers)
-    sides = [""] * len(manifest) if manifest.splits is None else manifest.splits.tolist()
-    sheets = ContactSheets.of(found, found.copies([manifest], sides))
+    recordings = find_recordings([manifest], workers=workers)
+    splits = [""] * len(manifest) if manifest.splits is None else manifest.splits.tolist()
+    sheets = ContactSheets.of(recordings, recordings.copies([manifest], splits))
     sheets.write_page(sheets_beside(path), title=path.stem)
-    replace(manifest, groups=found.sources.of_row).write_csv(path)
+    replace(manifest, groups=recordings.sources.of_row).write_csv(path)
     return sheets
 
 
 @dataclass(frozen=True, eq=False)
-class Divided:
-    """The clips of a training after their pictures were compared: without copies, and in folds that keep recordings
-    together.
-    """
+class ClipsInFolds:
+    """Training clips without copies, in folds that keep each recording together, after frames of all clips were compared."""
 
     train: Manifest
-    """Each content once for a class, and none that is tested on."""
+    """The clips to train on: each content once per class, and none that is tested on."""
     listed: Manifest
-    """These clips and those that are tested on, with a column `split`, and the recording of each as its column `group`."""
+    """The clips to train and to test on, with a column `split`, and the recording of each as its column `group`."""
     folds: Folds
-    """Of `train`."""
+    """The folds of `train`."""
     left_out: tuple[str, ...]
-    """The clips that `train` lacks, by their ids."""
+    """The ids of training clips that are copies, which `train` lacks."""
     notes: tuple[str, ...]
-    """What was found, as sentences; those on the folds are in `folds`."""
+    """What was found, as sentences; those about folds are in `folds`."""
     recordings: Recordings | None
-    """Of all clips, those that are tested on after those for training; None where pictures were not compared."""
+    """The recordings of all clips, those to train on first; None: there were too many clips to compare."""
     rows: NDArray[np.int64]
-    """Which clips of those for training `train` has."""
+    """The rows of the given training clips that `train` has."""
 
     @property
     def core_seconds(self) -> float:
-        """Processor time of comparing the pictures."""
+        """Processor time of comparing frames."""
         return 0.0 if self.recordings is None else self.recordings.core_seconds
 
 
 def divide_by_recordings(
-    given: Given, folds: Folds, *, workers: int | None = None
-) -> tuple[Divided, ContactSheets | None]:
-    """Compare the pictures of the clips that a classifier is fitted and tested on, and make their folds anew.
+    given: TrainValTest, folds: Folds, *, workers: int | None = None
+) -> tuple[ClipsInFolds, ContactSheets | None]:
+    """Compare frames of the clips that a classifier is fitted and tested on, leave out copies, and make folds again.
 
     Args:
         given: The clips.
-        folds: Of those for training, by names alone; they are kept where there are too many clips to compare.
+        folds: The folds of the training clips by names alone; they are kept if there are too many clips to compare.
         workers: Processes that decode and compare; None: one per core, 0: this one.
+
+    Returns:
+        The clips in folds, and their contact sheets, None if frames were not compared.
 
     Raises:
         RunError: a process died.
-        DataError: without copies too few clips are left to judge any class.
+        DataError: without copies too few clips are left to evaluate any class.
     """
-    parts = [given.train, *given.tested.values()]
-    total, every = sum(map(len, parts)), np.arange(len(given.train))
+    lists = [given.train, *given.tested.values()]
+    total, all_rows = sum(map(len, lists)), np.arange(len(given.train))
     if total > MOST_COMPARED:
         note = (
-            f"{counted(total, 'clip')}: pictures are compared of up to {MOST_COMPARED:,}, so that clips of one recording "
-            "and copies are known by names and equal files alone (marey data sources compares any number)."
+            f"{counted(total, 'clip')}: pictures are compared for at most {MOST_COMPARED:,}, so clips of one recording and "
+            "copies are known by names and equal files alone (marey data sources compares any number)."
         )
-        listed = joined(_with_corrected_groups(given.train, folds), given.tested)
-        return Divided(given.train, listed, folds, (), (note,), None, every), None
-    found = find_recordings(parts, workers=workers)
-    sides = np.repeat([TRAIN if given.tested else "", *given.tested], [len(part) for part in parts])
-    copies = found.copies(parts, sides.tolist())
-    out, copies_note = _left_out(copies, given)
-    rows = np.delete(every, out)
-    together, train = found.together.rows(rows), given.train[rows]
-    sheets = ContactSheets.of(found, copies)
-    notes = [sheets.summary, *sheets.notes, *copies_note]
+        listed = join_splits(_with_corrected_groups(given.train, folds), given.tested)
+        return ClipsInFolds(given.train, listed, folds, (), (note,), None, all_rows), None
+    recordings = find_recordings(lists, workers=workers)
+    splits = np.repeat([TRAIN if given.tested else "", *given.tested], [len(clips) for clips in lists])
+    copies = recordings.copies(lists, splits.tolist())
+    left_out, copies_notes = _copies_left_out(copies, given)
+    rows = np.delete(all_rows, left_out)
+    together, train = recordings.together.rows(rows), given.train[rows]
+    sheets = ContactSheets.of(recordings, copies)
+    notes = [sheets.summary, *sheets.notes, *copies_notes]
     if given.tested:
-        used = np.delete(np.arange(total), out)
-        notes.append(f"Training and tests: {found.sources.rows(used).describe(sides[used])}.")
-    groups = np.split(found.sources.of_row, np.cumsum([len(part) for part in parts])[:-1])
-    grouped = [replace(part, groups=own) for part, own in zip(parts, groups, strict=True)]
-    divided = Divided(
+        used = np.delete(np.arange(total), left_out)
+        notes.append(f"Training and tests: {recordings.sources.rows(used).describe(splits[used])}.")
+    groups = np.split(recordings.sources.of_row, np.cumsum([len(clips) for clips in lists])[:-1])
+    grouped = [replace(clips, groups=own) for clips, own in zip(lists, groups, strict=True)]
+    in_folds = ClipsInFolds(
         train=train,
-        listed=joined(grouped[0][rows], dict(zip(given.tested, grouped[1:], strict=True))),
-        folds=_folds(train, together, [sheets.summary, *copies_note]),
-        left_out=tuple(given.train[row].id for row in out),
+        listed=join_splits(grouped[0][rows], dict(zip(given.tested, grouped[1:], strict=True))),
+        folds=_folds(train, together, [sheets.summary, *copies_notes]),
+        left_out=tuple(given.train[row].id for row in left_out),
         notes=tuple(notes),
-        recordings=found,
+        recordings=recordings,
         rows=rows,
     )
-    return divided, sheets
+    return in_folds, sheets
 
 
-def _folds(train: Manifest, together: Together, notes: Sequence[str]) -> Folds:
-    """The folds of the clips that are left for training.
+def _folds(train: Manifest, together: RecordingsAndCopies, notes: Sequence[str]) -> Folds:
+    """The folds of the training clips that remain.
 
     Raises:
-        DataError: too few are left to judge any class; with what pictures showed.
+        DataError: too few remain to evaluate any class; the message adds `notes`, what comparing frames showed.
     """
     try:
         return make_folds(train, together=together)
     except DataError as error:
-        raise DataError(f"{error} So it is after pictures were compared: {' '.join(notes)}") from None
+        raise DataError(f"{error} This is the result of comparing pictures: {' '.join(notes)}") from None
 
 
 def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:
-    """The list with the source of each clip as its column `group`, where corrections give some groups: these alone would be
-    all that is known, where the list is read again.
+    """The list with the known group of each clip, if corrections changed some groups; else unchanged.
+
+    A list with a column `group` is read with these groups alone, so that the column must hold all of them.
     """
     return train if train.joined_groups is None else replace(train, groups=folds.sources.of_row)
 
 
-def _left_out(copies: Copies, given: Given) -> tuple[list[int], list[str]]:
-    """The rows of the clips for training that are left out since they are copies, and why, as sentences: of each content and
-    class one stays, and none that is tested on.
+def _copies_left_out(copies: Copies, given: TrainValTest) -> tuple[list[int], list[str]]:
+    """The rows of the training clips that are left out as copies, and the reasons, as sentences: one clip of each content
+    and class stays, and none whose content is tested on.
     """
     count = len(given.train)
-    tested = copies.of_side(TRAIN)
-    twice = sorted({row for row in copies.once() if row < count} - set(tested))
+    tested = copies.rows_copied_elsewhere(TRAIN)
+    repeated = sorted({row for row in copies.once() if row < count} - set(tested))
     notes = []
-    if twice:
+    if repeated:
         notes.append(
-            f"{counted(len(twice), 'clip')} of them {verb(len(twice), 'is', 'are')} left out, so that each content counts "
-            f"once in its class: {first_of([given.train[row].id for row in twice], NAMED)}."
+            f"{counted(len(repeated), 'clip')} of them {verb(len(repeated), 'is', 'are')} left out, so that each content "
+            f"counts once in its class: {first_of([given.train[row].id for row in repeated], NAMED)}."
         )
     if tested:
         notes.append(
             f"{counted(len(tested), 'clip')} for training {verb(len(tested), 'is', 'are')} left out as copies of clips that "
             f"are tested on: {first_of([given.train[row].id for row in tested], NAMED)}."
         )
-    return sorted([*twice, *tested]), notes
+    return sorted([*repeated, *tested]), notes

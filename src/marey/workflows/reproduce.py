@@ -1,12 +1,10 @@
-"""All steps of a published row, from the data set as it was downloaded to the number beside the published one."""
+"""`marey reproduce`: all steps of a published row, from the downloaded data set to a number beside the published one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from marey.backends.compute import Compute
 from marey.backends.precision import check_machine
@@ -18,7 +16,7 @@ from marey.base.reporter import notice
 from marey.base.runs import STATE
 from marey.base.words import counted, percent
 from marey.data.catalogue import class_names_of
-from marey.data.lists.formats import read_manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.lists.videos import classes_text
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
 from marey.evaluation.result import EvaluationResult
@@ -28,115 +26,123 @@ from marey.training.fit import fit
 from marey.weights.fetching.obtain import check_named, check_obtainable, check_row
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start, start_names
-from marey.workflows.models import own_classes
-from marey.workflows.testing import test_model
-from marey.workflows.train import TrainOptions, say_what_was_understood
-from marey.workflows.two_streams import Streams, test_streams
+from marey.workflows.evaluate_model import evaluate_and_report
+from marey.workflows.open_model import explain_other_classes
+from marey.workflows.train_network import TrainOptions, announce_training
+from marey.workflows.two_streams import Streams, evaluate_streams
 
 _WITH_SPLITS = ("ucf101", "hmdb51")
 """Data sets with several official splits."""
 _HELD_OUT = ("val", "test")
-"""What the other side of a training split is called."""
+"""The names of the split that is tested on, in order of preference."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
-    """How to go about it here and now.
-
-    `weights` are checkpoints and `init` weights to start training from, one per stream. `splits` are the official ones of
-    UCF101 and HMDB51. `settings` are `--set` words: the row is then another experiment, without a published number.
-    """
+class ReproduceOptions:
+    """How to reproduce a row. Sequences have an entry for each stream."""
 
     weights: Sequence[str | Path | None] = (None, None)
+    """Checkpoints to test; None: the published weights."""
     train: bool = False
+    """Train every stream instead of loading its weights."""
     init: Sequence[str | None] = (None, None)
+    """What training starts from; None: what the recipe says."""
     splits: Sequence[int] = (1,)
+    """Official splits of UCF101 and HMDB51, 1 to 3."""
     settings: Sequence[str] = ()
+    """`--set` words. With any, the row is another experiment and has no published number."""
     root: Path | None = None
+    """The folder that a list's paths are relative to; None: the list's own."""
     test: Compute = Compute()  # noqa: RUF009 - frozen
-    """How to test; `options` say how to train."""
-    options: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
+    """Where and how to test."""
+    training: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
+    """How to train. Its `max_broken` and `trust_first_use` also hold for tests."""
 
 
 @dataclass(frozen=True)
-class Lists:
-    """The videos of one split: the list to train on, and the list and split to test on."""
+class SplitLists:
+    """The lists of one official split."""
 
     name: str
     train: Path
+    """The list to train on."""
     test: Path
+    """The list to test on."""
     split: str | None
-    """What the tested rows are called; None where the list has no split column."""
+    """The split of the tested rows; None: the list has no split column, and all rows are tested."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of a row: a result for each official split."""
+    """The results of a row, one for each official split."""
 
     row: str
-    lists: tuple[Lists, ...]
+    lists: tuple[SplitLists, ...]
     results: tuple[EvaluationResult, ...]
 
     @property
     def top1(self) -> float:
-        """The mean over the splits."""
+        """The mean over the splits, 0 to 1."""
         return fmean(result.top1 for result in self.results)
 
     def as_json(self) -> dict[str, Any]:
-        parts = {part.name: result.as_json() for part, result in zip(self.lists, self.results, strict=True)}
-        return {"row": self.row, "top1": self.top1, "splits": parts}
+        splits = {lists.name: result.as_json() for lists, result in zip(self.lists, self.results, strict=True)}
+        return {"row": self.row, "top1": self.top1, "splits": splits}
 
     def summary(self) -> str:
         """The table that a reproduction ends with."""
         lines = [self.row]
-        for part, result in zip(self.lists, self.results, strict=True):
-            lines += [f"  {part.name}: {result.verdict}", f"    {result.numbers_text()}"]
+        for lists, result in zip(self.lists, self.results, strict=True):
+            lines += [f"  {lists.name}: {result.verdict}", f"    {result.numbers_text()}"]
             lines += [f"    {comparison}" for comparison in result.comparisons]
         if len(self.results) > 1:
             lines.append(f"  mean of {counted(len(self.results), 'split')}: top-1 {percent(self.top1)}")
         return "\n".join(lines)
 
 
-def reproduce(name: str, data: Path, *, out: Path, how: How) -> Reproduction:
-    """Prepare, train where asked, test by the row's protocol, fuse where it has two streams, compare.
+def reproduce(name: str, data: Path, *, out: Path, options: ReproduceOptions) -> Reproduction:
+    """Prepare the data, train if asked, test by the row's protocol, fuse two streams, and compare with what was published.
 
-    `data` is a list of videos, or the folder of a public data set as it was downloaded. A second call goes on where the
-    first one was interrupted.
+    A second call with the same arguments resumes where the first one was interrupted.
+
+    Args:
+        name: A recipe, or a row of two streams.
+        data: A list of videos, or the folder of a public data set as it was downloaded.
 
     Raises:
         RecipeError, WeightsError, DataError: no such row, no weights and no training, data of another set.
         RunError: `out` or a folder in it holds another run, another process works there, or it cannot be written.
     """
-    check_machine(how.test, training=how.train)
+    check_machine(options.test, training=options.train)
     OutputPath.folder(out).check()
     row = find_two_stream(name)
     recipes = [get_recipe(stream) for stream in ((row.rgb, row.flow) if row else (name,))]
-    recipes = [recipe.with_settings(how.settings) if how.settings else recipe for recipe in recipes]
-    _check_weights(row, recipes, how)
-    lists = find_lists(recipes[0].dataset, data, out=out / "lists", splits=how.splits)
+    recipes = [recipe.with_settings(options.settings) if options.settings else recipe for recipe in recipes]
+    _check_weights(row, recipes, options)
+    splits = find_lists(recipes[0].dataset, data, out=out / "lists", splits=options.splits)
     results = []
-    for part in lists:
-        folder = out / part.name if len(lists) > 1 else out
-        results.append(_tested(row, recipes, part, out=folder, how=how))
+    for lists in splits:
+        folder = out / lists.name if len(splits) > 1 else out
+        results.append(_tested(row, recipes, lists, out=folder, options=options))
     if processes().first:
         write_readme(out, always=True)
-    return Reproduction(name, tuple(lists), tuple(results))
+    return Reproduction(name, tuple(splits), tuple(results))
 
 
-def _check_weights(row: TwoStream | None, recipes: Sequence[Recipe], how: How) -> None:
-    """See before any data is prepared that there are weights to test, or to start training from.
+def _check_weights(row: TwoStream | None, recipes: Sequence[Recipe], options: ReproduceOptions) -> None:
+    """Check before any data is prepared that there are weights to test, or to start training from.
 
     Raises:
-        WeightsError: there are none to be had.
+        WeightsError: none can be obtained.
     """
-    trust = how.options.trust_first_use
-    if how.train:
-        for recipe, init in zip(recipes, how.init, strict=False):
+    trust = options.training.trust_first_use
+    if options.train:
+        for recipe, init in zip(recipes, options.init, strict=False):
             check_start(recipe, init or _base_of(recipe), trust_first_use=trust)
-    elif row is not None and not any(how.weights):
+    elif row is not None and not any(options.weights):
         check_row(row, trust_first_use=trust, command="marey reproduce")
     else:
-        for recipe, weights in zip(recipes, how.weights, strict=False):
+        for recipe, weights in zip(recipes, options.weights, strict=False):
             if weights is None:
                 check_obtainable(recipe, trust_first_use=trust, command="marey reproduce")
             else:
@@ -154,19 +160,19 @@ def check_used(
     splits: str | None,
     root: Path | None,
 ) -> None:
-    """Refuse what was asked for and could have no effect on the reproduction of a row, or on an ablation (`row` None).
+    """Refuse options that have no effect on the reproduction of a row, or on an ablation (`row` None).
 
     Raises:
-        RecipeError: one of them, or no such row.
+        RecipeError: such an option was given, or there is no such row.
     """
     declared = None if row is None else find_two_stream(row)
     streams = 1 if declared is None else 2
     dataset = "kinetics400" if row is None else get_recipe(row if declared is None else declared.rgb).dataset
     whose = "an ablation" if row is None else f"{row}, which has one network"
-    for idle, words in (
+    for is_unused, message in (
         (
             train and any(weights),
-            "--weights and --fuse-weights: what is trained has weights of its own: leave them out.",
+            "--weights and --fuse-weights: a network that is trained takes no other weights: leave them out.",
         ),
         (not train and init, "--init: is for training, and nothing is trained: leave it out, or add --train."),
         (
@@ -187,16 +193,16 @@ def check_used(
             f"--root {root}: is for the relative paths of a list, and {data} is a folder: leave it out.",
         ),
     ):
-        if idle:
-            raise RecipeError(words)
+        if is_unused:
+            raise RecipeError(message)
 
 
 def names_to_fetch(row: str, *, train: bool, weights: Sequence[str | None], init: Sequence[str | None]) -> list[str]:
-    """What a reproduction would fetch: rows, starts, or the addresses that are given as weights.
+    """What a reproduction would download: names of recipes or initial weights, or the addresses given as weights.
 
     Raises:
         RecipeError: no such row.
-        WeightsError: a start that the row's network does not have.
+        WeightsError: initial weights that the row's network does not have.
     """
     declared = find_two_stream(row)
     names = (declared.rgb, declared.flow) if declared is not None else (row,)
@@ -207,16 +213,16 @@ def names_to_fetch(row: str, *, train: bool, weights: Sequence[str | None], init
     return [word for words in starts for word in words]
 
 
-def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) -> list[Lists]:
-    """The lists to work on: `data` itself, or those that preparing the folder writes, one per official split.
+def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) -> list[SplitLists]:
+    """The lists to train and test on: `data` itself, or for a folder those that preparing it writes, one per official split.
 
     Raises:
-        DataError: a folder of a data set that Marey cannot prepare, or without the clips that are wanted.
+        DataError: a folder of a data set that Marey cannot prepare, or one that lacks the videos of a split.
     """
     if data.is_file():
-        return [Lists(data.stem, data, data, _held_out(data))]
+        return [SplitLists(data.stem, data, data, _held_out(data))]
     if dataset not in [known.name for known in PUBLISHED_SETS]:
-        raise DataError(f"{data}: {dataset} is no set that Marey prepares: name a list of its videos with --data.")
+        raise DataError(f"{data}: {dataset} is no data set that Marey prepares: name a list of its videos with --data.")
     notice(f"preparing {dataset} in {data}")
     written = {Path(path).stem: Path(path) for path in prepare(published_set(dataset), data, out=out).lists}
     if dataset in _WITH_SPLITS:
@@ -228,137 +234,80 @@ def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) ->
         there = ", ".join(written) or "none"
         raise DataError(f"{data}: preparing wrote no list {', '.join(missing)} (lists: {there}).")
     return [
-        Lists(test, written.get(train, written[test]), written[test], _held_out(written[test]))
+        SplitLists(test, written.get(train, written[test]), written[test], _held_out(written[test]))
         for train, test in wanted
     ]
 
 
-def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, out: Path, how: How) -> EvaluationResult:
-    """One split: every stream trained or loaded, then tested."""
-    classifiers = []
-    for recipe, weights, init in zip(recipes, how.weights, how.init, strict=False):
-        if how.train:
-            classifiers.append(load_model(_trained(recipe, part, init, out=out / f"train-{recipe.name}", how=how)))
+def _tested(
+    row: TwoStream | None, recipes: Sequence[Recipe], lists: SplitLists, *, out: Path, options: ReproduceOptions
+) -> EvaluationResult:
+    """The result for one split: train or load every stream, then test."""
+    classifiers, training = [], options.training
+    for recipe, weights, init in zip(recipes, options.weights, options.init, strict=False):
+        if options.train:
+            checkpoint = _trained(recipe, lists, init, out=out / f"train-{recipe.name}", options=options)
+            classifiers.append(load_model(checkpoint))
         else:
-            with own_classes():
-                classifiers.append(load_model(recipe, weights=weights, trust_first_use=how.options.trust_first_use))
-    out, max_broken = out / "test", how.options.max_broken
+            with explain_other_classes():
+                classifiers.append(load_model(recipe, weights=weights, trust_first_use=training.trust_first_use))
+    out = out / "test"
     if row is None:
-        return test_model(
-            classifiers[0], part.test, out=out, root=how.root, split=part.split, max_broken=max_broken, compute=how.test
-        )
-    declared = row if not how.settings else row.model_copy(update={"published": None})
+        return evaluate_and_report(
+            classifiers[0], lists.test, out=out, root=options.root, split=lists.split, max_broken=training.max_broken,
+            compute=options.test,
+        )  # fmt: skip
+    declared = row if not options.settings else row.model_copy(update={"published": None})
     streams = Streams(tuple(classifiers), row.fusion, row.weights, declared)
-    return test_streams(
-        streams, part.test, out=out, root=how.root, split=part.split, max_broken=max_broken, compute=how.test
-    )
+    return evaluate_streams(
+        streams, lists.test, out=out, root=options.root, split=lists.split, max_broken=training.max_broken,
+        compute=options.test,
+    )  # fmt: skip
 
 
-def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: How) -> Path:
-    """The checkpoint of a training that is begun, resumed, or over."""
-    # All classes of a public set, also where a copy of it lacks some.
-    whole = read_manifest(part.train, root=how.root, classes=class_names_of(recipe.dataset))
-    train = whole.split("train") if whole.split_names else whole
-    val = read_manifest(part.test, root=how.root, classes=train.class_names, split=part.split)
-    options, resume = how.options, (out / STATE).exists()
+def _trained(recipe: Recipe, lists: SplitLists, init: str | None, *, out: Path, options: ReproduceOptions) -> Path:
+    """The last checkpoint of a training that is started, resumed, or already complete."""
+    # The classes are those of the public set, also where a copy of it lacks some.
+    listed = read_manifest(lists.train, root=options.root, classes=class_names_of(recipe.dataset))
+    train = listed.split("train") if listed.split_names else listed
+    val = read_manifest(lists.test, root=options.root, classes=train.class_names, split=lists.split)
+    training, resume = options.training, (out / STATE).exists()
     counts = (
         f"{recipe.name}, {counted(len(train) + len(val), 'video')}, {classes_text(train.class_names)}: {len(train)} to "
+        f"train on, {len(val)} held out (split {lists.name})"
     )
-    counts += f"train on, {len(val)} held out (split {part.name})"
-    say_what_was_understood(counts, recipe, train, val, options.compute, begun=out if resume else None)
+    announce_training(counts, recipe, train, val, training.compute, resumed=out if resume else None)
     fitted = fit(
         recipe,
         train=train,
         val=val,
         out=out,
         init=init or _base_of(recipe),
-        seed=options.seed,
+        seed=training.seed,
         resume=resume,
-        max_broken=options.max_broken,
-        compute=options.compute,
-        trust_first_use=options.trust_first_use,
-        go_on=options.go_on,
+        max_broken=training.max_broken,
+        compute=training.compute,
+        trust_first_use=training.trust_first_use,
+        go_on=training.resume_command,
     )
     return fitted.last
 
 
 def _base_of(recipe: Recipe) -> str | None:
-    """The Kinetics row of the same network, where a transfer row starts from it; None: as the recipe itself says."""
+    """The Kinetics row of the same network that a transfer row starts from; None: the recipe's own start."""
     base = recipe.name.replace(f"_{recipe.dataset}", "_k400")
     known = any(other.name == base for other in RECIPES)
     return base if recipe.pretraining == "kinetics400" and known else None
 
 
 def _held_out(path: Path) -> str | None:
-    """The split of a list that is tested on; None where it has no split column."""
+    """The split of a list that is tested on; None: the list has no split column.
+
+    Raises:
+        DataError: the split column has no such split.
+    """
     names = read_manifest(path).split_names
-    found = next((name for name in _HELD_OUT if name in names), None)
-    if names and found is None:
-        raise DataError(
-            f"{path}: the split column names {', '.join(names)}, but no row is to be tested on (val, test)."
-        )
-    return found
-
-
-# The announcement's two findings --------------------------------------------------------------------------------------
-
-Ablation = Literal["imagenet", "segments"]
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A claim of the announcement, and the two trainings whose difference it is."""
-
-    claim: str
-    with_it: tuple[str, str | None]
-    """(recipe, init)."""
-    without: tuple[str, str | None]
-
-
-_PAIRS: dict[Ablation, _Pair] = {
-    "imagenet": _Pair(
-        "ImageNet pretraining brings about 2 points",
-        ("tsn_r50_3seg_k400", "imagenet"),
-        ("tsn_r50_3seg_k400", "none"),
-    ),
-    "segments": _Pair(
-        "8 segments bring 1.0 points over 3 (71.6 and 70.6)",
-        ("tsn_r50_8seg_k400", None),
-        ("tsn_r50_3seg_k400", None),
-    ),
-}
-
-
-def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
-    """Train both sides of one of the announcement's findings on the same videos; what the difference is.
-
-    It raises what `reproduce` raises.
-    """
-    check_machine(how.test, training=True)
-    pair = _PAIRS[which]
-    if how.splits != (1,):
-        raise RecipeError("--ablation: Kinetics-400 has one split; leave out --splits.")
-    found = []
-    for side, (name, init) in {"with": pair.with_it, "without": pair.without}.items():
-        notice(f"{side}: {name}{f', --init {init}' if init else ''}")
-        arm = replace(how, train=True, init=(init or how.init[0], None))
-        found.append(reproduce(name, data, out=out / side, how=arm).results[0])
-    difference, half = paired_difference(*found)
-    return (
-        f"{pair.claim}.\nHere: {100 * found[0].top1:.1f} with, {100 * found[1].top1:.1f} without, a difference of "
-        f"{100 * difference:+.1f} points (95 % interval {100 * (difference - half):+.1f} to "
-        f"{100 * (difference + half):+.1f}, {counted(found[0].num_videos, 'video')}, one seed each)."
-    )
-
-
-def paired_difference(one: EvaluationResult, other: EvaluationResult) -> tuple[float, float]:
-    """The difference of two top-1 on the same videos, and half of its 95 % interval.
-
-    Videos that both judge alike say nothing about it: the variance is that of the ones on which they differ.
-    """
-    if one.scores.ids != other.scores.ids:
-        common = set(one.scores.keys) & set(other.scores.keys)
-        one, other = (EvaluationResult(r.scores.keep(common)) for r in (one, other))
-    right = [result.scores.probabilities.argmax(axis=1) == result.scores.labels for result in (one, other)]
-    apart = right[0].astype(float) - right[1].astype(float)
-    return float(apart.mean()), float(1.96 * apart.std() / np.sqrt(len(apart)))
+    held_out = next((name for name in _HELD_OUT if name in names), None)
+    if names and held_out is None:
+        raise DataError(f"{path}: the split column names {', '.join(names)}, but no split to test on (val, test).")
+    return held_out

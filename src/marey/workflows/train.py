@@ -1,336 +1,352 @@
-"""Train, test and report in one go: a recipe on a list, or a classifier from a folder of clips or a list of them."""
+"""`marey.train` and `marey train`: from the options to a plan (network, classifier on frozen features, or fine-tuning)."""
 
-import contextlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias, Unpack, get_args
 
-from marey.backends.compute import Compute
-from marey.backends.device import device_text, pick_training_device
-from marey.backends.precision import check_machine
-from marey.base.address import Address
-from marey.base.claim import Command, OutputPath
-from marey.base.errors import DataError, MareyError
+from marey.backends.compute import Compute, ComputeOptions
+from marey.base.claim import Command
+from marey.base.errors import DataError, MareyError, RecipeError, RunError, in_python_words
+from marey.base.options import Finetune
 from marey.base.processes import processes
-from marey.base.readme import write_readme
-from marey.base.reporter import first_line_awaited, notice, understood, warning_once
-from marey.base.runs import STATE
-from marey.base.shell import marey_line, next_steps
-from marey.base.words import about, counted, verb
-from marey.data.files.missing import check_present, require_present
-from marey.data.lists.manifest import Manifest, classes_beside
-from marey.data.lists.split_names import TRAIN, VAL
-from marey.data.lists.videos import classes_text, first_of
-from marey.data.splits.sides import Sides, class_table, joined, read_sides, with_held_out
-from marey.data.splits.split import both_sides, split_again
-from marey.evaluation.report.page import write_report
+from marey.base.runs import STATE, next_run, run_name
+from marey.data.lists.manifest import Manifest
 from marey.evaluation.result import EvaluationResult
-from marey.recipe import Recipe
-from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
-from marey.training.fit import FitResult, fit
-from marey.training.folder import has_begun, refuse_other_run, require_run
-from marey.training.logs import finished_epochs, require_tensorboard
-from marey.training.state import read_run
-from marey.video.flow.rule import FlowRule
-from marey.weights.load import load_model
-from marey.weights.pretraining import check_start
-from marey.workflows.pace import training_seconds
-from marey.workflows.testing import test_model
+from marey.recipe import Recipe, read_recipe
+from marey.recipe.settings import with_short_forms
+from marey.recipes import get_recipe
+from marey.weights.pretraining import WORDS
+from marey.workflows.classifier.affordable import AUTO, Budget
+from marey.workflows.classifier.finetuning.fine_tune import TuningOptions, TuningPlan, plan_tuning, tune_run
+from marey.workflows.classifier.finetuning.saved_start import can_be_tuned
+from marey.workflows.classifier.train_on_features import FittingOptions, FittingPlan, fit_classifier, plan_on_features
+from marey.workflows.train_network import (
+    NetworkPlan,
+    TrainOptions,
+    plan_folder,
+    plan_recipe,
+    train_and_test,
+    train_folder,
+    with_epochs_of_run,
+)
 
-_FROM_PICTURES = "--init imagenet for TSM on EfficientNet-Lite0 from ImageNet's weights, which are installed with Marey"
-_SHARE = 0.2
-"""Of the videos, held out where the data say nothing."""
+Logger: TypeAlias = Literal["csv", "tensorboard"]
+"""What writes the numbers of each epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """How to train here and now: nothing of it belongs to a recipe."""
+class TrainRequest:
+    """The arguments of a training, named as in `marey.train`."""
 
-    seed: int = 0
-    compute: Compute = Compute()  # noqa: RUF009 - frozen
-    resume: bool = False
-    init: str | None = None
-    root: Path | None = None
-    classes: Path | Sequence[str] | None = None
-    tensorboard: bool = False
-    max_broken: float | None = None
-    trust_first_use: bool = False
-    """Fetch weights of which no hash was published, too."""
-    go_on: str | None = None
-    """The command line that would resume the run."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a training was understood to be. Nothing is run or written until `train_and_test`."""
-
-    recipe: Recipe
-    sides: Sides
+    data: Path | Manifest
     out: Path
-    options: TrainOptions
-    by_lot: bool = False
-    """Whether the held-out videos were drawn here."""
-    recipe_chosen: bool = False
-    """Whether Marey chose the recipe, for a folder or list."""
+    recipe: Recipe | None = None
+    by_name: bool = False
+    """Whether the recipe was given by name: a resumed run then keeps its number of epochs."""
+    val: Path | Manifest | None = None
+    test: Path | Manifest | None = None
+    labels: Path | None = None
+    settings: Sequence[str] = ()
+    epochs: int | None = None
+    lr: float | None = None
+    backbone: str | None = None
+    finetune: Finetune | None = None
+    minutes: float | None = None
+    options: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
 
-    def as_text(self) -> str:
-        """The videos by class and side, what is not used, the sources, the recipe, its start and the output folder."""
-        train, held_out = self.sides.train, self.sides.held_out
-        start = self.options.init or self.recipe.pretraining or "none"
-        lines = [
-            _counts_text(self.sides, by_lot=self.by_lot),
-            *class_table(train, self.sides.tested),
-            *self.sides.notes,
-            *(() if held_out is None else both_sides(train, held_out).lines),
-            f"recipe: {self.recipe.name}, {self.recipe.title}, {counted(self.recipe.train.epochs, 'epoch')}",
-            f"starts from: {f'the run in {self.out}' if self.options.resume else start}",
-            f"output: {self.out}",
-            "Nothing was trained or written (--dry-run).",
-        ]
-        return "\n".join(lines)
+    @property
+    def on_features(self) -> bool:
+        """Whether a classifier is fitted on frozen features; else an entire network is trained.
+
+        It is where no recipe is given and no field of one is set, unless --init names none, imagenet or ig65m, or a run of
+        an entire network is resumed.
+        """
+        if self.recipe is not None or self.settings or self.options.init in WORDS:
+            return False
+        return not (self.options.resume and (self.out / STATE).exists())
+
+    def plan(self) -> NetworkPlan | FittingPlan | TuningPlan:
+        """The plan of this training. Nothing is computed or written.
+
+        Raises:
+            DataError, RecipeError, RunError, WeightsError: as `marey.train`.
+        """
+        if isinstance(self.data, Path) and can_be_tuned(self.data):
+            return self._plan_tuning(self.data)
+        self._refuse_run()
+        if self.on_features:
+            return self._plan_on_features()
+        self._refuse_options_of_features()
+        settings, options = with_short_forms(self.settings, epochs=self.epochs, lr=self.lr), self.options
+        if self.recipe is None:
+            return plan_folder(self.data, val=self.val, settings=settings, out=self.out, options=options)
+        recipe = self.recipe.with_settings(settings) if settings else self.recipe
+        if options.resume and self.by_name:
+            recipe = with_epochs_of_run(recipe, settings, self.out)
+        return plan_recipe(recipe, self.data, val=self.val, out=self.out, options=options)
+
+    def _refuse_run(self) -> None:
+        """Refuse data that is the folder of a run which cannot be fine-tuned.
+
+        Raises:
+            RunError: it is.
+        """
+        if isinstance(self.data, Path) and (self.data / Command.TRAIN.note).is_file():
+            raise RunError(
+                f"{self.data} is the folder of a training, without a classifier on frozen features that can be fine-tuned: "
+                f"name the videos, with --resume --out {self.data} to resume it, or with --init {self.data} to start from "
+                "its network."
+            )
+
+    def _plan_tuning(self, run: Path) -> TuningPlan:
+        """The plan to fine-tune a run that was fitted on frozen features.
+
+        Raises:
+            RunError: several processes were started.
+            RecipeError: an option that fine-tuning does not have.
+        """
+        if processes().world > 1:
+            raise RunError(f"{run}: a run is fine-tuned by one process: leave out torchrun.")
+        given = self.options
+        others = {
+            "--val": self.val, "--test": self.test, "--labels": self.labels, "--classes": given.classes,
+            "--backbone": self.backbone, "--init": given.init, "--trust-first-use": given.trust_first_use or None,
+            "--logger tensorboard": given.tensorboard or None,
+            "--finetune never": self.finetune if self.finetune == "never" else None,
+        }  # fmt: skip
+        if option := next((option for option, value in others.items() if value is not None), None):
+            raise RecipeError(f"{option}: {run} is a run, which can only be fine-tuned: leave {option} out.")
+        if self.recipe is not None or self.out.resolve() != run.resolve():
+            raise RecipeError(f"{run} is a run, which is fine-tuned in its own folder: leave --out and --data out.")
+        settings = with_short_forms(self.settings, epochs=self.epochs, lr=self.lr)
+        if fixed := next((setting for setting in settings if not setting.startswith("train.")), None):
+            raise RecipeError(
+                f"--set {fixed}: the head was fitted with it: fine-tuning can only change settings of train."
+            )
+        self._refuse_unused_settings(settings)
+        return plan_tuning(
+            run,
+            TuningOptions(
+                finetune=self.finetune or ("always" if settings else "auto"), budget=Budget(self.minutes),
+                settings=tuple(settings), compute=given.compute, seed=given.seed, max_broken=given.max_broken,
+                root=given.root,
+            ),
+        )  # fmt: skip
+
+    def _plan_on_features(self) -> FittingPlan:
+        """The plan to fit a classifier on frozen features.
+
+        Raises:
+            RecipeError: options that contradict each other.
+        """
+        given = self.options
+        if self.backbone is not None and given.init is not None:
+            raise RecipeError(
+                f"--backbone {self.backbone} and --init {given.init} both name the backbone: leave one out."
+            )
+        if given.tensorboard:
+            raise RecipeError(
+                "--logger tensorboard: a classifier on frozen features has no epochs to log: leave it out, or train an "
+                "entire network (--init none, --set)."
+            )
+        settings = with_short_forms((), epochs=self.epochs, lr=self.lr)
+        self._refuse_unused_settings(settings)
+        if self.minutes is not None and self.finetune == "never" and self.backbone != AUTO:
+            raise RecipeError(
+                f"--minutes {self.minutes:g} is for --backbone auto and for fine-tuning, and with --finetune never there is "
+                "neither: leave it out."
+            )
+        options = FittingOptions(
+            compute=given.compute, seed=given.seed, resume=given.resume, max_broken=given.max_broken,
+            trust_first_use=given.trust_first_use, resume_command=given.resume_command, backbone=self.backbone or given.init,
+            finetune=self.finetune or ("always" if settings else "auto"), settings=tuple(settings),
+            budget=Budget(self.minutes),
+        )  # fmt: skip
+        return plan_on_features(
+            self.data,
+            val=self.val,
+            test=self.test,
+            root=given.root,
+            classes=given.classes,
+            labels=self.labels,
+            out=self.out,
+            options=options,
+        )
+
+    def _refuse_unused_settings(self, settings: Sequence[str]) -> None:
+        """Refuse settings of fine-tuning unless --finetune always makes sure that they are used.
+
+        Raises:
+            RecipeError: there are some.
+        """
+        if not settings or self.finetune not in ("auto", "never"):
+            return
+        option = "--epochs" if self.epochs is not None else "--lr" if self.lr is not None else f"--set {settings[0]}"
+        raise RecipeError(
+            f"{option} belongs to fine-tuning, which --finetune {self.finetune} does not force: give --finetune always, or "
+            f"leave {option} out."
+        )
+
+    def _refuse_options_of_features(self) -> None:
+        """Refuse options that only a classifier on frozen features has.
+
+        Raises:
+            RecipeError: one was given.
+        """
+        given = {
+            "--backbone": self.backbone, "--finetune": self.finetune, "--minutes": self.minutes, "--test": self.test,
+            "--labels": self.labels,
+        }  # fmt: skip
+        option = next((f"{option} {value}" for option, value in given.items() if value is not None), None)
+        if option is not None:
+            raise RecipeError(
+                f"{option} belongs to a classifier on frozen features (marey train FOLDER_OR_LIST without a recipe, --set, "
+                "--init none or --init imagenet); here an entire network is trained: leave it out."
+            )
 
 
-def plan_recipe(
-    recipe: Recipe,
-    data: Path | Manifest,
+def run_plan(plan: NetworkPlan | FittingPlan | TuningPlan) -> EvaluationResult | None:
+    """Run a plan and print its result.
+
+    Returns the out-of-fold predictions of a classifier on frozen features; for an entire network the test of its last
+    checkpoint on the held-out videos, None if there are none.
+    """
+    if isinstance(plan, FittingPlan):
+        return fit_classifier(plan).result
+    if isinstance(plan, TuningPlan):
+        return tune_run(plan).result
+    return train_folder(plan) if plan.recipe_chosen else train_and_test(plan)
+
+
+@in_python_words()
+def train(
+    data: str | Path | Manifest,
     *,
-    val: Path | Manifest | None = None,
-    out: Path,
-    options: TrainOptions,
-) -> Plan:
-    """To train on `data` by a recipe, and to test on the validation videos.
+    out: str | Path | None = None,
+    backbone: str | Path | None = None,
+    finetune: Finetune | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+    val: str | Path | Manifest | None = None,
+    test: str | Path | Manifest | None = None,
+    labels: str | Path | None = None,
+    recipe: Recipe | str | Path | None = None,
+    settings: Sequence[str] = (),
+    logger: Logger | Sequence[Logger] = "csv",
+    root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    init: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    max_broken: float | None = None,
+    trust_first_use: bool = False,
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
+) -> EvaluationResult | None:
+    """Train, test and report, as `marey train` does: a classifier from a folder per class or a list, or a recipe on it.
 
-    Without `val` the list's own split column (train, val) decides; a list without one is all for training, and
-    then nothing is tested. The network gets as many classes as the list names.
+        train("clips/")                                         the classes of a folder, into runs/clips-1
+        train("list.csv", out="runs/a", finetune="always")      of a list, and fine-tune the entire network afterwards
+        train("list.csv", recipe="slowonly_r50_8x8_k400")       a recipe, which decides all settings
+
+    Without a recipe a linear classifier is fitted on the features of a frozen backbone, and evaluated by out-of-fold
+    predictions: the class of each clip is predicted by a classifier that was fitted without it and without the clips of the
+    same recording.
+
+    Args:
+        data: The folder, divided into train, val and test or not; or a list, with a split column or without. Or a run that
+            was fitted on frozen features, to fine-tune its network.
+        out: The run's folder. None: the first of `runs/<name>-1`, `runs/<name>-2`, ... that does not exist; the name is that
+            of the folder, list or recipe.
+        backbone: A recipe's name or a checkpoint, whose features are used; "auto": the best that this machine can afford.
+            None: EfficientNet-Lite0, which comes with Marey.
+        finetune: "always" fine-tunes the entire network from the classifier, and keeps it if it is better on one fold;
+            "never" does not; "auto" (as None) does so if `minutes` suffice.
+        minutes: Time for choosing a backbone and for fine-tuning; None: 600 core-seconds, or 600 seconds of a GPU.
+        epochs: How often each video is seen: short for the setting train.epochs; without a recipe, epochs of fine-tuning.
+        lr: Learning rate for a batch of the size train.base_batch: short for the setting train.optimizer.lr.
+        val: Videos to test on; None: those that the split column names. With a recipe, the validation videos.
+        test: More videos to test on; None: those that the split column names.
+        labels: A table of corrections, a CSV with the columns path and label, group or leave_out, for the videos of a
+            classifier on frozen features. Their files and lists are not changed.
+        recipe: A recipe, its name or its YAML file. None: a classifier on frozen features.
+        settings: Changed fields of the recipe, such as "train.clip_norm=5". Without a recipe they train an entire network,
+            TSM on EfficientNet-Lite0, instead of a classifier on frozen features.
+        logger: "csv" is log.csv, which is always written; "tensorboard" writes its numbers for TensorBoard, too.
+        root: Folder that a list's paths are relative to; for a run that is fine-tuned, the folder of its clips now.
+        classes: The class names in order, or a file of them.
+        init: "none" or "imagenet" train an entire network from there; a recipe's name or a checkpoint is the backbone, or
+            with a recipe the initial weights.
+        seed: Seed of everything random, including the choice of held-out videos. Folds do not depend on it.
+        resume: Resume the run in `out`.
+        max_broken: Files that may be missing or broken, as a share of the training videos; None: 1 %, or three files if that
+            is more.
+        trust_first_use: Download initial weights even if no hash of them was published.
+        compute: Device, precision, clips per pass and decoding processes.
+        options: Fields of `compute` by name: device="cuda", workers=4; batch=4 is the number of clips in one pass, for
+            memory and speed: a step keeps `train.base_batch` clips, which the learning rate is for.
+
+    Returns the out-of-fold predictions of a classifier on frozen features; with a recipe the test of the last checkpoint on
+    the held-out videos, None if none are held out.
 
     Raises:
-        DataError: the data cannot be read, no row is for training, or too many files are missing.
-        RunError: there is no run in `out` to resume.
+        DataError: no videos, fewer than two classes, no class that can be evaluated, too many missing files, or corrections
+            that cannot be read.
+        RecipeError: no such recipe, a setting that it does not have or that is given twice, or an option of another kind of
+            training.
+        WeightsError: there is no such backbone.
+        RunError: another run is in `out`, or what `fit` raises.
     """
-    _check_machine(options)
-    if options.resume:
-        require_run(out)
-    else:
-        check_start(recipe, options.init, trust_first_use=options.trust_first_use)
-    sides = read_sides(data, val, root=options.root, classes=options.classes)
-    if isinstance(data, Path):
-        recipe = _for_stored_flow(recipe, data)
-    _check_sides(sides, options)
-    if sides.held_out is None:
-        notice(f"{sides.train.source or 'the list'}: no video is held out, so nothing is tested: --val LIST_OR_FOLDER.")
-    return Plan(_for_classes(recipe, sides.train), sides, out, options)
-
-
-def plan_classifier(
-    data: Path | Manifest, *, val: Path | Manifest | None = None, settings: Sequence[str] = (), out: Path,
-    options: TrainOptions,
-) -> Plan:  # fmt: skip
-    """A classifier of the classes of a folder or list: which recipe, and which videos are held out.
-
-    Where `options.init` names nothing else, that is TSM on EfficientNet-Lite0 from ImageNet's weights; else a small
-    SlowOnly. Without `val` and without a split column that says so, a fifth of the videos is held out.
-
-    Raises:
-        DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
-        RunError: another run lives in `out`, or none to resume, or a list that is read is the split.csv of it.
-    """
-    _check_machine(options)
-    pictures = options.init == "imagenet" or (options.init is None)
-    base = FOLDER_TSM if pictures else FOLDER
-    split = out / "split.csv"
-    if options.resume:
-        require_run(out)
-    else:
-        check_start(base, options.init, trust_first_use=options.trust_first_use)
-        OutputPath.file(split).refuse_inputs([path for path in (data, val) if isinstance(path, Path)])
-    given = read_sides(data, val, root=options.root, classes=options.classes)
-    if len(given.train.class_names) < 2:
-        raise DataError(f"{data}: only one class, {given.train.class_names[0]}; telling apart takes at least two.")
-    if given.held_out is None and options.resume and split.exists():
-        again = split_again(given.train, split)
-        sides = replace(
-            given, train=again.split(TRAIN), held_out=again.split(VAL) if VAL in again.split_names else None
+    loggers = [logger] if isinstance(logger, str) else logger
+    if unknown := set(loggers) - set(get_args(Logger)):
+        raise MareyError(f"logger={min(unknown)!r}: expected {' or '.join(map(repr, get_args(Logger)))}.")
+    if resume and out is None:
+        raise RunError('resume=True: name the run to resume, for example out="runs/mine-1".')
+    if not isinstance(data, str | Path | Manifest):
+        raise DataError(
+            "data: expected a folder or list of labelled videos, or a Manifest of marey.read_manifest, not a "
+            f"{type(data).__name__}."
         )
-    else:
-        sides = with_held_out(given, share=_SHARE, seed=options.seed)
-    _check_sides(sides, options)
-    recipe = folder_recipe(sides.train.class_names, len(sides.train), base=base).with_settings(settings)
-    if options.resume:
-        recipe = with_epochs_of_run(recipe, settings, out)
-    if not options.resume:
-        refuse_other_run(out)  # before anything of it is written over
-    return Plan(recipe, sides, out, options, by_lot=given.held_out is None, recipe_chosen=True)
-
-
-def with_epochs_of_run(recipe: Recipe, settings: Sequence[str], run: Path) -> Recipe:
-    """The recipe with the number of epochs that the run in a folder was begun with, unless `settings` name one.
-
-    For recipes that Marey chose or that were named: what a user does not write again is what was said before.
-    """
-    if any(setting.partition("=")[0] == "train.epochs" for setting in settings):
-        return recipe
-    begun = json.loads(read_run(run / STATE)["recipe"])["train"]["epochs"]
-    return recipe if begun == recipe.train.epochs else recipe.with_settings([f"train.epochs={begun}"])
-
-
-def _check_machine(options: TrainOptions) -> None:
-    """See that this machine can train so, and log so.
-
-    Raises:
-        RunError: it lacks the device, the precision or the extra for TensorBoard.
-    """
-    check_machine(options.compute, training=True)
-    if options.tensorboard:
-        require_tensorboard()
-
-
-def train_classifier(plan: Plan) -> EvaluationResult | None:
-    """Do what `plan_classifier` planned: write the split, say what was chosen, train, test, report.
-
-    Where training is refused before its first step, no split stays behind.
-    """
-    recipe, out = plan.recipe, plan.out
-    writes = processes().first and not (plan.options.resume and (out / "split.csv").exists())
-    if writes:
-        joined(plan.sides.train, plan.sides.tested).write_csv(out / "split.csv")
-    notice(f"the split is {out / 'split.csv'}")
-    if not plan.options.resume:
-        other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _FROM_PICTURES
-        notice(
-            f"{recipe.title}: {recipe.notes}\n"
-            f"Another network: {other}.\n"
-            f"To change any of it: copy {out / 'recipe.yaml'} to mine.yaml, edit that, then "
-            f"{marey_line('train', 'mine.yaml', '--data', out / 'split.csv')}"
-        )
-    try:
-        return train_and_test(plan)
-    except (MareyError, KeyboardInterrupt):
-        if writes and not has_begun(out):
-            for written in (out / "split.csv", classes_beside(out / "split.csv")):
-                written.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # other files lie there
-                out.rmdir()
-        raise
-
-
-def train_and_test(plan: Plan) -> EvaluationResult | None:
-    """Do what was planned: train, test the last checkpoint on the held-out videos if there are any, write the report."""
-    recipe, val, out, options = plan.recipe, plan.sides.held_out, plan.out, plan.options
-    say_what_was_understood(
-        _counts_text(plan.sides, by_lot=plan.by_lot), recipe, plan.sides.train, val, options.compute,
-        begun=out if options.resume else None,
+    train_options = TrainOptions(
+        seed=seed, compute=compute.changed(**options), resume=resume, init=init, max_broken=max_broken,
+        tensorboard="tensorboard" in loggers, trust_first_use=trust_first_use, root=None if root is None else Path(root),
+        classes=Path(classes) if isinstance(classes, str) else classes,
     )  # fmt: skip
-    for note in plan.sides.notes:
-        notice(note)
-    fitted = fit(
-        recipe,
-        train=plan.sides.train,
-        val=val,
-        out=out,
-        init=options.init,
-        seed=options.seed,
-        resume=options.resume,
-        tensorboard=options.tensorboard,
-        max_broken=options.max_broken,
-        compute=options.compute,
-        trust_first_use=options.trust_first_use,
-        go_on=options.go_on,
-    )
-    if val is None:
-        if processes().first:
-            notice(f"report: {write_report(out)}")
-            write_readme(out)
-            next_steps(marey_line("predict", out, _present(plan.sides.train)))
-        return None
-    result = test_last(fitted, val, out=out, options=options)
-    if processes().first:
-        print(result.summary(), flush=True)
-        next_steps(marey_line("predict", out, _present(val)))
-    return result
+    source = Path(data) if isinstance(data, str) else data
+    declared = None if recipe is None else _declared(recipe)
+    request = TrainRequest(
+        data=source, out=_default_folder(source, declared) if out is None else Path(out), recipe=declared,
+        by_name=isinstance(recipe, str | Path) and not is_yaml(recipe), val=_path_or_manifest(val),
+        test=_path_or_manifest(test), labels=None if labels is None else Path(labels), settings=settings, epochs=epochs,
+        lr=lr, backbone=None if backbone is None else str(backbone), finetune=finetune, minutes=minutes,
+        options=train_options,
+    )  # fmt: skip
+    return run_plan(request.plan())
 
 
-def _present(manifest: Manifest) -> str:
-    """The first video that is there, of the first hundred; an address is not asked for."""
-    paths = [manifest[row].path for row in range(min(100, len(manifest)))]
-    return str(next((path for path in paths if isinstance(path, Address) or path.exists()), paths[0]))
+def _path_or_manifest(given: str | Path | Manifest | None) -> Path | Manifest | None:
+    return Path(given) if isinstance(given, str) else given
 
 
-def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOptions) -> EvaluationResult:
-    """Test the last checkpoint of a run, not the best: an epoch chosen by these very videos would flatter the number."""
-    here = options.compute
-    compute = Compute(device=here.device, workers=here.workers)
-    return test_model(load_model(fitted.last), val, out=out, max_broken=options.max_broken, compute=compute)
+def _default_folder(source: Path | Manifest, recipe: Recipe | None) -> Path:
+    """The folder of a run for which none was named."""
+    if recipe is not None:
+        return next_run(recipe.name, option="out=")
+    path = Path(source.source or "manifest") if isinstance(source, Manifest) else source
+    if can_be_tuned(path):
+        return path
+    return next_run(run_name(path), option="out=")
 
 
-def say_what_was_understood(
-    counts: str, recipe: Recipe, train: Manifest, held_out: Manifest | None, compute: Compute, *, begun: Path | None
-) -> None:
-    """The first line of a training: its videos, in `counts`, the device and the expected time, of the epochs that are left
-    where a run was `begun` in a folder. The first process measures and says it.
-    """
-    if not processes().first:
-        return
-    left = max(0, recipe.train.epochs - (0 if begun is None else finished_epochs(begun)))
-    seconds = training_seconds(recipe, train, held_out, compute, epochs=left) if first_line_awaited() else None
-    expected = "" if seconds is None else f"; {about(seconds)}"
-    understood(f"{counts}; on {device_text(pick_training_device(compute.device))}{expected}")
-
-
-def _counts_text(sides: Sides, *, by_lot: bool) -> str:
-    """How many videos are trained on and held out, and on whose word."""
-    train, held_out = sides.train, sides.held_out
-    held = 0 if held_out is None else len(held_out)
-    classes = classes_text(train.class_names)
-    text = f"{counted(len(train) + held, 'video')}, {classes}: {len(train)} to train on, {held} held out"
-    if held_out is None:
-        return text
-    if by_lot:
-        return text
-    by = "the split" if held_out.source == train.source else f"those of {held_out.source}, split"
-    return f"{text} ({by} {sides.held_out_as!r})"
-
-
-def _check_sides(sides: Sides, options: TrainOptions) -> None:
-    """Name the classes without a training video, and refuse sides of which too many files are missing."""
-    train = sides.train
-    counts = train.multi_hot().sum(0)
-    empty = [name for name, count in zip(train.class_names, counts.tolist(), strict=True) if not count]
-    if empty:
-        some = first_of(empty, 5)
-        of = f"{len(empty)} of {counted(len(train.class_names), 'class')}"
-        warning_once(
-            f"{train.source or 'the list'}: {of} {verb(len(empty), 'has', 'have')} no video to train on: {some}."
-        )
-    if sides.held_out is None:
-        check_present(options.max_broken, train)
-        return
-    require_present(options.max_broken, sides.held_out)  # tested alone, after a training with both
-    check_present(options.max_broken, train, sides.held_out)
-
-
-def _for_stored_flow(recipe: Recipe, data: Path) -> Recipe:
-    """The recipe with the flow that `marey data flow` stored beside a list, so that flow computed later is the same."""
-    note = OutputPath.folder(data.parent).note(Command.FLOW)
-    if recipe.flow is None or not note.exists():
+def _declared(recipe: Recipe | str | Path) -> Recipe:
+    """A recipe that is given as such, by its name, or by its YAML file."""
+    if isinstance(recipe, Recipe):
         return recipe
-    stored = FlowRule.model_validate(json.loads(note.read_text(encoding="utf-8"))["flow"])
-    if (stored.short_side, stored.size) != (recipe.flow.short_side, recipe.flow.size):
-        warning_once(
-            f"{data}: flow of pictures of another size than {recipe.name} computes it on: test with stored flow too "
-            "(--fuse-data)."
-        )
-    if stored.method == recipe.flow.method:
-        return recipe
-    notice(f"{data}: flow by {stored.method.method}; the recipe computes it so from now on.")
-    return recipe.variant(flow_method=stored.method)
+    return read_recipe(recipe) if is_yaml(recipe) else get_recipe(str(recipe))
 
 
-def _for_classes(recipe: Recipe, manifest: Manifest) -> Recipe:
-    if recipe.model.num_classes == len(manifest.class_names):
-        return recipe
-    notice(
-        f"{recipe.name}: a head for the list's {counted(len(manifest.class_names), 'class')} in place of "
-        f"{recipe.model.num_classes}."
-    )
-    return recipe.variant(model={"num_classes": len(manifest.class_names)})
+def is_yaml(recipe: str | Path) -> bool:
+    """Whether a recipe is given as a YAML file, not by its name."""
+    return str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()

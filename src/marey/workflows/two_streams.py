@@ -1,4 +1,4 @@
-"""Two networks on the same videos, their scores added: testing and answering."""
+"""Two networks on the same videos, whose scores are fused: open, evaluate and predict."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,86 +15,85 @@ from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.classifier import Classifier
-from marey.data.lists.class_order import permutation
+from marey.data.lists.labels import class_permutation
 from marey.data.lists.videos import VideoList
-from marey.data.loading.limited import Limits
+from marey.data.loading.limited_decoding import Limits
 from marey.evaluation.compare import compare_fused
 from marey.evaluation.fusion import fuse, fuse_probabilities
 from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
-from marey.evaluation.run import read_labelled
+from marey.evaluation.tested_list import read_labelled
 from marey.inference.predict import predict_many
 from marey.recipe import Fusion, TwoStream
 from marey.recipes import find_two_stream
-from marey.tasks.all import task_of
+from marey.tasks.choose import task_of
 from marey.tasks.prediction import Prediction
 from marey.weights.fetching.obtain import check_row
-from marey.weights.fetching.refusals import FETCH
-from marey.workflows.models import check_model, open_model
-from marey.workflows.testing import test_model
+from marey.weights.fetching.unavailable import FETCH_COMMAND
+from marey.workflows.evaluate_model import evaluate_and_report
+from marey.workflows.open_model import check_model, open_model
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Classifiers that answer together, and how.
+    """Classifiers whose predictions are fused, and how.
 
     The temperature of a classifier's calibration corrects its own probabilities before they are fused. Its threshold was
-    fitted to those and means nothing for the fused ones, so it is left out: no fused answer has `below_threshold`.
+    fitted to those and does not hold for fused ones, so no fused prediction has `below_threshold`.
     """
 
     classifiers: tuple[Classifier, ...]
     fusion: Fusion = "logits"
+    """What is added up: "logits" or "probabilities"."""
     weights: tuple[float, ...] | None = None
+    """The weight of each classifier; None: equal weights."""
     row: TwoStream | None = None
-    """The row that they reproduce, if they do."""
+    """The published row that they reproduce; None: none."""
 
     def __post_init__(self) -> None:
-        """Refuse streams of other classes.
+        """Refuse streams whose classes differ.
 
         Raises:
-            RecipeError: they have not the same classes; or one names them and another does not.
+            RecipeError: the streams have different classes; or one names its classes and another does not.
         """
         classes = [classifier.num_classes for classifier in self.classifiers]
         if len(set(classes)) > 1:
-            raise RecipeError(
-                f"the streams tell {' and '.join(map(str, classes))} classes apart: they cannot be fused."
-            )
+            raise RecipeError(f"the streams have {' and '.join(map(str, classes))} classes: they cannot be fused.")
 
         names = [classifier.class_names for classifier in self.classifiers]
         if None in names and any(names):
             raise RecipeError(
-                "one stream names its classes and the other does not, so that nothing shows which is which: name them in "
+                "one stream names its classes and the other does not, so that their order cannot be compared: name them in "
                 "order with --classes FILE."
             )
-        if all(names) and any(self._order(number) is None for number in range(len(names))):
+        if all(names) and any(self._order(index) is None for index in range(len(names))):
             mine, theirs = (set(one or ()) for one in names[:2])
             shown = ", ".join(sorted(theirs - mine)[:3])
-            raise RecipeError(f"the streams have other classes, and cannot be fused: the first has no {shown}.")
+            raise RecipeError(f"the streams have different classes and cannot be fused: the first has no {shown}.")
 
-    def _order(self, number: int) -> NDArray[np.int64] | None:
-        """For each class of the first stream, which one it is in a stream that names its classes, [K]."""
-        first, names = self.classifiers[0].class_names, self.classifiers[number].class_names
+    def _order(self, index: int) -> NDArray[np.int64] | None:
+        """For each class of the first stream its index in stream `index` [K]; None: that stream has other classes."""
+        first, names = self.classifiers[0].class_names, self.classifiers[index].class_names
         if first == names:
             return np.arange(self.classifiers[0].num_classes)
-        return permutation(names or (), first or ())
+        return class_permutation(names or (), first or ())
 
-    def in_first_order(self, number: int, probabilities_K: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A stream's probabilities with the classes in the order of the first stream's."""
-        order = self._order(number)
+    def in_first_order(self, index: int, probabilities_K: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probabilities of stream `index` [K], in the class order of the first stream."""
+        order = self._order(index)
         assert order is not None  # __post_init__
         return probabilities_K[order]
 
-    def tell_of_classes(self) -> None:
-        """Say that classes without names are taken to be in one order."""
+    def warn_of_unnamed_classes(self) -> None:
+        """Print a notice if no stream names its classes, so that the same order is assumed."""
         if not any(classifier.class_names for classifier in self.classifiers):
             notice(
-                f"no stream names its {counted(self.classifiers[0].num_classes, 'class')}: they are taken to be in the "
-                "same order in "
-                "all of them (--classes FILE names them)"
+                f"no stream names its {counted(self.classifiers[0].num_classes, 'class')}: the same order is "
+                "assumed in all of them (--classes FILE names them)"
             )
 
-    def tell_of_calibrations(self) -> None:
-        """Say which calibrations there are, since they do not hold for fused probabilities."""
+    def warn_of_calibrations(self) -> None:
+        """Print a notice about calibrations: they do not hold for fused probabilities."""
         names = [one.recipe.name for one in self.classifiers if one.calibration is not None]
         if names:
             notice(
@@ -114,9 +113,10 @@ def open_models(
     trust_first_use: bool = False,
     classes: Sequence[str] | None = None,
 ) -> Classifier | Streams:
-    """What a user names: one model, a row of two streams, or a model and one to fuse with it.
+    """Open what a user names: one model, a row of two streams, or a model and one to fuse with it.
 
-    `classes` names the classes of checkpoints which do not.
+    Args:
+        classes: Names for the classes of checkpoints that have none.
 
     Raises:
         RecipeError, WeightsError: as `open_model`; or a model to fuse with a row that has two streams already.
@@ -154,30 +154,36 @@ def check_models(
     untrained: bool = False,
     settings: Sequence[str] = (),
     trust_first_use: bool = False,
-    command: str = FETCH,
+    command: str = FETCH_COMMAND,
 ) -> None:
-    """See before any work that `open_models` will find weights; nothing is fetched.
+    """Check before any work that `open_models` will find weights. Nothing is downloaded.
 
-    `command` goes before the name of another row in the message where there are none.
+    Args:
+        command: What the message puts before the name of another row, where there are no weights.
 
     Raises:
-        RecipeError, WeightsError: a wrong name, or no weights to be had for it.
+        RecipeError, WeightsError: a wrong name, or no weights can be obtained for it.
     """
     row = find_two_stream(first)
     if row is None and second is None and fuse_weights is not None:
-        raise WeightsError(f"--fuse-weights {fuse_weights}: are of a second model, and none is named: --fuse NAME.")
+        raise WeightsError(f"--fuse-weights {fuse_weights}: are for a second model, and none is named: --fuse NAME.")
     if row is not None and weights is None and fuse_weights is None and not untrained and not settings:
         check_row(row, trust_first_use=trust_first_use, command=command)
         return
     names = (row.rgb, row.flow) if row is not None else (first, second)
-    for name, file, how in zip(names, (weights, fuse_weights), (command, "--fuse"), strict=True):
+    for name, file, before in zip(names, (weights, fuse_weights), (command, "--fuse"), strict=True):
         if name is not None:
             check_model(
-                name, weights=file, untrained=untrained, settings=settings, trust_first_use=trust_first_use, command=how
+                name,
+                weights=file,
+                untrained=untrained,
+                settings=settings,
+                trust_first_use=trust_first_use,
+                command=before,
             )
 
 
-def test_streams(
+def evaluate_streams(
     streams: Streams,
     data: Path,
     *,
@@ -190,9 +196,11 @@ def test_streams(
     max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
-    """Test each stream in a folder of its own, fuse, compare, report. Goes on where it was interrupted.
+    """Evaluate each stream into its own folder, fuse, compare, report. A second call resumes where one was interrupted.
 
-    `second` is the list of the second stream, where its flow is stored. The rest is taken as by `test_model`.
+    Args:
+        second: The list of the second stream, where its flow is stored; None: `data`. The other arguments are as for
+            `evaluate_and_report`.
 
     Raises:
         RunError: `out` holds another run, another process works there, or it cannot be written.
@@ -200,20 +208,20 @@ def test_streams(
     settings = {"streams": [classifier.recipe.name for classifier in streams.classifiers]}
     share = processes().rank if processes().world > 1 else None
     with Claim(OutputPath.folder(out), Command.EVALUATE, settings, share=share).held():
-        streams.tell_of_classes()
-        streams.tell_of_calibrations()
+        streams.warn_of_unnamed_classes()
+        streams.warn_of_calibrations()
         tests = []
         for number, classifier in enumerate(streams.classifiers, start=1):
             videos = second if second is not None and number == 2 else data
             name = classifier.recipe.name
             notice(f"stream {number} of {len(streams.classifiers)}: {name}")
-            tested = test_model(
+            tested = evaluate_and_report(
                 classifier, videos, out=out / f"stream{number}-{name}", root=root, classes=classes, split=split, only=only,
                 max_broken=max_broken, compute=compute,
             )  # fmt: skip
             tests.append(tested)
         if not processes().first:
-            return tests[0]  # what this process tested; the first one has all and fuses
+            return tests[0]  # this process's share; the first process has all results and fuses them
         fused = _fused(streams, tests)
         fused.save(out)
         listed = read_labelled(data, streams.classifiers[0], root=root, classes=classes, split=split)
@@ -224,12 +232,16 @@ def test_streams(
 
 
 def _fused(streams: Streams, tests: Sequence[EvaluationResult]) -> EvaluationResult:
-    """Fused over the videos that every stream could read; broken are those that one of them could not."""
+    """The fused result over the videos that every stream could read; the others are its broken ones.
+
+    Raises:
+        RecipeError: no video was read by every stream.
+    """
     scores = [tested.scores for tested in tests]
-    common = set(scores[0].keys).intersection(*(part.keys for part in scores[1:]))
+    common = set(scores[0].keys).intersection(*(own.keys for own in scores[1:]))
     if not common:
-        raise RecipeError("the streams have not one video in common.")
-    fused = fuse([part.keep(common) for part in scores], weights=streams.weights, of=streams.fusion)
+        raise RecipeError("the streams have no video in common.")
+    fused = fuse([own.keep(common) for own in scores], weights=streams.weights, of=streams.fusion)
     result = EvaluationResult(
         fused, tuple({broken.path: broken for tested in tests for broken in tested.broken}.values())
     )
@@ -248,34 +260,34 @@ def predict_streams(
     compute: Compute,
     limits: Limits = Limits(),  # noqa: B008 - frozen
 ) -> Iterator[Prediction]:
-    """Answers of all streams together, video by video, as `predict_many` gives those of one."""
-    streams.tell_of_classes()
-    streams.tell_of_calibrations()
+    """The fused prediction for each video, in the order of `predict_many`."""
+    streams.warn_of_unnamed_classes()
+    streams.warn_of_calibrations()
     each = (predict_many(one, videos, compute=compute, limits=limits) for one in streams.classifiers)
-    for parts in zip(*each, strict=True):
-        yield fused_answer(streams, parts)
+    for predictions in zip(*each, strict=True):
+        yield fuse_predictions(streams, predictions)
 
 
-def fused_answer(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
-    """The answer of all streams for one video from that of each; of a video that one of them cannot read, why."""
-    seconds = sum(part.seconds or 0 for part in parts)
-    broken = next((part for part in parts if part.error is not None), None)
+def fuse_predictions(streams: Streams, predictions: Sequence[Prediction]) -> Prediction:
+    """The fused prediction for one video from that of each stream; if one could not read the video, its error."""
+    seconds = sum(one.seconds or 0 for one in predictions)
+    broken = next((one for one in predictions if one.error is not None), None)
     if broken is not None:
         return replace(broken, seconds=seconds)
     probabilities = np.stack(
-        [streams.in_first_order(number, part.probabilities)[None] for number, part in enumerate(parts)]
+        [streams.in_first_order(index, one.probabilities)[None] for index, one in enumerate(predictions)]
     )
-    task = task_of(streams.classifiers[0].recipe.task)
+    first, task = predictions[0], task_of(streams.classifiers[0].recipe.task)
     fused = fuse_probabilities(probabilities, task, weights=streams.weights, of=streams.fusion)
-    named = [part.backend for part in parts if part.backend is not None]
-    ran = sorted({"eager" if part.backend is None else str(part.backend["ran"]) for part in parts})
-    differences = [difference for one in named if isinstance(difference := one["difference"], float)]
+    backends = [one.backend for one in predictions if one.backend is not None]
+    ran = sorted({"eager" if one.backend is None else str(one.backend["ran"]) for one in predictions})
+    differences = [difference for backend in backends if isinstance(difference := backend["difference"], float)]
     return Prediction(
-        parts[0].video,
+        first.video,
         fused[0],
-        parts[0].class_names,
+        first.class_names,
         backend={"ran": ran if len(ran) > 1 else ran[0], "difference": max(differences)} if differences else None,
-        weights_file_sha256=tuple(one for part in parts for one in part.weights_file_sha256),
-        content=parts[0].content,
+        weights_file_sha256=tuple(digest for one in predictions for digest in one.weights_file_sha256),
+        content=first.content,
         seconds=seconds,
     )

@@ -1,7 +1,7 @@
 """Kinetics-400, -600 and -700: clips of ten seconds cut from YouTube videos, one per video, listed in DeepMind's CSV.
 
 A file is <youtube id>_<start>_<end>.mp4 with the seconds in six digits, or <youtube id>.mp4, flat or in a folder of its
-class. Every copy lacks clips: which ones differs from copy to copy.
+class. Every copy lacks some clips, and each copy lacks others.
 """
 
 import csv
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TextIO
 
 from marey.base.errors import DataError
-from marey.base.nearest import did_you_mean
-from marey.data.catalogue.published import Clip, Files, Part, PublishedSet
+from marey.base.names import did_you_mean
+from marey.data.catalogue.published import FilesByClip, PublishedClip, PublishedSet, PublishedSplit
 
 OFFICIAL = {"kinetics400": {"train": 246_534, "val": 19_906, "test": 38_685}}
-"""Rows of DeepMind's lists. Those of Kinetics-600 and -700 are counted from the lists that the user gives."""
+"""The number of rows of DeepMind's lists. Those of Kinetics-600 and -700 are counted in the lists that the user gives."""
 
 ANNOUNCED = {"kinetics400": {"train": 240_436, "val": 19_796}}
-"""The copy on which MMAction v0.2.0 measured."""
+"""The number of clips in the copy that MMAction v0.2.0 was measured on."""
 
 _SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 _NAME = re.compile(r"([\w-]{11})(?:_(\d+)(?:\.\d+)?_\d+(?:\.\d+)?)?(?:\.\w+)?")
@@ -27,34 +27,34 @@ _NAME = re.compile(r"([\w-]{11})(?:_(\d+)(?:\.\d+)?_\d+(?:\.\d+)?)?(?:\.\w+)?")
 
 @dataclass(frozen=True)
 class Kinetics(PublishedSet):
-    """One of the three published sets."""
+    """The clips of one of the three data sets."""
 
     def key(self, path: str) -> str | None:
-        """`id_start` with plain seconds, or the id alone where the name has no times."""
+        """`ID_START` with plain seconds, or the id alone if the name has no times."""
         found = _NAME.fullmatch(path.rpartition("/")[2])
         if found is None:
             return None
         return found[1] if found[2] is None else f"{found[1]}_{int(found[2])}"
 
-    def parts(self, folder: Path, files: Files, lists: Sequence[Path]) -> list[Part]:
-        """By DeepMind's lists: those given, else those found in the folder; without any, by folders of split and class."""
+    def splits(self, folder: Path, files: FilesByClip, lists: Sequence[Path]) -> list[PublishedSplit]:
+        """The splits by DeepMind's lists, `lists` or those in the folder; without any, by folders of splits and classes."""
         lists = lists or _lists_in(folder)
         by_split = self._listed(lists, files) if lists else self._by_folders(folder, files)
         official, announced = OFFICIAL.get(self.name, {}), ANNOUNCED.get(self.name, {})
         return [
-            Part(f"{self.name}_{split}", split, by_split[split], official.get(split), announced.get(split))
+            PublishedSplit(f"{self.name}_{split}", split, by_split[split], official.get(split), announced.get(split))
             for split in ("train", "val", "test")
             if split in by_split
         ]
 
-    def _listed(self, lists: Sequence[Path], files: Files) -> dict[str, list[Clip]]:
-        by_split: dict[str, dict[str, Clip]] = {}
+    def _listed(self, lists: Sequence[Path], files: FilesByClip) -> dict[str, list[PublishedClip]]:
+        by_split: dict[str, dict[str, PublishedClip]] = {}
         for path in lists:
             for split, clip in self._rows(path, files):
                 by_split.setdefault(split, {})[clip.key] = clip
         return {split: list(clips.values()) for split, clips in by_split.items()}
 
-    def _rows(self, path: Path, files: Files) -> Iterator[tuple[str, Clip]]:
+    def _rows(self, path: Path, files: FilesByClip) -> Iterator[tuple[str, PublishedClip]]:
         with _opened(path) as file:
             reader = csv.DictReader(file)
             for column in ("youtube_id", "time_start", "time_end"):
@@ -71,36 +71,38 @@ class Kinetics(PublishedSet):
                     raise DataError(f"{where}: {label!r} is no class of {self.name}.{hint}")
                 split = _SPLITS.get((row.get("split") or "").lower()) or _split_of(path.stem)
                 if split is None:
-                    raise DataError(f"{where}: neither the split column nor the file's name says train, val or test.")
+                    raise DataError(
+                        f"{where}: neither the column split nor the name of the file shows train, val or test."
+                    )
                 yield split, _clip(row, name, files, where)
 
-    def _by_folders(self, folder: Path, files: Files) -> dict[str, list[Clip]]:
-        by_split: dict[str, list[Clip]] = {}
+    def _by_folders(self, folder: Path, files: FilesByClip) -> dict[str, list[PublishedClip]]:
+        by_split: dict[str, list[PublishedClip]] = {}
         for key, paths in files.items():
             label = self._spellings.class_of(paths[0])
             split = next((s for p in reversed(paths[0].split("/")[:-1]) if (s := _split_of(p))), None)
             if label and split:
-                by_split.setdefault(split, []).append(Clip(key, label, key[:11]))
+                by_split.setdefault(split, []).append(PublishedClip(key, label, key[:11]))
         if not by_split:
             raise DataError(
-                f"{folder}: no list was found, and the files do not lie in folders like train/<class>; give DeepMind's "
+                f"{folder}: no list was found, and the files are not in folders such as train/<class>; give DeepMind's "
                 "CSV with --list."
             )
         return by_split
 
 
-def _clip(row: dict[str, str], label: str, files: Files, where: str) -> Clip:
+def _clip(row: dict[str, str], label: str, files: FilesByClip, where: str) -> PublishedClip:
     try:
         start, end = float(row["time_start"]), float(row["time_end"])
     except (TypeError, ValueError):
         raise DataError(f"{where}: time_start and time_end must be seconds.") from None
     video = row["youtube_id"]
     timed = f"{video}_{int(start)}"
-    return Clip(video if timed not in files and video in files else timed, label, video, end - start)
+    return PublishedClip(video if timed not in files and video in files else timed, label, video, end - start)
 
 
 def _lists_in(folder: Path) -> list[Path]:
-    """DeepMind's lists in a folder, told by their header."""
+    """DeepMind's lists in a folder, recognised by their header."""
     return [
         p for p in sorted([*folder.glob("*.csv"), *folder.glob("annotations/*.csv")]) if "youtube_id" in _first_line(p)
     ]
@@ -119,7 +121,7 @@ def _opened(path: Path) -> TextIO:
 
 
 def _split_of(name: str) -> str | None:
-    """The split that a folder or list is named after: train, train_256, videos_val, kinetics-400_test."""
+    """The split that the name of a folder or list contains, as in train, train_256, videos_val, kinetics-400_test."""
     return next((_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS), None)
 
 

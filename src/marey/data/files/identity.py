@@ -1,4 +1,4 @@
-"""The content of videos: a short identity of each, by which it is known again under any name, and equal files of a list."""
+"""The identity of a video: a short hash of its content, by which copies are recognised under any name."""
 
 import base64
 import hashlib
@@ -15,30 +15,29 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.address import Address, Place, address_in, path_in
+from marey.base.address import Address, Location, address_in
 from marey.base.words import counted
-from marey.data.lists.manifest import Manifest
 from marey.data.lists.videos import VideoEntry
 from marey.video.reading.decoding import FetchError
 from marey.video.reading.remote import RemoteFile
 
 _END = 1 << 16
-"""Bytes of a file's beginning and end that are read."""
+"""How many bytes are read at the beginning and at the end of a file."""
 _BYTES = 8
-"""Of an identity: two of a million videos have the same one by chance once in 30 million sets."""
+"""The length of an identity. Among a million videos, two have the same by chance in one of 30 million data sets."""
 _NUMBER = np.dtype("<u8")
 _THREADS = 16
-"""Files that are asked for at the same time: on a network each answer takes long."""
-_PART = 1000
-"""Files that one of the threads asks for in turn."""
+"""Files that are read at the same time: over a network each takes long."""
+_CHUNK = 1000
+"""Files that one thread reads one after the other."""
 
 
 @dataclass(frozen=True, repr=False)
 class Identities:
-    """Identities of videos, each once, in order: 8 bytes a video."""
+    """A set of identities of videos, held in 8 bytes for each."""
 
     packed: bytes = b""
-    """Little-endian, ascending."""
+    """The identities in ascending order, each as 8 bytes, little-endian."""
 
     @classmethod
     def of(cls, identities: Iterable[int]) -> Self:
@@ -46,24 +45,24 @@ class Identities:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read what `text` gives.
+        """Read what `text` returned.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the text is something else.
         """
         packed = base64.b64decode(text, validate=True)
         if len(packed) % _BYTES:
-            raise ValueError(f"{len(packed)} bytes are no whole number of identities")
+            raise ValueError(f"{len(packed)} bytes are no multiple of {_BYTES}, the length of an identity")
         return cls(packed)
 
     @property
     def text(self) -> str:
-        """As base64."""
+        """The identities in base64."""
         return base64.b64encode(self.packed).decode()
 
     @property
     def numbers(self) -> NDArray[np.uint64]:
-        """[N], ascending."""
+        """[N]: the identities in ascending order."""
         return np.frombuffer(self.packed, _NUMBER)
 
     def __len__(self) -> int:
@@ -76,61 +75,66 @@ class Identities:
         return Identities(np.union1d(self.numbers, more).astype(_NUMBER).tobytes())
 
     def __contains__(self, identity: int) -> bool:
-        place = int(np.searchsorted(self.numbers, np.uint64(identity)))
-        return place < len(self) and int(self.numbers[place]) == identity
+        index = int(np.searchsorted(self.numbers, np.uint64(identity)))
+        return index < len(self) and int(self.numbers[index]) == identity
 
     def __repr__(self) -> str:
         return f"Identities({counted(len(self), 'video')})"
 
 
-def was_seen(video: VideoEntry, whole: int, trained_on: Identities) -> bool:
-    """Whether training saw this video or part, whose file's identity is `whole`: it; or the whole file, of which it is a
-    part; or a part of it, where it is the whole file.
+def was_seen(video: VideoEntry, of_file: int, trained_on: Identities) -> bool:
+    """Whether training saw a video: itself, the entire file of a segment, or a segment of an entire file.
+
+    Args:
+        video: The video or segment.
+        of_file: The identity of its file (`file_identity`).
+        trained_on: The identities that a checkpoint notes (`noted_identities`).
     """
-    own = identity_in(video, whole)
-    return own in trained_on or (_in_parts(whole) if own == whole else whole) in trained_on
+    own = entry_identity(video, of_file)
+    return own in trained_on or (_in_segments(of_file) if own == of_file else of_file) in trained_on
 
 
-def noted_of(video: VideoEntry, whole: int) -> tuple[int, ...]:
-    """What a checkpoint notes of a video that it was trained on, whose file's identity is `whole`: `identity_of`; and of a
-    part also one by which the whole file is known again.
+def noted_identities(video: VideoEntry, of_file: int) -> tuple[int, ...]:
+    """The identities that a checkpoint notes for a video of its training data, given the identity of the file.
+
+    It notes the identity of the video; for a segment also a second one, by which the entire file is recognised.
     """
-    own = identity_in(video, whole)
-    return (own,) if own == whole else (own, _in_parts(whole))
+    own = entry_identity(video, of_file)
+    return (own,) if own == of_file else (own, _in_segments(of_file))
 
 
-def identity_of(video: VideoEntry) -> int:
-    """An identity of a video's content, above 0 and below 2 ** 64: equal for a copy under any name, another one for a file
-    that was encoded anew. A part of a video has one of its own, made of the file's and the part's times or frames.
+def video_identity(video: VideoEntry) -> int:
+    """The identity of a video, above 0 and below 2 ** 64: equal for copies under any name, different after re-encoding.
 
-    It is the beginning of the SHA-256 of a file's size, first and last 64 KiB. Of a folder of images: of their names and
-    sizes, and so of the first and the last image.
+    It is the beginning of the SHA-256 of the file's size, its first and its last 64 KiB; for a folder of images, of their
+    names and sizes, and of the first and the last image in the same way. A segment has an identity that is made from that of
+    the file and its times or frames.
 
     Raises:
-        OSError: nothing is there, or it cannot be read.
-        FetchError: a server does not give it.
+        OSError: the file does not exist or cannot be read.
+        FetchError: a server does not return the file.
     """
-    return identity_in(video, content_of(video.path))
+    return entry_identity(video, file_identity(video.path))
 
 
-def identity_in(video: VideoEntry, whole: int) -> int:
-    """As `identity_of`, of an entry whose file has the identity `whole`."""
+def entry_identity(video: VideoEntry, of_file: int) -> int:
+    """As `video_identity`, for an entry whose file has the identity `of_file`."""
     if (video.start_frame, video.end_frame) != (None, None):
-        part = f"frames {video.start_frame or 0} {video.end_frame}"
+        segment = f"frames {video.start_frame or 0} {video.end_frame}"
     elif (video.start, video.end) != (None, None):
-        part = f"seconds {float(video.start or 0)} {video.end if video.end is None else float(video.end)}"
+        segment = f"seconds {float(video.start or 0)} {video.end if video.end is None else float(video.end)}"
     else:
-        return whole
-    return _number(hashlib.sha256(f"{whole} {part}".encode()))
+        return of_file
+    return _number(hashlib.sha256(f"{of_file} {segment}".encode()))
 
 
-def _in_parts(whole: int) -> int:
-    """What is noted of a file of which some part was trained on."""
-    return _number(hashlib.sha256(f"{whole} in parts".encode()))
+def _in_segments(of_file: int) -> int:
+    """The identity that is noted for a file if a segment of it was trained on."""
+    return _number(hashlib.sha256(f"{of_file} in parts".encode()))
 
 
-def content_of(path: str | Place) -> int:
-    """As `identity_of`, of a whole file or folder; of a file at an address by two short reads."""
+def file_identity(path: str | Location) -> int:
+    """As `video_identity`, for an entire file or folder; a file at an address is read in two short requests."""
     digest = hashlib.sha256()
     if (address := address_in(path)) is not None:
         with RemoteFile(address) as remote:
@@ -138,7 +142,7 @@ def content_of(path: str | Place) -> int:
             digest.update(remote.ends(_END))
         return _number(digest)
     assert not isinstance(path, Address)
-    if not os.path.isdir(path):  # noqa: PTH112 - a million paths, no Path for each
+    if not os.path.isdir(path):  # noqa: PTH112 - a Path for each of a million takes long
         _read_ends(path, digest)
         return _number(digest)
     with os.scandir(path) as entries:
@@ -166,22 +170,16 @@ def _number(digest: "hashlib._Hash") -> int:
     return int.from_bytes(digest.digest()[:_BYTES], "little") or 1
 
 
-def paths_of(manifest: Manifest) -> list[str]:
-    """The path or address of each video."""
-    root = str(manifest.root)
-    return [path_in(root, name) for name in manifest.ids.tolist()]
-
-
 def equal_contents(paths: Sequence[str]) -> NDArray[np.int64]:
-    """A number for each of N paths [N], the first row of that content: equal content, equal number; -1 where there is none.
+    """For each of N paths the index of the first one with the same content [N]; -1 where nothing can be read.
 
-    Only files of equal size are read, each once however often it is listed. Folders of images are compared as well.
+    Only files of equal size are read, each once however often it is listed. Folders of images are compared, too.
     """
     files = list(dict.fromkeys(paths))
     sizes = dict(zip(files, _many(_size, files), strict=True))
-    several = Counter(sizes.values())
-    alike = [file for file in files if sizes[file] > 0 and several[sizes[file]] > 1]
-    contents = dict(zip(alike, _many(_content, alike), strict=True))
+    counts = Counter(sizes.values())
+    of_equal_size = [file for file in files if sizes[file] > 0 and counts[sizes[file]] > 1]
+    contents = dict(zip(of_equal_size, _many(_identity_or_zero, of_equal_size), strict=True))
     first: dict[int | str, int] = {}
     found = np.full(len(paths), -1, np.int64)
     for row, path in enumerate(paths):
@@ -191,22 +189,22 @@ def equal_contents(paths: Sequence[str]) -> NDArray[np.int64]:
     return found
 
 
-def contents_of(paths: Sequence[str]) -> NDArray[np.uint64]:
-    """The identity of the whole file or folder at each of N paths [N], each read once; 0 where nothing can be read."""
+def file_identities(paths: Sequence[str]) -> NDArray[np.uint64]:
+    """The identity of the file or folder at each of N paths [N], each read once; 0 where nothing can be read."""
     files = list(dict.fromkeys(paths))
-    found = dict(zip(files, _many(_content, files), strict=True))
+    found = dict(zip(files, _many(_identity_or_zero, files), strict=True))
     return np.fromiter((found[path] for path in paths), np.uint64, len(paths))
 
 
 def _many(function: Callable[[str], int], files: Sequence[str]) -> Iterator[int]:
-    """`function` of each file, several at the same time, in order."""
-    parts = [files[begin : begin + _PART] for begin in range(0, len(files), _PART)]
+    """The values of `function` for the files, in order, computed in several threads."""
+    chunks = [files[begin : begin + _CHUNK] for begin in range(0, len(files), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as threads:
-        yield from itertools.chain.from_iterable(threads.map(lambda part: list(map(function, part)), parts))
+        yield from itertools.chain.from_iterable(threads.map(lambda chunk: list(map(function, chunk)), chunks))
 
 
 def _size(path: str) -> int:
-    """Bytes of a file; of a folder the number of its entries; -1 where nothing is there."""
+    """The bytes of a file or the number of entries of a folder; -1 if it does not exist."""
     try:
         if (address := address_in(path)) is not None:
             with RemoteFile(address) as remote:
@@ -217,9 +215,9 @@ def _size(path: str) -> int:
         return -1
 
 
-def _content(path: str) -> int:
-    """The identity of a whole file or folder; 0 where it cannot be read."""
+def _identity_or_zero(path: str) -> int:
+    """The identity of a file or folder; 0 where it cannot be read."""
     try:
-        return content_of(path)
+        return file_identity(path)
     except (OSError, FetchError):
         return 0

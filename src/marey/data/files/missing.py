@@ -1,4 +1,4 @@
-"""Which files of a list are not there, found out before any work begins, and which classes are lost with broken ones."""
+"""Files of a list that do not exist, found before work begins, and classes that have only broken files."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -6,44 +6,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marey.base.address import Address, address_in, is_address, shown
+from marey.base.address import Address, address_in, is_address, redacted
 from marey.base.errors import DataError
 from marey.base.reporter import warning_once
 from marey.base.words import counted, verb
 from marey.data.files.quarantine import most_tolerated
+from marey.data.lists.files_in import FilesIn
 from marey.data.lists.manifest import Manifest
-from marey.data.lists.rows import FilesIn
 from marey.data.lists.videos import VideoList, first_of
 from marey.video.reading.decoding import FetchError
 from marey.video.reading.remote import RemoteFile
 
 _SERVERS = 20
-"""Servers of a list that are asked before work, those with most of its videos."""
+"""The most servers of a list that are asked before work begins: those with the most videos."""
 _ASKED = 3
-"""Videos that each of them is asked for."""
+"""The most videos that each of these servers is asked for."""
 
 
 def missing_videos(videos: VideoList) -> list[str]:
-    """The ids of which no file or folder is there. Each folder is listed once: a million questions would take minutes, and
-    servers are not asked at all.
+    """The ids whose file or folder does not exist; servers are not asked.
+
+    Each folder is listed once, since asking for each of a million files would take minutes.
     """
-    there, root = FilesIn(videos.root), str(videos.root)
-    # Asked again one by one: some file systems know a name by other letters than they list it by.
+    existing, root = FilesIn(videos.root), str(videos.root)
+    # Names that are not listed are looked up: some file systems list a name with other letters than they accept.
     return [
         name
         for name in dict.fromkeys(videos.ids.tolist())
-        if name not in there and not is_address(name) and not os.path.exists(os.path.join(root, name))  # noqa: PTH110, PTH118
+        if name not in existing and not is_address(name) and not os.path.exists(os.path.join(root, name))  # noqa: PTH110, PTH118
     ]
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What a list names that is not there."""
+    """The files that a list names and that do not exist."""
 
     files: tuple[str, ...]
-    """Each once, as the list names it."""
+    """Their paths as the list has them, each once."""
     videos: int
-    """Videos of the list that are these files or parts of them, as `Quarantine` counts the broken ones."""
+    """The number of videos of the list that are these files or segments of them, as `Quarantine` counts broken ones."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Missing":
@@ -53,81 +54,83 @@ class Missing:
 
 
 def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[str]:
-    """Count in one line the videos of all lists, which are worked on together, that are not there, and return the paths of
-    their files.
+    """Warn of the videos that do not exist, counted over all lists that are used together; returns the paths of their files.
 
     Raises:
         DataError: as `require_present`.
     """
-    found = require_present(max_broken, *manifests)
-    if not any(missing.files for missing in found):
+    of_lists = require_present(max_broken, *manifests)
+    if not any(missing.files for missing in of_lists):
         return frozenset()
-    of, count = _counted(manifests, found)
-    first, are = first_of([name for missing in found for name in missing.files], 3), verb(count, "is", "are")
-    warning_once(f"{of} {are} not there and {are} set aside: {first}.")
+    number, count = _counted(manifests, of_lists)
+    first = first_of([name for missing in of_lists for name in missing.files], 3)
+    warning_once(f"{number} {verb(count, 'is', 'are')} not there and {verb(count, 'is', 'are')} left out: {first}.")
     return frozenset(
-        str(manifest.root / name) for manifest, missing in zip(manifests, found, strict=True) for name in missing.files
+        str(manifest.root / name)
+        for manifest, missing in zip(manifests, of_lists, strict=True)
+        for name in missing.files
     )
 
 
 def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Missing, ...]:
-    """What is not there of each of the lists, which are worked on together.
+    """The missing files of each of several lists that are used together.
 
     Raises:
-        DataError: more videos than `max_broken` allows (`most_tolerated`), so that the work would stop on the way; or a
-            server gives none of them (`require_servers`).
+        DataError: more videos are missing than `max_broken` tolerates (`most_tolerated`), so that the work would stop later;
+            or a server returns none of its videos (`require_servers`).
     """
     for manifest in manifests:
         require_servers(manifest.videos)
-    found = tuple(Missing.of(manifest) for manifest in manifests)
-    of, count = _counted(manifests, found)
+    of_lists = tuple(Missing.of(manifest) for manifest in manifests)
+    number, count = _counted(manifests, of_lists)
     tolerated = most_tolerated(sum(map(len, manifests)), max_broken)
     if not count or count <= tolerated:
-        return found
-    files = [name for missing in found for name in missing.files]
-    root = next(manifest.root for manifest, missing in zip(manifests, found, strict=True) if missing.files)
+        return of_lists
+    files = [name for missing in of_lists for name in missing.files]
+    root = next(manifest.root for manifest, missing in zip(manifests, of_lists, strict=True) if missing.files)
     raise DataError(
-        f"{of} {verb(count, 'is', 'are')} not there, more than the {tolerated} that {verb(tolerated, 'is', 'are')} "
-        f"tolerated (--max-broken): {first_of(files, 3)}. Relative paths are sought in {root.resolve()}.{_way_out(files)}"
+        f"{number} {verb(count, 'is', 'are')} not there, more than the {tolerated} that {verb(tolerated, 'is', 'are')} "
+        f"tolerated (--max-broken): {first_of(files, 3)}. Relative paths are relative to {root.resolve()}.{_way_out(files)}"
     )
 
 
-def _counted(manifests: Sequence[Manifest], found: Sequence[Missing]) -> tuple[str, int]:
-    """How many videos of which lists are missing, as the beginning of a sentence, and their number."""
+def _counted(manifests: Sequence[Manifest], of_lists: Sequence[Missing]) -> tuple[str, int]:
+    """The number of missing videos as the beginning of a sentence ("a.csv: 3 of 10 videos"), and as a number."""
     lists = dict.fromkeys(manifest.source or "the list" for manifest in manifests)
-    files, count = sum(len(missing.files) for missing in found), sum(missing.videos for missing in found)
-    parts = "" if files == count else f" ({verb(count, 'a part', 'parts')} of {counted(files, 'file')})"
-    return f"{' and '.join(lists)}: {count:,} of {counted(sum(map(len, manifests)), 'video')}{parts}", count
+    files, count = sum(len(missing.files) for missing in of_lists), sum(missing.videos for missing in of_lists)
+    segments = "" if files == count else f" ({verb(count, 'a segment', 'segments')} of {counted(files, 'file')})"
+    return f"{' and '.join(lists)}: {count:,} of {counted(sum(map(len, manifests)), 'video')}{segments}", count
 
 
 def require_files(videos: VideoList) -> None:
-    """Check before work that not every file of a list is missing, by at most 200 of its rows, and that servers give some of
-    their files (`require_servers`). Videos that no list names, but a caller, are met one by one.
+    """Check before work begins that some file of a list exists, and that servers return some of theirs (`require_servers`).
+
+    At most 200 rows are looked up. Videos that come from a caller and no list are not checked here.
 
     Raises:
-        DataError: not one is there.
+        DataError: none of these files exists.
     """
     if not videos.source:
         return
     names = [name for name in videos.ids[:: max(1, len(videos) // 200)].tolist() if not is_address(name)]
     if len(names) < len(videos):
         require_servers(videos)
-    there = FilesIn(videos.root)
-    if not names or any(name in there for name in names):
+    existing = FilesIn(videos.root)
+    if not names or any(name in existing for name in names):
         return
     raise DataError(
-        f"{videos.source}: not one video could be read, for none of its files is there; the first looked for is "
+        f"{videos.source}: not one video could be read: none of its files is there; the first one should be "
         f"{videos.root / names[0]}.{_way_out(names)}"
     )
 
 
 def require_servers(videos: VideoList) -> None:
-    """Check before work that servers give videos of a list: each of those that have most of them is asked for up to three.
+    """Check before work begins that servers return videos of a list: those with the most videos are asked for up to three.
 
-    A server that gives none of these ends the work where it has more than half of the list; else there is a warning.
+    A server that returns none of these is an error if it has more than half of the videos, and otherwise a warning.
 
     Raises:
-        DataError: it does; what it answers is named.
+        DataError: the server with more than half of the videos returns none; the message has its reason.
     """
     rows = np.flatnonzero(np.char.find(videos.ids, "://") > 0)
     of_server: dict[str, list[Address]] = {}
@@ -138,16 +141,16 @@ def require_servers(videos: VideoList) -> None:
         reason = _refusal(addresses[:: max(1, len(addresses) // _ASKED)][:_ASKED])
         if reason is None:
             continue
-        asked, there = min(_ASKED, len(addresses)), counted(len(addresses), "video")
+        asked, total = min(_ASKED, len(addresses)), counted(len(addresses), "video")
         source = videos.source or "the list"
-        said = f"{source}: {server} gives none of the {asked} asked for of its {there}; the first, {reason}"
+        message = f"{source}: {server} returns none of the {asked} requested of its {total}; the first, {reason}"
         if 2 * len(addresses) > len(videos):
-            raise DataError(f"{said}.")
-        warning_once(said)
+            raise DataError(f"{message}.")
+        warning_once(message)
 
 
 def _refusal(addresses: Sequence[Address]) -> str | None:
-    """Why a server gives none of these files; None where it gives one."""
+    """The reason why a server returns none of these files; None if it returns one."""
     reason = None
     for address in addresses:
         try:
@@ -160,31 +163,31 @@ def _refusal(addresses: Sequence[Address]) -> str | None:
 
 
 def refuse_addresses(work: str, *lists: VideoList | Manifest) -> None:
-    """Refuse lists of videos on servers where `work` is done on files of this machine.
+    """Refuse lists with videos on servers, for `work` that needs files on this machine.
 
     Raises:
-        DataError: there are some.
+        DataError: a video is on a server.
     """
     for videos in lists:
         names = [name for name in videos.ids[np.char.find(videos.ids, "://") > 0].tolist() if address_in(name)]
         if names:
             raise DataError(
-                f"{videos.source or 'the list'}: {counted(len(names), 'video')} {verb(len(names), 'lies', 'lie')} on "
-                f"servers (the first: {shown(names[0])}), and {work} works on files of this machine: fetch them first."
+                f"{videos.source or 'the list'}: {counted(len(names), 'video')} {verb(len(names), 'is', 'are')} on "
+                f"servers (the first: {redacted(names[0])}), and {work} needs files on this machine: fetch them first."
             )
 
 
 def _way_out(missing: Sequence[str]) -> str:
-    """What to do about files that are not there."""
+    """What to do about files that do not exist, as sentences with a blank before them."""
     slashes = " Their paths have backslashes: write them with /." if all("\\" in name for name in missing) else ""
     return (
-        f"{slashes} --root FOLDER (root= in Python) is the folder of relative paths; absolute ones must be those of this "
+        f"{slashes} --root FOLDER (root= in Python) is the folder of relative paths; absolute paths must exist on this "
         "machine."
     )
 
 
-def tell_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
-    """Name the classes of which every video is broken; `broken` are ids as `Manifest` gives them for its rows."""
+def warn_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
+    """Warn of classes whose videos are all broken; `broken` are ids as `Manifest` gives them for its rows."""
     if not broken:
         return
     ids = (
@@ -192,9 +195,9 @@ def tell_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
         if manifest.times is None and manifest.frame_ranges is None
         else np.array([sample.id for sample in manifest])
     )
-    unread = np.isin(ids, list(broken))
+    is_broken = np.isin(ids, list(broken))
     hot = manifest.multi_hot() > 0
-    lost = [manifest.class_names[label] for label in np.flatnonzero(hot.any(0) & ~hot[~unread].any(0)).tolist()]
+    lost = [manifest.class_names[label] for label in np.flatnonzero(hot.any(0) & ~hot[~is_broken].any(0)).tolist()]
     if lost:
         some = first_of(lost, 5)
-        warning_once(f"{counted(len(lost), 'class')} without a single video that can be read: {some}.")
+        warning_once(f"{counted(len(lost), 'class')} without a video that can be read: {some}.")

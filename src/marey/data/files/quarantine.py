@@ -1,6 +1,6 @@
-"""What happens when a file breaks: it is recorded, counted and replaced by the same rule on every run.
+"""Broken files: every run records and counts them, and training replaces them by the same rule on every run.
 
-The record of a run is broken.jsonl in its folder, in every command: one line {"id", "path", "reason"} for each file.
+The record of a run is the file broken.jsonl in its folder, with one line {"id", "path", "reason"} for each broken file.
 """
 
 import contextlib
@@ -19,24 +19,28 @@ from marey.base.words import counted, verb
 
 @dataclass(frozen=True)
 class Broken:
-    """A file that could not be read, and why; the reason names the place ("frame 28 of 50: ...")."""
+    """A video that cannot be read."""
 
     id: str
+    """The id of the video in its list."""
     path: str
+    """The path of its file."""
     reason: str
+    """Why it cannot be read, with the position in the file where that is known ("frame 28 of 50: ...")."""
 
 
 _SHARE, _FILES = 0.01, 3
-"""Broken files that are tolerated where nothing else is asked for: this share of all, or this many if that is more."""
+"""Broken files that are tolerated by default: this share of all files, or this many if that is more."""
 BROKEN = "broken.jsonl"
+"""The name of the list of broken files."""
 _OLD = "quarantine.jsonl"
-"""What training, testing and flow called it in version 0.1.0."""
+"""Its name in version 0.1.0, in training, testing and flow."""
 
 
 def broken_list(folder: Path, *, rank: int = 0) -> Path:
-    """The list of broken files in a run's folder: broken.jsonl, of further processes broken-1.jsonl, broken-2.jsonl, ...
+    """The list of broken files in a run's folder: broken.jsonl, for further processes broken-1.jsonl, broken-2.jsonl, ...
 
-    One that version 0.1.0 left under another name is renamed, so that a run of it is resumed with it.
+    A list that version 0.1.0 wrote is renamed, so that a run of that version resumes with it.
     """
     ending = f"-{rank}.jsonl" if rank else ".jsonl"
     path, old = (folder / name.replace(".jsonl", ending) for name in (BROKEN, _OLD))
@@ -46,22 +50,22 @@ def broken_list(folder: Path, *, rank: int = 0) -> Path:
 
 
 def most_tolerated(total: int, max_share: float | None) -> int:
-    """How many of `total` files may be broken: a share of them, 0 to 1; None: 1 %, or three if that is more; never all."""
+    """How many of `total` files may be broken: a share of them, 0 to 1; None: 1 %, or three if that is more, but not all."""
     return int(min(max(_SHARE * total, _FILES), total - 1) if max_share is None else max_share * total)
 
 
 class Quarantine:
-    """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are tolerated.
+    """The broken files of one run, each once, as lines of a .jsonl file; it limits how many are tolerated.
 
     Args:
-        path: The file to append to, or None to keep the record in memory. Lines of it that are no record, as a killed
-            process leaves them, are passed over: those files are tried again.
-        total: How many videos the run works on.
-        max_share: More broken files than this share of them stop the run, 0 to 1. None: more than 1 % and more than three
-            do, and all of them.
-        announced: Paths of files of which a warning said already that they are not there.
-        ids: The run's videos. What others left in the file (training, where a run is tested in its own folder) stays there
-            and is not counted. None: all of it is this run's.
+        path: The file to append to; None: the record is held in memory. Damaged lines, which a killed process may leave, are
+            skipped, and their files are tried again.
+        total: The number of videos of the run.
+        max_share: The share of broken files, 0 to 1, above which the run stops. None: it stops at more than 1 % and more
+            than three, or if all are broken.
+        announced: Paths of missing files of which there was a warning already.
+        ids: The ids of the run's videos. Other records in the file (of training, if a run is tested in its own folder) stay
+            there and are not counted. None: all records are the run's.
     """
 
     def __init__(
@@ -70,11 +74,11 @@ class Quarantine:
     ) -> None:  # fmt: skip
         self.path, self.total, self.announced = path, total, announced
         self.tolerated = most_tolerated(total, max_share)
-        """The most files that may be broken."""
+        """The most files that may be broken before the run stops."""
         self._found: dict[str, Broken] = {}
         self._others: list[Broken] = []
         for line in () if path is None else read_lines(path):
-            with contextlib.suppress(TypeError):  # no record
+            with contextlib.suppress(TypeError):  # a damaged line
                 broken = Broken(**line)
                 if ids is None or broken.id in ids:
                     self._found[broken.id] = broken
@@ -86,11 +90,11 @@ class Quarantine:
 
     @property
     def files(self) -> tuple[Broken, ...]:
-        """All of them, in the order in which they were met."""
+        """The broken files, in the order in which they were found."""
         return tuple(self._found.values())
 
     def forget(self) -> None:
-        """Begin anew: what an earlier call of this run found is tried again."""
+        """Remove the records of this run, so that its broken files are tried again."""
         if self.path is None or not self._found:
             return
         self._found = {}
@@ -102,10 +106,10 @@ class Quarantine:
                 append_line(temporary, asdict(broken))
 
     def record(self, broken: Broken) -> None:
-        """Note a broken file.
+        """Add a broken file.
 
         Raises:
-            RunError: more than are tolerated are broken: something is wrong with the data, not with a file.
+            RunError: more files are broken than are tolerated, which is a fault of the data and not of single files.
         """
         if broken.id in self._found:
             return
@@ -124,11 +128,12 @@ class Quarantine:
 
 @dataclass(frozen=True)
 class VideoJob:
-    """Work on one video file of a list; classes of jobs add what they need."""
+    """Work on one video file of a list; subclasses add what they need."""
 
     id: str
-    """What broken.jsonl calls it."""
+    """The id of the video in broken.jsonl."""
     video: Path
+    """The file."""
 
 
 Job = TypeVar("Job", bound=VideoJob)
@@ -143,9 +148,10 @@ def run_video_jobs(
     workers: int | None,
     title: str,
 ) -> tuple[Broken, ...]:
-    """Do `function` for every job, in `workers` processes. It gives the reason where the video cannot be read.
+    """Call `function` for every job, in `workers` processes; it returns the reason if the video cannot be read.
 
-    Those are returned, and listed in broken.jsonl in the folder `out`: anew in each call, which tries all of them again.
+    The broken videos are returned and listed in broken.jsonl in the folder `out`. Each call writes that list again, since it
+    tries all jobs.
     """
     record = broken_list(out)
     record.unlink(missing_ok=True)
@@ -158,9 +164,8 @@ def run_video_jobs(
 
 
 def replacements(seed: int, epoch: int, index: int, count: int, tries: int = 16) -> list[int]:
-    """The samples to try in turn in place of sample `index`, if its file is broken.
+    """The indices of the samples to try, in this order, in place of sample `index` if its file is broken.
 
-    They depend on seed, epoch and index alone, so every run puts the same ones in, whoever reads, and no other sample
-    changes its place.
+    They depend on seed, epoch and index alone, so that every run and every worker takes the same, and no other sample moves.
     """
     return [int(i) for i in random_for(seed, epoch, index, 1).randint(0, count, size=tries)]

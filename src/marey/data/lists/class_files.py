@@ -1,4 +1,4 @@
-"""Files that name the classes of a data set."""
+"""Files with the class names of a data set."""
 
 import csv
 import re
@@ -11,39 +11,41 @@ from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
 from marey.base.words import counted
-from marey.data.lists.rows import has_video_suffix
-from marey.data.lists.text import no_utf8, parse_json, read_text, text_lines, way_to_utf8
+from marey.data.lists.files_in import has_video_suffix
+from marey.data.lists.text_files import not_utf8, parse_json, read_text, text_lines, utf8_advice
 
 _NUMBER_WORDS = ("id", "index", "idx", "number", "no", "num", "class_id", "class_index", "label_id", "label_index")
 _NAME_WORDS = ("name", "label", "class", "class_name", "label_name", "category", "action", "action_name", "title")
 _ALL_WORDS = {*_NUMBER_WORDS, *_NAME_WORDS}
-_INSIDE = ("names", "classes", "labels", "categories", "id2label", "class_to_idx")
-_OF_VIDEOS = "this is a list of videos; --classes (classes= in Python) takes a file of class names, one on each line"
+_KEYS = ("names", "classes", "labels", "categories", "id2label", "class_to_idx")
+_LISTS_VIDEOS = "this is a list of videos; --classes (classes= in Python) takes a file of class names, one on each line"
 
 
 def read_classes(path: str | Path) -> list[str]:
     """Class names from a file, in order.
 
+    These formats are read:
+
     - a name on each line; lines that begin with # are comments;
     - `number name` or `name number` on each line, with a blank, tab, comma or semicolon between: UCF101's classInd.txt;
-    - a CSV with a header of a number (id, index, ...) and a name (name, label, ...) in either order: X-CLIP's `id,name`; or
-      of the name alone;
-    - JSON or YAML: a list of names, {name: number}, {number: name}, a list of such records; also within an object's
-      "names", "classes", "labels", "categories", "id2label" (Hugging Face) or "class_to_idx" (torchvision); Diving48's
-      lists of words, which are joined by "+" as MMAction2 does.
+    - a CSV whose header has a number (id, index, ...) and a name (name, label, ...) in either order, as X-CLIP's `id,name`,
+      or a name alone;
+    - JSON or YAML: a list of names, {name: number}, {number: name}, or a list of such records; also as the value of
+      "names", "classes", "labels", "categories", "id2label" (Hugging Face) or "class_to_idx" (torchvision) in an object;
+      Diving48's lists of words, which are joined by "+" as in MMAction2.
 
-    Numbers go from 0 or from 1 without gaps, each once. A name that is there twice is warned of.
+    Numbers begin at 0 or 1 and have no gaps. A name that occurs twice gives a warning.
 
     Raises:
-        DataError: no such file, nothing in it, numbers with gaps or twice, no text in UTF-8, a list of videos, or lines of
-            another format.
+        DataError: the file does not exist, is empty, is not UTF-8 text, is a list of videos or has another format; or a
+            number is missing or occurs twice.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file of class names.")
     text = read_text(path, what="class names", way_out="write one class name on each line of a text file")
-    if no_utf8(text):
-        raise DataError(f"{path}: it is no text in UTF-8; {way_to_utf8(str(path), text)}")
+    if not_utf8(text):
+        raise DataError(f"{path}: is not UTF-8 text; {utf8_advice(str(path), text)}")
     if path.suffix.lower() in (".yaml", ".yml"):
         names = _of_value(path, _yaml(path, text))
     elif text.lstrip().startswith(("{", "[")) and (
@@ -54,7 +56,7 @@ def read_classes(path: str | Path) -> list[str]:
         names = _of_lines(path, [(n, line.strip()) for n, line in enumerate(text_lines(text), start=1) if line.strip()])
     if not names:
         raise DataError(f"{path}: names no classes.")
-    blank = next((place for place, name in enumerate(names) if not name), None)
+    blank = next((index for index, name in enumerate(names) if not name), None)
     if blank is not None:
         raise DataError(f"{path}: class {blank} has no name.")
     if len(set(names)) < len(names):
@@ -79,7 +81,7 @@ def _of_lines(path: Path, lines: Sequence[tuple[int, str]]) -> list[str]:
     if all(re.search(r"\S[\s,;:]+\d+$", text) for text in texts):
         ends = [re.sub(r".*[\s,;:]", "", text) for text in texts]
         starts = [re.sub(r"[\s,;:]+\d+$", "", text) for text in texts]
-        # "level 1", "level 2" are names; numbers of classes are those of all lines, and what is before them differs.
+        # "level 1", "level 2" are names. Class numbers are 0, 1, 2, ... over all lines, and the names before them differ.
         from_0_or_1 = (list(range(len(ends))), list(range(1, len(ends) + 1)))
         if sorted(map(int, ends)) in from_0_or_1 and len(set(starts)) == len(starts):
             return _in_order(path, [(int(k), _unquoted(s), n) for k, s, n in zip(ends, starts, numbers, strict=True)])
@@ -87,14 +89,14 @@ def _of_lines(path: Path, lines: Sequence[tuple[int, str]]) -> list[str]:
 
 
 def _refuse_other_formats(path: Path, lines: Sequence[tuple[int, str]]) -> None:
-    """Check that lines are none of a list of videos, of a programming language, or numbers of which some have no name.
+    """Check that the lines are no list of videos, no source code, and no numbers of which some have no name.
 
     Raises:
-        DataError: with file and line: they are.
+        DataError: with file and line: a line is.
     """
     for number, line in lines:
         if any(map(has_video_suffix, re.split(r"[\s,;]+", line))):
-            raise DataError(f"{path}:{number}: {line!r}: {_OF_VIDEOS}.")
+            raise DataError(f"{path}:{number}: {line!r}: {_LISTS_VIDEOS}.")
         if line.endswith(("{", "[")) or re.match(r"\w+\s*=\s*[\[{(]", line):
             raise DataError(
                 f"{path}:{number}: {line!r} begins no class name: write one name on each line, or JSON such as "
@@ -108,18 +110,18 @@ def _refuse_other_formats(path: Path, lines: Sequence[tuple[int, str]]) -> None:
 
 
 def _unquoted(name: str) -> str:
-    """A name without the quotes of a CSV around it."""
+    """A name without the quotes that a CSV puts around it."""
     return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
 
 
 def _header(path: Path, lines: Sequence[tuple[int, str]]) -> list[str] | None:
-    """The names of a file whose first line is a header; None where it is none.
+    """The class names of a file whose first line is a header; None where it is not.
 
-    It is one where one of its cells is a word for a number or a name: the only cell, or one of several. With blanks
-    between, all cells must be such words, and all other lines begin with a number.
+    The first line is a header if one of its cells is a word for a number or a name. If blanks separate the cells, all of
+    them must be such words, and all other lines must begin with a number.
 
     Raises:
-        DataError: with file and line: cells too many or too few, no column of names or several, or a list of videos.
+        DataError: with file and line: too many or too few cells, no column of names or several, or a list of videos.
     """
     for separator in (",", ";", "\t", " "):
         cells = next(csv.reader([lines[0][1]], delimiter=separator, skipinitialspace=True))
@@ -130,7 +132,7 @@ def _header(path: Path, lines: Sequence[tuple[int, str]]) -> list[str] | None:
         if blanks and not (set(header) <= _ALL_WORDS and all(re.match(r"\d+\s+\S", line) for _, line in lines[1:])):
             continue
         if {"path", "video", "video_path", "filename", "youtube_id", "video_id"} & set(header):
-            raise DataError(f"{path}:{lines[0][0]}: {lines[0][1]!r}: {_OF_VIDEOS}.")
+            raise DataError(f"{path}:{lines[0][0]}: {lines[0][1]!r}: {_LISTS_VIDEOS}.")
         rows = (
             [line.split(maxsplit=len(header) - 1) for _, line in lines[1:]]
             if blanks
@@ -140,34 +142,34 @@ def _header(path: Path, lines: Sequence[tuple[int, str]]) -> list[str] | None:
         if wrong is not None or len(rows) != len(lines) - 1:
             raise DataError(f"{path}:{wrong or lines[1][0]}: expected {len(header)} values, as the first line has.")
         columns = {
-            place: [row[place].strip() for row in rows]
-            for place, word in enumerate(header)
+            index: [row[index].strip() for row in rows]
+            for index, word in enumerate(header)
             if word in {*_ALL_WORDS, ""}
         }
-        numbers = [place for place, column in columns.items() if all(re.fullmatch(r"\d+", cell) for cell in column)]
-        for place in set(columns) - set(numbers):
-            if header[place] in _NUMBER_WORDS and any(re.fullmatch(r"-?[\d.]*\d", cell) for cell in columns[place]):
+        numbers = [index for index, column in columns.items() if all(re.fullmatch(r"\d+", cell) for cell in column)]
+        for index in set(columns) - set(numbers):
+            if header[index] in _NUMBER_WORDS and any(re.fullmatch(r"-?[\d.]*\d", cell) for cell in columns[index]):
                 raise DataError(
-                    f"{path}:1: the column {cells[place]!r} is to have whole numbers from 0 or 1 in all rows."
+                    f"{path}:1: the column {cells[index]!r} must have whole numbers from 0 or 1 in all rows."
                 )
-        names = [place for place in columns if header[place] in _NAME_WORDS and place not in numbers[:1]]
+        names = [index for index in columns if header[index] in _NAME_WORDS and index not in numbers[:1]]
         if len(names) != 1:
             raise DataError(f"{path}:1: which column has the names? Write a number and a name: id,name.")
         notice(f"{path}: the first line, {lines[0][1]!r}, read as a header.")
-        if other := [word for place, word in enumerate(header) if place not in (*numbers[:1], *names) and word]:
-            notice(f"{path}: {counted(len(other), 'column')} of no account: {', '.join(other)}.")
+        if ignored := [word for index, word in enumerate(header) if index not in (*numbers[:1], *names) and word]:
+            notice(f"{path}: {counted(len(ignored), 'column')} ignored: {', '.join(ignored)}.")
         if not numbers:
             return columns[names[0]]
-        found = zip(map(int, columns[numbers[0]]), columns[names[0]], (n for n, _ in lines[1:]), strict=True)
-        return _in_order(path, list(found))
+        numbered = zip(map(int, columns[numbers[0]]), columns[names[0]], (n for n, _ in lines[1:]), strict=True)
+        return _in_order(path, list(numbered))
     return None
 
 
 def _in_order(path: Path, numbered: Sequence[tuple[int, str, int | None]]) -> list[str]:
-    """Names by their numbers, which go from 0 or 1 without gaps; each with its line, where there is one.
+    """The names sorted by their numbers, which begin at 0 or 1 and have no gaps; each comes with its line, if it has one.
 
     Raises:
-        DataError: a number twice, or missing.
+        DataError: a number occurs twice or is missing.
     """
     seen: set[int] = set()
     for number, name, line in numbered:
@@ -178,9 +180,9 @@ def _in_order(path: Path, numbered: Sequence[tuple[int, str, int | None]]) -> li
     missing = sorted(set(range(min(first, 1), max(seen, default=0) + 1)) - seen)
     if missing:
         raise DataError(
-            f"{path}: {counted(len(seen), 'class')} with numbers up to {max(seen)}, but {missing[0]} is missing; they go "
-            "from 0 or "
-            'from 1 without gaps. Numbers that are part of the names are kept in JSON: ["3 point shot", ...].'
+            f"{path}: {counted(len(seen), 'class')} with numbers up to {max(seen)}, but {missing[0]} is missing; they must "
+            "begin at 0 or 1 and have no gaps. Where numbers belong to the names, write JSON: "
+            '["3 point shot", ...].'
         )
     return [name for _, name, _ in sorted(numbered, key=lambda one: one[0])]
 
@@ -194,13 +196,13 @@ def _yaml(path: Path, text: str) -> Json:
 
 
 def _of_value(path: Path, value: Json) -> list[str]:
-    """Names from a value of JSON or YAML.
+    """Class names from a value of JSON or YAML.
 
     Raises:
-        DataError: it is of no known form.
+        DataError: the value has none of the forms that `read_classes` lists.
     """
     if isinstance(value, Mapping):
-        value = next((value[word] for word in _INSIDE if isinstance(value.get(word), list | Mapping)), value)
+        value = next((value[word] for word in _KEYS if isinstance(value.get(word), list | Mapping)), value)
     if isinstance(value, list):
         if all(isinstance(one, str) for one in value):
             return [str(one).strip() for one in value]

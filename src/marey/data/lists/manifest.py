@@ -1,9 +1,9 @@
-"""A manifest: which videos there are and what they show. Columns, not a list of objects: a million rows stay small."""
+"""`Manifest`: a list of videos with labels. It holds columns, not a list of objects, so that a million rows stay small."""
 
 import csv
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -11,17 +11,18 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.address import Address, is_address
+from marey.base.address import Address, is_address, path_in
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, json_text
-from marey.base.nearest import did_you_mean
-from marey.base.notebook import table
-from marey.base.reporter import notice
+from marey.base.names import did_you_mean
+from marey.base.notebook import html_table
 from marey.base.words import counted
+from marey.data.lists.labels import are_indices, label_indices
 from marey.data.lists.split_names import split_name
-from marey.data.lists.text import no_utf8, place
+from marey.data.lists.text_files import row_location
 from marey.data.lists.videos import (
+    ALL_FRAMES,
     Target,
     VideoEntry,
     VideoList,
@@ -34,7 +35,7 @@ from marey.data.lists.videos import (
 )
 
 _SHOWN = 30
-"""Classes that a notebook shows of a list."""
+"""The most classes of a list that a notebook shows."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,9 +43,11 @@ class Sample(VideoEntry):
     """An entry of a list with labels."""
 
     label: int = field(kw_only=True)
-    """The index of its class; of several, the first one."""
+    """The index of its class; of several labels, the first."""
     split: str | None = field(default=None, kw_only=True)
+    """What the list's column `split` holds for it; None: the list has no such column."""
     group: str | None = field(default=None, kw_only=True)
+    """What the list's column `group` holds for it; None: the list has no such column."""
 
     def __repr__(self) -> str:
         more = [f"{name} {value}" for name, value in (("split", self.split), ("group", self.group)) if value]
@@ -53,30 +56,39 @@ class Sample(VideoEntry):
 
 @dataclass(frozen=True, repr=False)
 class Manifest:
-    """Videos with labels. `ids` are the paths as the list has them; times are seconds, NaN where none are given."""
+    """N videos with labels, and the K classes that the labels are indices of."""
 
     ids: NDArray[np.str_]
+    """[N]: the paths as the list has them, or addresses."""
     labels: NDArray[np.int64]
+    """[N]: the index of the class of each video; of several labels, the first."""
     class_names: tuple[str, ...]
+    """The names of the K classes, in order."""
     root: Path
+    """The folder of relative paths."""
     splits: NDArray[np.str_] | None = None
+    """[N]: the list's column `split`; None: it has none."""
     groups: NDArray[np.str_] | None = None
+    """[N]: the list's column `group`, "" where the group is not known; None: it has none."""
     times: NDArray[np.float64] | None = None
-    """[N, 2]: start and end."""
+    """[N, 2]: start and end of each segment in seconds, NaN for the beginning or end of the video; None: no segments by
+    time."""
     source: str = field(default="", compare=False)
+    """The list or folder that names the videos, for messages."""
     label_sets: NDArray[np.int64] | None = None
-    """[N, M]: all labels of each video, -1 past its last; None where every video has one."""
+    """[N, M]: all labels of each video, filled up with -1; None where every video has one."""
     frame_ranges: NDArray[np.int64] | None = None
-    """[N, 2]: the first frame of each part, from 0, and the first one after it, -1 where it goes to the end; None where
-    the list names no parts by frames."""
+    """[N, 2]: the first frame of each segment, from 0, and the first frame after it, -1 for the end of the video; None: no
+    segments by frames."""
     listed_labels: NDArray[np.int64] | None = None
-    """[N]: the labels that the list has, where corrections changed some: what names say of sources is read by these."""
+    """[N]: the labels of the list before corrections, by which file names are read for recordings; None: no label was
+    corrected."""
     joined_groups: NDArray[np.str_] | None = None
-    """[N]: groups that corrections give to some videos of a list without groups, "" for the others, whose sources names
-    give; None: there are none. (`groups` says all that is known, and names are not asked.)"""
+    """[N]: the groups that corrections give to some videos of a list without the column `group`, "" for all other videos,
+    whose recordings are known from names; None: there are none."""
 
     server: Address | None = field(default=None, compare=False)
-    """The address below which the relative paths of its list lie, where they were read so; `ids` have it."""
+    """The address below which the list's relative paths are; `ids` include it. None: the list is read from a folder."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -110,17 +122,17 @@ class Manifest:
         return f"Manifest({source_text(self.source)}{counted(len(self), 'video')}, {classes}{splits})"
 
     def _repr_html_(self) -> str:
-        """The videos of each class, by split, as a notebook shows them; of many classes the first ones."""
+        """The number of videos of each class, by split, as a notebook shows them; only the first of many classes."""
         splits = self.split_names
         counts = [self.class_counts(split).tolist() for split in splits[:4] or (None,)]
         rows = [(name, *numbers) for name, *numbers in zip(self.class_names[:_SHOWN], *counts, strict=False)]
         left = len(self.class_names) - _SHOWN
         more = [f"and {counted(left, 'more class', 'more classes')}"] if left > 0 else []
         more += [f"other splits: {first_of(splits[4:], 4)}"] if len(splits) > 4 else []
-        return table(repr(self), ["class", *(splits[:4] or ("videos",))], rows, note="; ".join(more))
+        return html_table(repr(self), ["class", *(splits[:4] or ("videos",))], rows, note="; ".join(more))
 
     def class_counts(self, split: str | None = None) -> NDArray[np.int64]:
-        """[K]: how many videos, of those whose split column has this word or of all, have each class among their labels."""
+        """[K]: the number of videos with each class among their labels, in the rows of `split` (as written) or in all."""
         labels = self.labels if self.label_sets is None else self.label_sets
         if split is not None and self.splits is not None:
             labels = labels[self.splits == split]
@@ -128,23 +140,23 @@ class Manifest:
 
     @property
     def videos(self) -> VideoList:
-        """The same videos without their labels; the columns are shared, not copied."""
+        """The same videos without labels; the columns are shared, not copied."""
         return VideoList(self.ids, self.root, self.times, self.source, self.frame_ranges)
 
     def target(self, index: int) -> Target:
-        """What a network should say: the class; or, with several labels per video, 1 for each and 0 for others, [K]."""
+        """The target of a video: its class index; with several labels per video, 1 for each of them and 0 elsewhere, [K]."""
         if self.label_sets is None:
             return int(self.labels[index])
         hot: NDArray[np.float32] = self._hot(self.label_sets[index : index + 1])[0]
         return hot
 
     def labels_in_words(self) -> list[str]:
-        """The class of each video, or its classes: "walk", "walk, wave"."""
+        """The class names of each video: "walk", "walk, wave"."""
         sets = self.labels[:, None] if self.label_sets is None else self.label_sets
         return [", ".join(self.class_names[label] for label in row if label >= 0) for row in sets.tolist()]
 
     def multi_hot(self) -> NDArray[np.float32]:
-        """[N, K]: 1 for each label of each video, whether it has one or several."""
+        """[N, K]: 1 for each label of each video, 0 elsewhere."""
         return self._hot(self.labels[:, None] if self.label_sets is None else self.label_sets)
 
     def _hot(self, sets: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -167,34 +179,34 @@ class Manifest:
 
     @property
     def split_names(self) -> tuple[str, ...]:
-        """The names in the split column, sorted; empty without one."""
+        """The names in the column `split`, sorted; empty without that column."""
         return () if self.splits is None else tuple(sorted(set(self.splits.tolist())))
 
     def split(self, name: str) -> "Manifest":
-        """The rows of one split, by any of the words for it (`marey.data.lists.split_names`).
+        """The rows of one split, by any of its names (`marey.data.lists.split_names`).
 
         Raises:
-            DataError: no row is of that split.
+            DataError: no row belongs to that split.
         """
         wanted = split_name(name)
         words = [word for word in self.split_names if word == name or split_name(word) == wanted]
         if self.splits is None or not words:
-            there = ", ".join(self.split_names) or "no split column"
-            raise DataError(f"{self.source or 'manifest'}: there is no split {name!r} ({there}).")
+            known = ", ".join(self.split_names) or "no split column"
+            raise DataError(f"{self.source or 'manifest'}: there is no split {name!r} ({known}).")
         return self._rows(np.flatnonzero(np.isin(self.splits, words)))
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ids, labels, parts and class names: two results with the same one saw the same list."""
+        """SHA-256 over ids, labels, segments and class names: results with the same fingerprint are of the same list."""
         several = [] if self.label_sets is None else [self._label_words()]
         columns = (shown_names(self.ids), self.labels, self.times, *given(self.frame_ranges))
         return fingerprint(*columns, words=[*several, self.class_names])
 
     def write_csv(self, path: str | Path) -> None:
-        """Write path, label and what other columns there are; paths become relative to the file where they can.
+        """Write a CSV with path, label and the other columns that the list has; paths become relative to it where possible.
 
-        Where the labels alone would not give the same classes back (names that are numbers, or that are in another order),
-        the class names are written beside it, from where `read_manifest` takes them: list.csv.classes.json for list.csv.
+        Where the labels alone do not give the same classes in the same order (for example names that are numbers), the class
+        names are written beside it as list.csv.classes.json, where `read_manifest` finds them.
         """
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
@@ -213,15 +225,15 @@ class Manifest:
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
         beside = classes_beside(target)
-        if self._labels_tell_classes():
-            beside.unlink(missing_ok=True)  # of an earlier list of this name
+        if self._labels_imply_classes():
+            beside.unlink(missing_ok=True)  # written for an earlier list of this name
         else:
             with atomic_path(beside) as temporary:
                 temporary.write_text(json_text(list(self.class_names), indent=1) + "\n", encoding="utf-8")
 
-    def _labels_tell_classes(self) -> bool:
-        """Whether a list of these labels alone has the same classes in the same order, but for those without a video."""
-        if are_places(self.class_names):
+    def _labels_imply_classes(self) -> bool:
+        """Whether the labels alone give the same classes in the same order, without regard to classes without videos."""
+        if are_indices(self.class_names):
             return True
         labels = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()
         used = [self.class_names[label] for label in labels if label >= 0]
@@ -229,12 +241,12 @@ class Manifest:
         return used == sorted(used) and not numbers and not any("|" in name for name in used)
 
     def with_classes(self, names: Sequence[str], *, of: str = "the list of classes") -> "Manifest":
-        """The same videos with another list of classes, matched by name. `of` is whose classes these are, for messages.
+        """The same videos with another list of classes, matched by name; `of` says whose classes they are, for messages.
 
         Raises:
-            DataError: a label is none of them; names the one that is spelt most alike.
+            DataError: a label is none of these classes; the message has the most similar name.
         """
-        index = {name: place for place, name in enumerate(names)}
+        index = {name: i for i, name in enumerate(names)}
         used = np.unique(self.labels if self.label_sets is None else self.label_sets)
         unknown = [name for label in used.tolist() if label >= 0 and (name := self.class_names[label]) not in index]
         if unknown:
@@ -245,37 +257,35 @@ class Manifest:
                 f"({first_of(names, 4)}).{did_you_mean(unknown[0], names)} Classes are matched by name, letter by letter: "
                 f"write the labels as {of} has them, or as numbers, the indices there from 0."
             )
-        places = np.array([index.get(name, -1) for name in self.class_names] + [-1])  # the last for -1, no label
-        sets = None if self.label_sets is None else places[self.label_sets]
-        listed = None if self.listed_labels is None else places[self.listed_labels]
-        return replace(
-            self, labels=places[self.labels], class_names=tuple(names), label_sets=sets, listed_labels=listed
-        )
+        new = np.array([index.get(name, -1) for name in self.class_names] + [-1])  # the last one maps -1, no label
+        sets = None if self.label_sets is None else new[self.label_sets]
+        listed = None if self.listed_labels is None else new[self.listed_labels]
+        return replace(self, labels=new[self.labels], class_names=tuple(names), label_sets=sets, listed_labels=listed)
 
     def _label_words(self) -> list[str]:
-        """Each video's label, or its several ones with | between."""
+        """The label of each video; several labels with | between."""
         if self.label_sets is None:
             return [self.class_names[label] for label in self.labels.tolist()]
         return ["|".join(self.class_names[label] for label in row if label >= 0) for row in self.label_sets.tolist()]
 
     def with_splits(self, splits: NDArray[np.str_]) -> "Manifest":
-        """The same videos with another split column."""
+        """The same videos with another column `split`."""
         return replace(self, splits=splits)
 
     def _rows(self, rows: NDArray[Any] | slice) -> "Manifest":
-        def part(column: NDArray[Any] | None) -> NDArray[Any] | None:
+        def some(column: NDArray[Any] | None) -> NDArray[Any] | None:
             return None if column is None else column[rows]
 
         return replace(
-            self, ids=self.ids[rows], labels=self.labels[rows], splits=part(self.splits), groups=part(self.groups),
-            times=part(self.times), label_sets=part(self.label_sets), frame_ranges=part(self.frame_ranges),
-            listed_labels=part(self.listed_labels), joined_groups=part(self.joined_groups),
+            self, ids=self.ids[rows], labels=self.labels[rows], splits=some(self.splits), groups=some(self.groups),
+            times=some(self.times), label_sets=some(self.label_sets), frame_ranges=some(self.frame_ranges),
+            listed_labels=some(self.listed_labels), joined_groups=some(self.joined_groups),
         )  # fmt: skip
 
 
 def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
-    """Paths below `root` as a list in `folder` has them: relative where they lie in it, absolute elsewhere."""
-    # By strings, links of the two folders followed once: a million `Path.resolve()` would take minutes.
+    """Paths below `root` as a list in `folder` writes them: relative for files in that folder, absolute for others."""
+    # Strings are joined, and links of the two folders are followed once: a million `Path.resolve()` would take minutes.
     above, inside = root.resolve(), os.path.join(folder.resolve(), "")  # noqa: PTH118
     for name in names:
         if is_address(name):
@@ -285,7 +295,7 @@ def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
 
 
 def classes_beside(path: Path) -> Path:
-    """Where the names of a list's classes lie, if its labels alone do not tell them: a JSON array of texts, in order."""
+    """The file beside a list with its class names in order, a JSON array, needed where the labels do not imply them."""
     return path.with_name(f"{path.name}.classes.json")
 
 
@@ -301,13 +311,14 @@ def make_manifest(
     times: Sequence[tuple[float, float]] | None = None,
     frame_ranges: Sequence[tuple[int, int]] | None = None,
 ) -> Manifest:
-    """A manifest from (path, label) rows. A label is one of the names in `classes`; or, where it is none of them and a whole
-    number, the index in `classes`, from 0. Several labels of a row are separated by "|". Of numbers without `classes`,
-    those that no row has are named in a notice.
+    """A manifest from (path, label) rows.
+
+    A label is a name in `classes`, or an index in it, from 0. Several labels of a row are separated by "|". If `classes` is
+    None and all labels are numbers, a notice gives the numbers that no row has.
 
     Raises:
-        DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell. Or
-            `classes` is one text, whose letters would be taken for classes.
+        DataError: no rows, a path twice, or a label that is none of `classes` (with its line where `lines` are given); or
+            `classes` is a single text, whose letters would become classes.
     """
     if isinstance(classes, str):
         raise DataError(f"{source or 'manifest'}: classes={classes!r} is one text: give a list of class names.")
@@ -315,12 +326,12 @@ def make_manifest(
         raise DataError(f"{source}: names no videos.")
 
     def where(row: int) -> str:
-        return place(source, lines[row]) if lines else source
+        return row_location(source, lines[row]) if lines else source
 
-    names, sets = _labelled([label for _, label in rows], classes, source, where)
+    names, sets = label_indices([label for _, label in rows], classes, source, where)
     keys = [path for path, _ in rows]
-    for parts in (times, frame_ranges):
-        keys = keys if parts is None else [f"{key}@{part}" for key, part in zip(keys, parts, strict=True)]
+    for spans in (times, frame_ranges):
+        keys = keys if spans is None else [f"{key}@{span}" for key, span in zip(keys, spans, strict=True)]
     if (row := _first_repeated(keys)) is not None:
         raise DataError(
             f"{where(row)}: {rows[row][0]} is in the list twice: leave one out; several labels of a video are written in "
@@ -340,56 +351,6 @@ def make_manifest(
     )
 
 
-def _labelled(
-    texts: Sequence[str], classes: Sequence[str] | None, source: str, where: Callable[[int], str]
-) -> tuple[list[str], NDArray[np.int64]]:
-    """The class names, and for each row its labels as places in them [N, most labels of a row], filled up with -1."""
-    known = set(classes or ())
-    words = {
-        text: [text] if text in known else [word.strip() for word in text.split("|")] for text in dict.fromkeys(texts)
-    }
-    if (
-        classes is None
-        and (odd := _odd_number(dict.fromkeys(word for row in words.values() for word in row))) is not None
-    ):
-        row = next(row for row, text in enumerate(texts) if odd in words[text])
-        raise DataError(f"{where(row)}: the label {odd} is no place in a list of classes: {_ODD}.")
-    names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
-    for name in names:
-        if no_utf8(name):
-            raise DataError(
-                f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew."
-            )
-    index = {name: place for place, name in enumerate(names)}
-    moved = next((name for name, place in index.items() if name.isdecimal() and int(name) != place), None)
-    twice = {name for place, name in enumerate(names) if index[name] != place}
-    for text, several in words.items():
-        for word in several:
-            if not word:
-                raise DataError(
-                    f"{where(texts.index(text))}: the label '' is none of the classes: a row needs a label."
-                )
-            if word in twice:
-                raise DataError(
-                    f"{where(texts.index(text))}: the label {word!r} is the name of two classes: label by number."
-                )
-            if word not in index and word.isdecimal() and int(word) < len(names):
-                if moved is not None:
-                    raise DataError(
-                        f"{where(texts.index(text))}: the label {word!r} is none of the {counted(len(names), 'class')} "
-                        f"({first_of(names, 4)}), and no place in them, since {moved!r} is a name: give names throughout."
-                    )
-                index[word] = int(word)
-            if word not in index:
-                raise DataError(
-                    f"{where(texts.index(text))}: the label {word!r} is none of the {counted(len(names), 'class')} "
-                    f"({first_of(names, 4)}).{did_you_mean(word, names)}"
-                )
-    most = max(map(len, words.values()))
-    places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}
-    return names, np.array([places[text] for text in texts], np.int64)
-
-
 def _first_repeated(keys: Sequence[str]) -> int | None:
     """The first row whose key an earlier row has."""
     if len(set(keys)) == len(keys):
@@ -398,49 +359,54 @@ def _first_repeated(keys: Sequence[str]) -> int | None:
     return next(i for i, key in enumerate(keys) if key in seen or seen.add(key))  # type: ignore[func-returns-value]
 
 
-_MOST_CLASSES = 100_000
-_ODD = (
-    f"these are whole numbers from 0 below {_MOST_CLASSES:,} (leave rows without a label out; write 3.0 as 3); if it is a "
-    "name, spell it out"
-)
+def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Manifest:
+    """The same videos with labels as indices of `names`. Classes are matched by name, in whatever order the list has them.
 
+    Labels that are indices of a list of classes that is not given (`are_indices`) become indices of `names`, unless `names`
+    are such numbers, too. Folders that are called 1, 2 and 10 are names. `of` says whose classes `names` are, for messages.
 
-def _odd_number(labels: Collection[str]) -> str | None:
-    """Of labels that are all numbers the first that is no place in a list of classes: negative, with a point, too large."""
-    odd = [label for label in labels if not label.isdecimal()]
-    if all(re.fullmatch(r"-\d+|\d+\.0*", label) for label in odd):
-        return next((label for label in labels if label in odd or int(label) >= _MOST_CLASSES), None)
-    return None
-
-
-def _class_names(labels: set[str], source: str) -> list[str]:
-    """The distinct labels in alphabetic order. Numbers are places in a list of classes that is not at hand: then all up
-    to the largest, also those that no row has, since place 7 means the same in a list that skips 6.
+    Raises:
+        DataError: a label is none of `names`; the message has the most similar name.
     """
-    if not all(label.isdecimal() for label in labels):
-        return sorted(labels)
-    places = set(map(int, labels))
-    largest = max(places)
-    empty = [place for place in range(largest) if place not in places]
-    if empty:
-        some = "class" if len(empty) == 1 else "classes"
-        have = "has" if len(empty) == 1 else "have"
-        notice(f"{source}: labels are numbers up to {largest}; {some} {_ranges(empty)} {have} no video.")
-    return [str(place) for place in range(largest + 1)]
+    names = tuple(names)
+    if manifest.class_names == names:
+        return manifest
+    if are_indices(manifest.class_names) and not are_indices(names) and len(manifest.class_names) <= len(names):
+        return replace(manifest, class_names=names)
+    return manifest.with_classes(names, of=of)
 
 
-def are_places(names: Sequence[str]) -> bool:
-    """Whether the names of classes are 0, 1, 2, ...: indices of a list of classes that is not given."""
-    return all(name == str(place) for place, name in enumerate(names))
+def times_of(videos: VideoList | Manifest) -> NDArray[np.float64]:
+    """Start and end of each video in seconds [N, 2], NaN where there is none."""
+    return np.full((len(videos), 2), np.nan) if videos.times is None else videos.times
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers in few words: "0, 3-9"; of many, the first ones."""
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    words = [str(first) if first == last else f"{first}-{last}" for first, last in found]
-    return ", ".join(words[:12]) + (f", ... ({len(numbers)} in all)" if len(words) > 12 else "")
+def frame_ranges_of(videos: VideoList | Manifest) -> NDArray[np.int64]:
+    """The range of frames of each video [N, 2], `ALL_FRAMES` where the list names no segment by frames."""
+    return np.tile(ALL_FRAMES, (len(videos), 1)) if videos.frame_ranges is None else videos.frame_ranges
+
+
+def video_paths(videos: VideoList | Manifest) -> list[str]:
+    """The path or address of each video of a list."""
+    root = str(videos.root)
+    return [path_in(root, name) for name in videos.ids.tolist()]
+
+
+def joined_videos(lists: Sequence[VideoList | Manifest]) -> VideoList:
+    """The videos of several lists as one list, in order; where the lists have different folders, by paths that hold them.
+
+    The result has times and ranges of frames only where some video has one.
+    """
+    if not lists:
+        return VideoList.from_paths([])
+    one_root = len({one.root for one in lists}) == 1
+    ids = [one.ids if one_root else np.array(video_paths(one)) for one in lists]
+    times = np.concatenate([times_of(one) for one in lists])
+    ranges = np.concatenate([frame_ranges_of(one) for one in lists])
+    return VideoList(
+        np.concatenate(ids),
+        lists[0].root if one_root else Path(),
+        None if np.isnan(times).all() else times,
+        lists[0].source if len(lists) == 1 else "",
+        ranges if (ranges != ALL_FRAMES).any() else None,
+    )

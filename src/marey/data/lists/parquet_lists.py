@@ -1,14 +1,14 @@
 """Lists of videos that are Parquet tables, as pandas, Polars and DuckDB write them, with the columns of
-`marey.data.lists.tables`.
+`marey.data.lists.columns`.
 
-What a column may hold, and how it is read:
+A column may hold:
 
-- texts, also as categories, and texts of bytes (older programs mark no text) that are UTF-8;
-- whole numbers; decimals; numbers with a point, of which whole ones are read as such: pandas makes them of a column of whole
-  numbers in which some are missing;
-- true and false, as "True" and "False";
-- lists of these, in a column of labels: several labels of a video;
-- nothing: an empty cell.
+- texts, also as categories, and bytes that are UTF-8 (older programs do not mark texts as such);
+- whole numbers; decimals; floating-point numbers, where 3.0 is read as 3: pandas makes floats of a column of whole numbers
+  with missing values;
+- true and false, read as "True" and "False";
+- lists of these in a column of labels, for several labels of a video;
+- missing values, read as empty cells.
 
 Dates, times of day, durations and records are refused: times of a list are seconds within a file. Columns that no list has
 are not read.
@@ -27,29 +27,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.base.notebook import beginning
+from marey.base.notebook import keep_beginning
 from marey.base.parquet import pyarrow, pyarrow_parquet
-from marey.data.lists.tables import COLUMN_OF, Table, column_word, refuse_twice
-from marey.data.lists.text import place
+from marey.data.lists.columns import COLUMN_OF, ListTable, column_word, refuse_repeated_columns
+from marey.data.lists.text_files import row_location
 
 _AT_ONCE = 65_536
-"""Rows that are read at a time where a table is read as a whole."""
+"""Rows that are read at a time where all of a table is read."""
 _READ_AHEAD = 1 << 20
-"""Bytes of a column that are read at a time: else each group of rows would be held as a whole."""
+"""Bytes of a column that are read at a time: otherwise each row group would be held completely."""
 _FIRST, _ENCRYPTED = b"PAR1", b"PARE"
-"""With what a Parquet file begins and ends."""
+"""The first and the last bytes of a Parquet file, plain and encrypted."""
 _FLAT = (
     "null", "boolean", "integer", "floating", "decimal", "string", "large_string", "string_view", "binary", "large_binary",
     "binary_view",
 )  # fmt: skip
 _LISTS = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
-"""What a column may hold, by the questions `is_...` of `pyarrow.types`."""
+"""The types that a column may hold, and the lists of them, by the names of the functions `is_...` of `pyarrow.types`."""
 
 Cell: TypeAlias = "str | int | float | bytes | Decimal | Sequence[Cell] | None"
 
 
-class _Array(Protocol):
-    """A part of a column, as pyarrow has it."""
+class _ArrowArray(Protocol):
+    """A piece of a column, as pyarrow has it."""
 
     def to_pylist(self) -> list[Cell]: ...
 
@@ -58,18 +58,20 @@ class _Array(Protocol):
 
 @dataclass(frozen=True)
 class ParquetList:
-    """A Parquet table of which the columns are known."""
+    """A Parquet table whose columns are known; its rows are read on demand."""
 
     path: Path
+    """The file."""
     names: tuple[str, ...]
-    """Of the columns, as they are."""
+    """The names of the columns, as they are written."""
 
     @classmethod
     def opened(cls, path: Path) -> Self:
-        """Look at the columns of a table.
+        """Read the names of the columns of a table.
 
         Raises:
-            DataError: it is no Parquet, cut off, encrypted or damaged, has no rows, or two columns of one name.
+            DataError: the file is not Parquet, cut off, encrypted or damaged; or the table has no rows or two columns of
+                one name.
             MareyError: pyarrow is not installed.
         """
         _refuse_others(path)
@@ -79,7 +81,7 @@ class ParquetList:
         if not rows:
             raise DataError(f"{path}: names no videos: the table has no rows.")
         listed = cls(path, names)
-        refuse_twice(listed.source, listed.words)
+        refuse_repeated_columns(listed.source, listed.words)
         return listed
 
     @property
@@ -89,28 +91,28 @@ class ParquetList:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The names of all columns as `Table` has them."""
+        """The names of all columns in the spelling of `COLUMNS`."""
         return tuple(map(column_word, self.names))
 
-    def table(self, words: Sequence[str]) -> Table:
-        """Some columns as a whole.
+    def table(self, words: Sequence[str]) -> ListTable:
+        """All rows of some columns.
 
         Raises:
             DataError: as `tables`.
         """
         columns: dict[str, list[str]] = {word: [] for word in words}
         lines: list[int] = []
-        for part in self.tables(words, _AT_ONCE):
-            lines += part.lines
-            for word, cells in part.columns.items():
+        for piece in self.tables(words, _AT_ONCE):
+            lines += piece.lines
+            for word, cells in piece.columns.items():
                 columns[word] += cells
-        return Table(self.source, columns, lines)
+        return ListTable(self.source, columns, lines)
 
-    def tables(self, words: Sequence[str], size: int) -> Iterator[Table]:
-        """Some columns in tables of at most `size` rows, in order; of each row its number from 1.
+    def tables(self, words: Sequence[str], size: int) -> Iterator[ListTable]:
+        """Some columns in tables of at most `size` rows, in order; the lines of a table are the numbers of its rows, from 1.
 
         Raises:
-            DataError: a column holds what no list has there, or the file is damaged.
+            DataError: a column holds values of a type that is not read, or the file is damaged.
         """
         names = {word: self.names[self.words.index(word)] for word in words}
         types = pyarrow(f"{self.path}: reading Parquet").types
@@ -124,36 +126,37 @@ class ParquetList:
             kinds = {word: file.schema_arrow.field(name).type for word, name in names.items()}
             for word, kind in kinds.items():
                 if not _is_read(types, kind, of_labels=COLUMN_OF.get(word) == "label"):
-                    raise self._odd_column(word, str(kind))
+                    raise self._type_error(word, str(kind))
             for batch in file.iter_batches(size, columns=list(names.values()), use_threads=False):
                 columns = {
                     word: self._texts(word, batch.column(name), first, has_point=types.is_floating(kinds[word]))
                     for word, name in names.items()
                 }
-                yield Table(self.source, columns, list(range(first, first + batch.num_rows)))
+                yield ListTable(self.source, columns, list(range(first, first + batch.num_rows)))
                 first += batch.num_rows
 
-    def _odd_column(self, word: str, kind: str) -> DataError:
+    def _type_error(self, word: str, kind: str) -> DataError:
         times = ", and times are seconds within the file" if COLUMN_OF.get(word) in ("start", "end") else ""
         return DataError(
-            f"{self.source}: the column {word!r} holds {beginning(kind, 60)}{times}: lists hold texts or numbers there; "
-            "write the column anew as such."
+            f"{self.source}: the column {word!r} holds {keep_beginning(kind, 60)}{times}: it must hold texts or numbers."
         )
 
-    def _texts(self, word: str, array: _Array, first: int, *, has_point: bool) -> list[str]:
-        """The cells of a part of a column that begins with row `first`."""
+    def _texts(self, word: str, array: _ArrowArray, first: int, *, has_point: bool) -> list[str]:
+        """The cells of a piece of a column that begins with row `first`, as texts."""
         try:
-            # By numpy, which writes a number of 32 bits with its own digits: 0.1, and not 0.10000000149011612.
+            # With numpy, which writes a 32-bit number with its own digits: 0.1, not 0.10000000149011612.
             values = list(array.to_numpy(zero_copy_only=False)) if has_point else array.to_pylist()
             texts = [value.strip() if isinstance(value, str) else _text(value) for value in values]
         except UnicodeDecodeError:
             raise DataError(
-                f"{self.source}: the column {word!r} holds bytes that are no text in UTF-8 (row {first} or a later one): "
-                "write it anew as text."
+                f"{self.source}: the column {word!r} holds bytes that are not UTF-8 text (row {first} or a later one): "
+                "write it as text."
             ) from None
-        odd = next((row for row, text in enumerate(texts, start=first) if "\0" in text), None)
-        if odd is not None:
-            raise DataError(f"{place(self.source, odd)}: the column {word!r} holds a zero byte: no name has one.")
+        bad_row = next((row for row, text in enumerate(texts, start=first) if "\0" in text), None)
+        if bad_row is not None:
+            raise DataError(
+                f"{row_location(self.source, bad_row)}: the column {word!r} holds a zero byte: no name has one."
+            )
         return texts
 
 
@@ -175,17 +178,17 @@ def _text(value: Cell) -> str:
 
 
 def _is_read(types: ModuleType, kind: object, *, of_labels: bool) -> bool:
-    """Whether a column of such a type is read; one `of_labels` may hold lists, too."""
+    """Whether a column of type `kind` is read; a column `of_labels` may hold lists, too."""
     if types.is_dictionary(kind) or (of_labels and any(getattr(types, f"is_{name}")(kind) for name in _LISTS)):
         return _is_read(types, kind.value_type, of_labels=False)  # type: ignore[attr-defined]  # of pyarrow's type
     return any(getattr(types, f"is_{name}")(kind) for name in _FLAT)
 
 
 def _refuse_others(path: Path) -> None:
-    """Check by its first and last bytes that a file is Parquet as a whole.
+    """Check by its first and last bytes that a file is complete Parquet.
 
     Raises:
-        DataError: it is not, cannot be read, or is encrypted.
+        DataError: it is not Parquet, not complete, or encrypted, or cannot be read.
     """
     before = f"{path}: cannot be read as a list of videos"
     try:
@@ -202,10 +205,10 @@ def _refuse_others(path: Path) -> None:
         raise DataError(f"{before}: it is encrypted Parquet, for which Marey has no key: write it without encryption.")
     if head != _FIRST:
         raise DataError(
-            f"{before}: it is named as a Parquet table and is none: name a list by what it is (.csv, .txt, .jsonl)."
+            f"{before}: it is named .parquet but is no Parquet table: give it the suffix of its format (.csv, .txt, .jsonl)."
         )
     if tail != _FIRST:
-        raise DataError(f"{before}: the end of the Parquet table is missing: copy or write it anew, as a whole.")
+        raise DataError(f"{before}: the end of the Parquet table is missing: copy or write it again, completely.")
 
 
 @contextmanager
@@ -217,5 +220,5 @@ def _errors_of_pyarrow(path: Path) -> Iterator[None]:
         why = next((line.strip(" .") for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise DataError(
             f"{path}: cannot be read as a list of videos: the Parquet table is damaged, or of a kind that pyarrow does not "
-            f"read ({why}): write it anew."
+            f"read ({why}): write it again."
         ) from None

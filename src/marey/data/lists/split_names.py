@@ -1,4 +1,4 @@
-"""The words by which lists and folders name the parts of a data set: one name for training, validation and test each."""
+"""The words that lists and folders use for splits, and the common name of each: train, val and test."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,14 @@ _WORDS = {
     VAL: ("val", "valid", "validate", "validation", "dev", "development", "valset"),
     TEST: ("test", "testing", "tst", "testset"),
 }
-"""Without regard to capitals. Kinetics' lists have "validate", those of ActivityNet and HACS "training" and "validation"."""
+"""The words for each split, in small letters; capitals do not matter. Kinetics' lists have "validate", those of ActivityNet
+and HACS "training" and "validation"."""
 
 _NAMES = {word: name for name, words in _WORDS.items() for word in words}
 
 
 def split_name(word: str) -> str:
-    """The common name of a split, "train", "val" or "test", whatever word a list has for it; another word as it is."""
+    """The common name, "train", "val" or "test", of the split that a word means; any other word as it is."""
     return _NAMES.get(word.strip().lower(), word.strip())
 
 
@@ -28,7 +29,7 @@ def is_split_name(word: str) -> bool:
 
 
 def split_column(words: Sequence[str]) -> NDArray[np.str_]:
-    """A list's column of splits by their common names."""
+    """A column of splits with their common names."""
     known = {word: split_name(word) for word in set(words)}
     return np.array([known[word] for word in words])
 
@@ -36,12 +37,12 @@ def split_column(words: Sequence[str]) -> NDArray[np.str_]:
 def classes_by_split(
     names: Sequence[str], labels: NDArray[np.int64], splits: NDArray[np.str_] | None, shown: int = 5
 ) -> str:
-    """The classes that not every split has, with their videos in those that do: "jump (val: 3), run (train: 4)"."""
-    parts = [] if splits is None else sorted(set(splits.tolist()))
-    counts = {part: np.bincount(labels[splits == part], minlength=len(names)).tolist() for part in parts}
-    found = []
+    """The classes that some split lacks, with their numbers of videos in the others: "jump (val: 3), run (train: 4)"."""
+    known = [] if splits is None else sorted(set(splits.tolist()))
+    counts = {split: np.bincount(labels[splits == split], minlength=len(names)).tolist() for split in known}
+    classes = []
     for label, name in enumerate(names):
-        there = [f"{part}: {counts[part][label]:,}" for part in parts if counts[part][label]]
-        if 0 < len(there) < len(parts):
-            found.append(f"{name} ({', '.join(there)})")
-    return ", ".join(found[:shown]) + (f", and {len(found) - shown:,} more" if len(found) > shown else "")
+        videos = [f"{split}: {counts[split][label]:,}" for split in known if counts[split][label]]
+        if 0 < len(videos) < len(known):
+            classes.append(f"{name} ({', '.join(videos)})")
+    return ", ".join(classes[:shown]) + (f", and {len(classes) - shown:,} more" if len(classes) > shown else "")

@@ -1,4 +1,4 @@
-"""Videos without labels: a list of them, its entries, and what a data set of views needs of any list."""
+"""`VideoList`: a list of videos without labels, its entries, and the interface that lists with and without labels share."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,72 +10,81 @@ from typing import Any, Protocol, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.address import Address, Place, located, shown, written
+from marey.base.address import Address, Location, as_listed, location_in, redacted
 from marey.base.errors import DataError, DecodeError
 from marey.base.jsonable import BYTES
-from marey.base.notebook import ending, table
+from marey.base.notebook import html_table, keep_end
 from marey.base.words import counted
 from marey.video.source import FrameSource
 
 _SHOWN = 10
-"""Videos that a notebook shows of a list."""
+"""The most videos of a list that a notebook shows."""
 _LONGEST_PATH = 40
-"""Characters of a path in a `repr`."""
+"""The most characters of a path in a `repr`."""
 
+TimeSpan: TypeAlias = tuple[float, float]
+"""Start and end of a segment in seconds, NaN where there is none."""
+FrameSpan: TypeAlias = tuple[int, int]
+"""The first frame of a segment, from 0, and the first frame after it, -1 for the end of the video."""
+ALL_FRAMES: FrameSpan = (0, -1)
+"""The span of an entry that names no segment by frames."""
 Target: TypeAlias = int | NDArray[np.float32]
-"""The index of a video's class; or, with several labels per video, 1 for each of them and 0 for the others, [K]."""
+"""The index of a video's class; with several labels per video, 1 for each of them and 0 for the other classes, [K]."""
 
 
 @dataclass(frozen=True, repr=False)
 class VideoEntry:
-    """One video, or a part of it: from `start` to `end` in seconds, or from frame `start_frame` up to the one before
-    `end_frame`, counted from 0 (half-open); None: from its beginning, to its end.
-    """
+    """One entry of a list: a video, or a segment of it by seconds or by frames."""
 
     id: str
-    """The path as its list has it, an address without login and signature; for a part of the video with "@start-end" behind
-    it, by frames "@fSTART-END".
+    """The path as its list has it, or an address without login and signature. The id of a segment ends in "@start-end", by
+    frames in "@fSTART-END".
     """
-    path: Place
+    path: Location
+    """The file, folder of frames or address."""
     start: float | None = None
+    """Start of the segment in seconds; None: the beginning of the video."""
     end: float | None = None
+    """End of the segment in seconds; None: the end of the video."""
     start_frame: int | None = None
+    """The first frame of the segment, from 0; None: the first frame of the video."""
     end_frame: int | None = None
+    """The first frame after the segment; None: the segment reaches the end of the video."""
 
     @classmethod
     def named(
         cls,
         name: str,
-        path: Place,
+        path: Location,
         start: float | None = None,
         end: float | None = None,
         start_frame: int | None = None,
         end_frame: int | None = None,
     ) -> "VideoEntry":
-        """An entry whose id is made of its name in the list and of its part."""
-        part = ""
+        """An entry whose id is made from its name in the list and its segment."""
+        segment = ""
         if start is not None or end is not None:
-            part = f"@{seconds_text(start) or 0}-{seconds_text(end)}"
+            segment = f"@{seconds_text(start) or 0}-{seconds_text(end)}"
         if start_frame is not None or end_frame is not None:
-            part += f"@f{start_frame or 0}-{'' if end_frame is None else end_frame}"
-        return cls(shown(name) + part, path, start, end, start_frame, end_frame)
+            segment += f"@f{start_frame or 0}-{'' if end_frame is None else end_frame}"
+        return cls(redacted(name) + segment, path, start, end, start_frame, end_frame)
 
     @property
     def file(self) -> Path:
-        """The path, for what works on files of this machine.
+        """The path, for work that needs a file on this machine.
 
         Raises:
-            DataError: it is an address.
+            DataError: the path is an address.
         """
         if isinstance(self.path, Address):
             raise DataError(
-                f"{self.path}: lies on a server, and files of this machine are worked on here: fetch it first."
+                f"{self.path}: is on a server, and only files on this machine can be used here: fetch it first."
             )
         return self.path
 
     @property
     def part_text(self) -> str:
-        """The part that is meant, as " 2 s to 4.5 s"; nothing where that is the whole video."""
+        """The segment as " 2 s to 4.5 s" or " frames 10 to 49"; "" for an entire video."""
         if self.start_frame is not None or self.end_frame is not None:
             return f" frames {self.start_frame or 0} to {'the end' if self.end_frame is None else self.end_frame - 1}"
         if self.start is None and self.end is None:
@@ -88,40 +97,41 @@ class VideoEntry:
 
 
 class Videos(Protocol):
-    """Videos by row: what a data set of views needs of a `VideoList` or of a `Manifest`."""
+    """The interface of `VideoList` and `Manifest` that data sets of views use: entries and their targets by index."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> VideoEntry: ...
 
     def target(self, index: int, /) -> Target | None:
-        """What a network should answer for a video; None where the list has no labels."""
+        """The target of a video for training and testing; None where the list has no labels."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VideoList:
-    """Videos without labels. Columns, not a list of objects: a million rows stay small, and forked workers share them.
+    """N videos without labels.
 
-    `ids` are the paths as the list has them, relative to `root`, or addresses; `times` are seconds or NaN.
+    It holds columns, not a list of objects, so that a million rows stay small and forked workers share them.
     """
 
     ids: NDArray[np.str_]
+    """[N]: the paths as the list has them, relative to `root`, or addresses."""
     root: Path = Path()
+    """The folder of relative paths; by default the working folder."""
     times: NDArray[np.float64] | None = None
-    """[N, 2]: start and end."""
+    """[N, 2]: start and end of each segment in seconds, NaN for the beginning or end of the video; None: no segments by
+    time."""
     source: str = field(default="")
-    """The list or folder that names them, for messages."""
+    """The list or folder that names the videos, for messages."""
     frame_ranges: NDArray[np.int64] | None = None
-    """[N, 2]: the first frame of each part, from 0, and the first one after it, -1 where it goes to the end; None where
-    the list names no parts by frames."""
+    """[N, 2]: the first frame of each segment, from 0, and the first frame after it, -1 for the end of the video; None: no
+    segments by frames."""
 
     @classmethod
     def from_paths(cls, paths: str | Path | Address | Iterable[str | Path | Address]) -> "VideoList":
-        """Whole videos, in the given order, by path or address; relative paths are relative to the working folder. One path
-        is one video.
-        """
+        """Entire videos by path or address, in the given order; relative paths are relative to the working folder."""
         several = [paths] if isinstance(paths, str | Path | Address) else paths
-        return cls(np.array([written(path) for path in several], np.str_))
+        return cls(np.array([as_listed(path) for path in several], np.str_))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -138,7 +148,7 @@ class VideoList:
         start, end = (None, None) if self.times is None else map(_second, self.times[index].tolist())
         frames = (None, None) if self.frame_ranges is None else _frames(*self.frame_ranges[index].tolist())
         name = str(self.ids[index])
-        return VideoEntry.named(name, located(self.root, name), start, end, *frames)
+        return VideoEntry.named(name, location_in(self.root, name), start, end, *frames)
 
     def __iter__(self) -> Iterator[VideoEntry]:
         return (self[i] for i in range(len(self)))
@@ -150,27 +160,27 @@ class VideoList:
         """The first videos, as a notebook shows them."""
         first = [(str(video.path), video.part_text.strip()) for video in self[:_SHOWN]]
         more = f"and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
-        parts = any(part for _, part in first)
-        rows = first if parts else [(path,) for path, _ in first]
-        return table(repr(self), ["video", "part"] if parts else ["video"], rows, note=more)
+        has_segments = any(segment for _, segment in first)
+        rows = first if has_segments else [(path,) for path, _ in first]
+        return html_table(repr(self), ["video", "segment"] if has_segments else ["video"], rows, note=more)
 
     def target(self, index: int) -> None:
         """No video of this list has a label."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ids, times and ranges of frames: two results with the same one saw the same list. Signatures of
-        addresses do not count: they are other ones every day.
+        """SHA-256 over ids, times and ranges of frames: results with the same fingerprint are of the same list.
+
+        Signatures of addresses do not count, since they change every day.
         """
         return fingerprint(shown_names(self.ids), self.times, *given(self.frame_ranges))
 
 
 def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
-    """The first frame and the number of frames between an entry's start and end, given in seconds or in frames; an end
-    after that of the video is the video's.
+    """The first frame and the number of frames of an entry's segment. A segment that ends after the video ends with it.
 
     Raises:
-        DecodeError: no frame lies there.
+        DecodeError: the segment has no frame.
     """
     if video.start_frame is not None or video.end_frame is not None:
         begin = video.start_frame or 0
@@ -182,63 +192,63 @@ def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
     first = 0 if video.start is None else int(np.searchsorted(times, video.start - 1e-6))
     last = len(source) if video.end is None else int(np.searchsorted(times, video.end - 1e-6))
     if last <= first:
-        lie = _between(video.start, video.end)
-        raise DecodeError(video.path, f"no frame lies between {lie} (the last one is shown at {times[-1]:.2f} s)")
+        segment = _between(video.start, video.end)
+        raise DecodeError(video.path, f"no frame lies between {segment} (the last one is shown at {times[-1]:.2f} s)")
     return first, last - first
 
 
 def _between(start: float | None, end: float | None) -> str:
-    """The two ends of a part in seconds, in words."""
+    """Start and end of a segment in seconds, in words."""
     return f"{seconds_text(start or 0)} s and {'the end' if end is None else f'{seconds_text(end)} s'}"
 
 
 def fingerprint(*columns: NDArray[Any] | None, words: Iterable[Iterable[str]] = ()) -> str:
-    """SHA-256, as 64 hex digits, over the shapes and values of columns, then over lists of words."""
+    """SHA-256, as 64 hex digits, of the shapes and values of columns, then of lists of words."""
     digest = hashlib.sha256()
     for column in columns:
         digest.update(b"-" if column is None else str(column.shape).encode())
         digest.update(b"" if column is None else "\0".join(map(str, column.ravel().tolist())).encode("utf-8", BYTES))
-    for several in words:
-        digest.update("\0".join(several).encode("utf-8", BYTES))
+    for some in words:
+        digest.update("\0".join(some).encode("utf-8", BYTES))
     return digest.hexdigest()
 
 
 def given(column: NDArray[Any] | None) -> list[NDArray[Any]]:
-    """A column for a fingerprint, or nothing: lists without it keep the fingerprint that they had before there was one."""
+    """A column for a fingerprint; no column at all for None, so that lists without it keep their earlier fingerprints."""
     return [] if column is None else [column]
 
 
 def seconds_text(seconds: float | None) -> str:
-    """Seconds with every digit that they have (3661.125, 10), "" for None and NaN."""
+    """Seconds with all their digits (3661.125, 10); "" for None and NaN."""
     return "" if seconds is None or np.isnan(seconds) else repr(float(seconds)).removesuffix(".0")
 
 
 def source_text(source: str) -> str:
-    """The beginning of a list's `repr`: where it was read from."""
+    """The beginning of the `repr` of a list: the path that it was read from."""
     return f"{short_path(source)!r}: " if source else ""
 
 
 def shown_names(ids: NDArray[np.str_]) -> NDArray[np.str_]:
-    """The names of videos as results have them: addresses without logins and signatures."""
+    """The names of videos as results contain them: addresses without logins and signatures."""
     secret = np.char.find(ids, "://") > 0
     if not secret.any():
         return ids
-    return np.array([shown(name) for name in ids.tolist()])
+    return np.array([redacted(name) for name in ids.tolist()])
 
 
-def short_path(path: str | Place) -> str:
-    """A path as a `repr` of one line has it: of a long one its end."""
-    return ending(str(path), _LONGEST_PATH)
+def short_path(path: str | Location) -> str:
+    """A path for a `repr` of one line: the end of a long path."""
+    return keep_end(str(path), _LONGEST_PATH)
 
 
 def classes_text(names: Sequence[str]) -> str:
-    """How many classes, and the names of the first: "3 classes (left, right, up)"."""
+    """The number of classes and the first names: "3 classes (left, right, up)"."""
     return f"{counted(len(names), 'class')} ({first_of(names, 4)})"
 
 
 def first_of(names: Iterable[object], most: int) -> str:
-    """The first `most` names in words, "a, b, ..." where there are more; addresses as they are shown."""
-    listed = [shown(str(name)) for name in islice(names, most + 1)]
+    """The first `most` names, "a, b, ..." where there are more; addresses without logins and signatures."""
+    listed = [redacted(str(name)) for name in islice(names, most + 1)]
     return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
 
 
@@ -247,5 +257,5 @@ def _second(value: float) -> float | None:
 
 
 def _frames(start: int, end: int) -> tuple[int | None, int | None]:
-    """A row of `frame_ranges` as an entry has it."""
-    return (None, None) if (start, end) == (0, -1) else (start, None if end < 0 else end)
+    """A row of `frame_ranges` as the fields of an entry."""
+    return (None, None) if (start, end) == ALL_FRAMES else (start, None if end < 0 else end)

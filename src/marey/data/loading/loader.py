@@ -1,4 +1,4 @@
-"""A loader that can resume at any batch and gives the same batches for any number of workers."""
+"""A loader that can resume at any batch, and whose batches do not depend on the number of workers."""
 
 import itertools
 import time
@@ -13,9 +13,9 @@ from torch.utils.data import Sampler
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import decoding_workers
 from marey.base.words import counted
-from marey.data.loading.clips import ClipBatch, ClipDataset, ClipItem, ClipKey, collate
-from marey.data.loading.draw import ByClass, EachOnce
-from marey.data.loading.workers import AheadLoader, delivered, first_error
+from marey.data.loading.datasets import ClipBatch, ClipDataset, ClipItem, ClipKey, collate
+from marey.data.loading.epoch_order import ByClass, EachOnce
+from marey.data.loading.workers import AheadLoader, checked_batches, first_error
 
 Draw = EachOnce | ByClass
 Cycle = Callable[[int], Sequence[tuple[int, int]]]
@@ -23,12 +23,15 @@ Cycle = Callable[[int], Sequence[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
-class Place:
-    """The position of a batch: its epoch and its number within it, from 0, and whether it is the last of the epoch."""
+class BatchIndex:
+    """The index of a batch in training."""
 
     epoch: int
+    """From 0."""
     number: int
+    """The number of the batch within its epoch, from 0."""
     last: bool
+    """Whether it is the last batch of its epoch."""
 
     @property
     def next(self) -> tuple[int, int]:
@@ -39,9 +42,9 @@ class Place:
 class Batch(ClipBatch):
     """One process's share of a global batch."""
 
-    place: Place
+    index: BatchIndex
     size: int
-    """Clips in the global batch."""
+    """Number of clips in the global batch."""
 
 
 class ClipLoader:
@@ -51,15 +54,16 @@ class ClipLoader:
     that one process would get, no sample twice, none left out.
 
     Args:
-        dataset: The data set that gives the clips.
+        dataset: The data set of the clips.
         global_batch: Videos per batch over all processes.
         epochs: The number of epochs, after which the stream ends.
-        seed: The seed that, with the epoch, decides the order of the videos.
+        seed: The seed that, with the epoch, determines the order of the videos.
         draw: Which videos form an epoch, and in which order; None: all videos in the order of the list.
-        repeats: Clips of each video in a batch, next to each other, each drawn independently.
-        cycle: From an epoch to a cycle of (videos, shape), which its batches repeat: videos of the batch over all
-            processes, and the index of its clips' shape in the data set's `shapes`. None: always (global_batch, 0).
-        workers: Decoding processes; None: one per core, at most eight. Their number does not change the batches.
+        repeats: Clips of each video in a batch, next to each other, each sampled independently.
+        cycle: From an epoch to a cycle of (videos, shape) that its batches repeat: the number of videos in the batch
+            over all processes, and the index of its clips' shape in the data set's `shapes`. None: always (global_batch, 0).
+        workers: Decoding processes; None: one per core, at most eight; 0: this process decodes. Their number does not change
+            the batches.
         rank: The number of this process, from 0.
         world: The number of processes.
 
@@ -84,17 +88,17 @@ class ClipLoader:
             raise DataError(f"too few videos: {len(dataset)} for {counted(world, 'process')}.")
         self.epochs, self.waited = epochs, 0.0
         labels = dataset.manifest.labels
-        self._plan = _Plan(
+        self._sampler = _BatchSampler(
             labels, global_batch, epochs, seed=seed, rank=rank, world=world, draw=draw, repeats=repeats, cycle=cycle,
         )  # fmt: skip
         self._loader = AheadLoader(
-            dataset, workers=decoding_workers(workers), batch_sampler=self._plan, collate_fn=_collate
+            dataset, workers=decoding_workers(workers), batch_sampler=self._sampler, collate_fn=_collate
         )
         self._next = (0, 0)
 
     def epoch_batches(self, epoch: int) -> int:
         """The number of batches in an epoch (counted from 0)."""
-        return len(self._plan.batches(epoch))
+        return len(self._sampler.batches(epoch))
 
     def __len__(self) -> int:
         """The number of batches from the next one to the end of the last epoch."""
@@ -102,18 +106,17 @@ class ClipLoader:
         return max(sum(self.epoch_batches(e) for e in range(epoch, self.epochs)) - number, 0)
 
     def __iter__(self) -> Iterator[Batch]:
-        self._plan.start = self._next
-        places = self._plan.places()
-        batches = delivered(self._loader)
-        for place in places:
+        self._sampler.start = self._next
+        batches = checked_batches(self._loader)
+        for index in self._sampler.indices():
             begun = time.monotonic()
             batch: ClipBatch = next(batches)
             self.waited += time.monotonic() - begun
-            self._next = place.next
-            yield {**batch, "place": place, "size": self._plan.size(place)}
+            self._next = index.next
+            yield {**batch, "index": index, "size": self._sampler.size(index)}
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and number of the next batch. Counts delivered batches, not those that workers fetched ahead."""
+        """Epoch and number of the next batch; batches that workers decoded ahead do not count."""
         return {"epoch": self._next[0], "batch": self._next[1]}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -127,14 +130,14 @@ def _collate(items: list[ClipItem | MareyError]) -> ClipBatch | MareyError:
 
 @dataclass(frozen=True)
 class _Batch:
-    """A slice `begin:end` of an epoch's order, and the index of its clips' shape."""
+    """A slice `begin:end` of an epoch's order of videos, and the index of its clips' shape."""
 
     begin: int
     end: int
     shape: int
 
 
-class _Plan(Sampler[list[ClipKey]]):
+class _BatchSampler(Sampler[list[ClipKey]]):
     """The keys of the clips in each batch, for one process."""
 
     def __init__(
@@ -149,13 +152,13 @@ class _Plan(Sampler[list[ClipKey]]):
         self._of_cycle: dict[tuple[tuple[int, int], ...], list[_Batch]] = {}
 
     def batches(self, epoch: int) -> list[_Batch]:
-        """All batches of an epoch; a batch with fewer videos than there are processes joins the one before it."""
+        """All batches of an epoch; a last batch with fewer videos than processes is joined with the one before it."""
         cycle = tuple(self.cycle(epoch))
         if cycle not in self._of_cycle:
-            self._of_cycle[cycle] = self._cut(cycle)
+            self._of_cycle[cycle] = self._divided(cycle)
         return self._of_cycle[cycle]
 
-    def _cut(self, cycle: tuple[tuple[int, int], ...]) -> list[_Batch]:
+    def _divided(self, cycle: tuple[tuple[int, int], ...]) -> list[_Batch]:
         found: list[_Batch] = []
         begin = 0
         for size, shape in itertools.cycle(cycle):
@@ -169,35 +172,36 @@ class _Plan(Sampler[list[ClipKey]]):
                 return found
         raise AssertionError("a cycle has at least one batch")
 
-    def size(self, place: Place) -> int:
-        """Clips in a batch, over all processes."""
-        batch = self.batches(place.epoch)[place.number]
+    def size(self, index: BatchIndex) -> int:
+        """The number of clips in a batch, over all processes."""
+        batch = self.batches(index.epoch)[index.number]
         return (batch.end - batch.begin) * self.repeats
 
-    def places(self) -> Iterator[Place]:
+    def indices(self) -> Iterator[BatchIndex]:
+        """The batches from `start` to the end of the last epoch."""
         first_epoch, first_batch = self.start
         for epoch in range(first_epoch, self.epochs):
             count = len(self.batches(epoch))
             for number in range(first_batch if epoch == first_epoch else 0, count):
-                yield Place(epoch, number, number == count - 1)
+                yield BatchIndex(epoch, number, number == count - 1)
 
     def __iter__(self) -> Iterator[list[ClipKey]]:
         epoch, keys = -1, np.empty((0, 2), np.int64)
-        for place in self.places():
-            if place.epoch != epoch:
-                epoch, keys = place.epoch, self._keys(place.epoch)
-            batch = self.batches(epoch)[place.number]
+        for index in self.indices():
+            if index.epoch != epoch:
+                epoch, keys = index.epoch, self._keys(index.epoch)
+            batch = self.batches(epoch)[index.number]
             mine = keys[batch.begin + self.rank : batch.end : self.world]
             yield [ClipKey(epoch, i, first + r, batch.shape) for i, first in mine.tolist() for r in range(self.repeats)]
 
     def _keys(self, epoch: int) -> NDArray[np.int64]:
-        """[N, 2]: the epoch's rows in order, and how many clips of the same row came before in this epoch."""
+        """[N, 2]: the epoch's rows in order, and the number of clips of the same row earlier in the epoch."""
         rows = np.arange(self.count) if self.draw is None else self.draw.order(self.labels, self.seed, epoch)
         return np.stack([rows, _seen_before(rows) * self.repeats], axis=1)
 
 
 def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each element occurs earlier in `rows`."""
+    """For each element, the number of equal elements before it."""
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     firsts = np.searchsorted(ordered, ordered)

@@ -1,4 +1,4 @@
-"""Processes that decode ahead: how they behave, how their errors arrive, and that they end."""
+"""Worker processes that decode ahead: their setup, how their errors and messages arrive, and how they end."""
 
 import contextlib
 import multiprocessing
@@ -20,19 +20,19 @@ from marey.base.processes import (
     STOP_SIGNALS,
     UNGUARDED,
     is_bootstrapping,
-    runs_script_anew,
+    reruns_main_script,
     signals_held_back,
 )
-from marey.base.reporter import KeepingReporter, Message, say_again, set_reporter
+from marey.base.reporter import CollectingReporter, Message, report_collected, set_reporter
 
 _PATIENCE = 10.0
-"""Seconds that a worker which cannot begin has to say why."""
+"""Seconds that a worker that cannot start has to print the reason."""
 
 
-class Guarded(Dataset[Any]):
-    """A data set that hands a MareyError over in place of an item.
+class ErrorsAsItems(Dataset[Any]):
+    """A data set that returns a MareyError in place of an item instead of raising it.
 
-    Raised in a worker, it would reach the user as a traceback within a traceback, of another type.
+    An error raised in a worker would reach the user with another type, as a traceback within a traceback.
     """
 
     def __init__(self, items: Dataset[Any]) -> None:
@@ -53,11 +53,11 @@ def first_error(items: Iterable[object]) -> MareyError | None:
     return next((item for item in items if isinstance(item, MareyError)), None)
 
 
-def delivered(loader: Iterable[Any]) -> Iterator[Any]:
-    """What a loader over a guarded data set brings.
+def checked_batches(loader: Iterable[Any]) -> Iterator[Any]:
+    """The batches of a loader over `ErrorsAsItems`.
 
     Raises:
-        MareyError: as it was raised in the worker.
+        MareyError: the error that a worker returned.
     """
     for batch in loader:
         if isinstance(batch, MareyError):
@@ -65,23 +65,31 @@ def delivered(loader: Iterable[Any]) -> Iterator[Any]:
         yield batch
 
 
-def timed(
+def timed_items(
     dataset: Dataset[Any], keys: Sequence[Any], *, workers: int | None, clock: Callable[[], float] = time.perf_counter
 ) -> Iterator[tuple[Any, float]]:
-    """Items one by one, each with the seconds that it took by `clock`, in the process that made it.
+    """The items of a data set one by one, each with the time in seconds that it took in the process that made it.
 
-    Where processes decode ahead and are forked, which takes no time, one of them does it: a file that ends its decoder does
-    not end the command then. Nothing comes of such a file, and of one with a MareyError.
+    Where processes are forked, which takes no time, one worker makes the items, so that a file that crashes its decoder does
+    not end the command. The iteration ends at such a file, and at an item with a MareyError.
+
+    Args:
+        dataset: The data set.
+        keys: The keys of the items.
+        workers: 0: this process makes the items; else one worker, where processes are forked.
+        clock: Returns the time in seconds.
     """
-    alone = workers == 0 or multiprocessing.get_start_method() != "fork"
+    no_worker = workers == 0 or multiprocessing.get_start_method() != "fork"
     loader = AheadLoader(
-        _Timed(dataset, clock), workers=0 if alone else 1, sampler=keys, batch_size=None, collate_fn=as_it_is
+        _Timed(dataset, clock), workers=0 if no_worker else 1, sampler=keys, batch_size=None, collate_fn=unchanged
     )
     with contextlib.suppress(MareyError):
-        yield from delivered(loader)
+        yield from checked_batches(loader)
 
 
 class _Timed(Dataset[Any]):
+    """A data set whose items come with the seconds that they took."""
+
     def __init__(self, items: Dataset[Any], clock: Callable[[], float]) -> None:
         self._items, self._clock = items, clock
 
@@ -93,27 +101,27 @@ class _Timed(Dataset[Any]):
         return self._items[key], self._clock() - start
 
 
-def as_it_is(item: Any) -> Any:
-    """What a loader does with a batch of one item."""
+def unchanged(item: Any) -> Any:
+    """The collate function of a loader without batches."""
     return item
 
 
-class Manners:
-    """What each worker does first: a loader's `worker_init_fn`.
+class WorkerSetup:
+    """The setup of a worker at its start: a loader's `worker_init_fn`.
 
-    A worker ends with the main process, even where that was killed. Torch's own check would then wait for ever: until
-    somebody reads what the worker has decoded.
-
-    Workers write nothing, because the main process draws the progress: what they say goes to `reporter`. They leave signals
-    to the main process, which saves and then ends them, and start no threads that compute. When Python exits it ends what
-    is left of them by SIGTERM, and waits: that one they heed.
+    - The worker ends when the main process ends, even if that was killed. Torch's own check would wait forever for the
+      decoded batches to be read.
+    - Its messages go to `reporter`; it prints nothing, since the main process draws the progress bar.
+    - It ignores the signals that stop a run: the main process saves first, then ends its workers. It obeys SIGTERM only
+      while the interpreter exits, which then ends all remaining workers with it and waits.
+    - OpenCV starts no threads.
     """
 
-    def __init__(self, reporter: KeepingReporter) -> None:
+    def __init__(self, reporter: CollectingReporter) -> None:
         self._reporter = reporter
         self._exiting = multiprocessing.Event()
         self.begun = multiprocessing.Event()
-        """Set by the first worker that is ready: by then it has run the main script anew, where it does so."""
+        """Set by the first worker that is ready; where workers run the main script again, that is then done."""
         Finalize(None, self._exiting.set, exitpriority=10)
 
     def __call__(self, worker: int) -> None:
@@ -125,19 +133,19 @@ class Manners:
         cv2.setNumThreads(0)
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._leave_at_exit)
+        signal.signal(signal.SIGTERM, self._end_at_exit)
         if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
-    def _leave_at_exit(self, number: int, frame: object) -> None:
+    def _end_at_exit(self, number: int, frame: object) -> None:
         if self._exiting.is_set():
             os._exit(0)
 
 
 class _WithMessages:
-    """A function that makes a batch in a worker: what the worker said since the batch before comes with it."""
+    """A collate function in a worker, whose batches come with the worker's messages since the batch before."""
 
-    def __init__(self, collate: Callable[[Any], Any], reporter: KeepingReporter) -> None:
+    def __init__(self, collate: Callable[[Any], Any], reporter: CollectingReporter) -> None:
         self._collate, self._reporter = collate, reporter
 
     def __call__(self, items: Any) -> tuple[Any, list[Message]]:
@@ -145,10 +153,14 @@ class _WithMessages:
 
 
 class AheadLoader(DataLoader[Any]):
-    """A loader over a data set, guarded, that `workers` processes decode ahead; each has two batches waiting at most.
+    """A loader whose worker processes decode ahead; each has at most two batches waiting.
 
-    0 decodes in this process. What the processes say is said here when their batch arrives, each thing once. `sampling` is
-    how torch's `DataLoader` draws and collates.
+    Messages of the workers are reported in this process when their batch arrives, each message once.
+
+    Args:
+        dataset: The data set; a MareyError in an item is returned in its place (`ErrorsAsItems`).
+        workers: Number of worker processes; 0: this process decodes.
+        sampling: The arguments of torch's `DataLoader` for sampling and collating.
 
     Raises (while it is iterated over):
         RunError: a process died, by a lack of memory or in a decoder, or because the main script starts processes outside of
@@ -156,19 +168,19 @@ class AheadLoader(DataLoader[Any]):
     """
 
     def __init__(self, dataset: Dataset[Any], *, workers: int, **sampling: Any) -> None:
-        reporter = KeepingReporter()  # of a worker: each gets a copy, which its two users share
-        manners = Manners(reporter) if workers else None
+        reporter = CollectingReporter()  # each worker gets a copy, which its setup and its collate function share
+        setup = WorkerSetup(reporter) if workers else None
         super().__init__(
-            Guarded(dataset),
+            ErrorsAsItems(dataset),
             num_workers=workers,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=manners,
+            worker_init_fn=setup,
             **sampling,
         )
-        self._manners = manners
+        self._setup = setup
         if workers:
             self.collate_fn = _WithMessages(self.collate_fn, reporter)
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         if not self.num_workers:
@@ -180,23 +192,23 @@ class AheadLoader(DataLoader[Any]):
                 batches = super().__iter__()
             while (item := next(batches, None)) is not None:
                 batch, messages = item
-                say_again(messages, said=self._said)
+                report_collected(messages, reported=self._reported)
                 yield batch
         except (RuntimeError, OSError, EOFError) as error:
-            raise self._understood(error, set(multiprocessing.active_children()) - others) from None
+            raise self._explained(error, set(multiprocessing.active_children()) - others) from None
 
-    def _understood(self, error: Exception, own: Collection[multiprocessing.process.BaseProcess]) -> Exception:
-        """What an error of starting or waiting for the workers, which are those in `own` that live, means."""
-        assert self._manners is not None
+    def _explained(self, error: Exception, own: Collection[multiprocessing.process.BaseProcess]) -> Exception:
+        """The error to raise for an error while workers were started or waited for; `own` are the workers that are alive."""
+        assert self._setup is not None
         method = multiprocessing.get_start_method()
         if isinstance(error, RuntimeError) and is_bootstrapping(error):
             return RunError(UNGUARDED)
         died = "DataLoader worker" in str(error)
-        begun, killed = self._manners.begun.is_set(), "killed by signal" in str(error)
-        # Where a worker is gone before its script is asked for, its pipe is broken.
+        begun, killed = self._setup.begun.is_set(), "killed by signal" in str(error)
+        # Where a worker ended before it was sent the main script, its pipe is broken.
         broken = isinstance(error, BrokenPipeError | ConnectionError | EOFError)
-        if (died or broken) and not begun and not killed and runs_script_anew(method):
-            for process in own:  # what they print of the same error comes first
+        if (died or broken) and not begun and not killed and reruns_main_script(method):
+            for process in own:  # they print the same error first
                 process.join(_PATIENCE)
             return RunError(UNGUARDED)
         if not died:
@@ -204,4 +216,4 @@ class AheadLoader(DataLoader[Any]):
         return RunError(f"a process that decodes videos died ({str(error).splitlines()[0]}): try fewer --workers.")
 
     def check_worker_number_rationality(self) -> None:
-        """Does not warn of more workers than cores: by default there are not, and videos on a network may want them."""
+        """Do not warn of more workers than cores: there are no more by default, and network storage may need them."""

@@ -1,4 +1,4 @@
-"""`motions` on disk: scenes rendered in both orders, written as videos, listed."""
+"""`write_motions`: renders the scenes of `motions` and writes them in both orders, as videos with a list."""
 
 import json
 import math
@@ -14,16 +14,14 @@ from marey.base.errors import DataError
 from marey.base.jobs import run_jobs
 from marey.base.random import random_for
 from marey.base.reporter import warning
-from marey.base.words import counted
-from marey.data.catalogue.motions import CLASS_NAMES, MIRROR_PAIRS
-from marey.data.lists.formats import read_manifest
+from marey.base.words import counted, verb
+from marey.data.catalogue.class_names import CLASS_NAMES, MIRROR_PAIRS
 from marey.data.lists.manifest import Manifest, make_manifest
+from marey.data.lists.read_manifest import read_manifest
 from marey.data.motions.looks import DRAWN, MARGIN, Look, Sprite
 from marey.data.motions.paths import Pose, path_of
 from marey.video.source import Frames
 from marey.video.writing.writer import write_video
-
-"""The arguments of the call that wrote a folder."""
 
 _FPS = 15
 _QP = 24
@@ -32,7 +30,7 @@ _QP = 24
 def render_scene(pair: int, scene: int, *, size: int, frames: int, seed: int, look: Look = DRAWN) -> Frames:
     """The frames uint8 [frames, size, size, 3] of a scene, in the order of the pair's first class.
 
-    The same arguments give the same frames. `look` draws the scene; how its objects move does not depend on it.
+    The same arguments give the same frames. `look` draws the scene; the motion of its objects does not depend on it.
     """
     random = random_for(seed, pair, scene)
     path = path_of(pair, random)
@@ -52,25 +50,25 @@ def render_scene(pair: int, scene: int, *, size: int, frames: int, seed: int, lo
 def place_object(
     image: NDArray[np.float32], sprite: Sprite, pose: Pose, *, jitter: NDArray[np.float64] | None = None
 ) -> None:
-    """Blend the object into the image, float32 [size, size, 3], at its pose, in place.
+    """Blend an object at its pose into the image, float32 [size, size, 3], in place.
 
-    `jitter` is how far it is off, [2], in pixels to the right and down.
+    `jitter` [2] moves it by so many pixels to the right and down.
     """
-    picture = sprite.picture(pose.scale)
-    size, side = len(image), len(picture)
+    of_object = sprite.image(pose.scale)
+    size, side = len(image), len(of_object)
     scale, turn = pose.scale * (sprite.side / side), pose.turn * sprite.turning
     middle = (side - 1) / 2
     matrix = np.asarray(cv2.getRotationMatrix2D((middle, middle), math.degrees(-turn), scale), np.float64)
     offset = np.zeros(2) if jitter is None else jitter
     matrix[:, 2] += np.array([pose.x, pose.y]) * size + offset - middle
-    placed = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    placed = cv2.warpAffine(of_object, matrix, (size, size), flags=cv2.INTER_LINEAR)
     opacity = placed[..., 3:]
     image += opacity * (placed[..., :3] - image)
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """One job: a scene and the two files that show it forwards and backwards."""
+    """One job: to write a scene as two videos, forwards and backwards."""
 
     folder: Path
     split: str
@@ -110,9 +108,18 @@ def write_motions(
 ) -> tuple[Manifest, Manifest]:
     """Write the data set and its list `motions.csv`; returns the manifests of train and test.
 
-    `train` and `test` count videos (twelve classes, so multiples of 12), `size` pixels a side (even), `frames` a video.
-    An interrupted call is resumed; a folder that is complete is only read. `motions.json` notes the arguments.
-    `way_out` is what the refusal of a folder advises.
+    A call resumes an interrupted one; a complete folder is only read. `motions.json` notes the arguments.
+
+    Args:
+        folder: The output folder.
+        train: Videos for training, a multiple of 12 (for the twelve classes).
+        test: Videos for testing, a multiple of 12.
+        size: Pixels of each side of a frame, even.
+        frames: Frames of a video.
+        seed: The seed of all that is random.
+        workers: Processes; None: one per core, 0: this one.
+        look: The look that draws the scenes.
+        way_out: What to do about a folder that is refused, for the message.
 
     Raises:
         RunError: the folder holds motions of other arguments, another process writes there, or it cannot be written.
@@ -132,22 +139,22 @@ def write_motions(
             if not resumed:
                 _remove_unknown(folder, jobs)
             _write(folder, jobs, listing, workers=workers)
-    whole = read_manifest(listing, classes=CLASS_NAMES)
-    return whole.split("train"), whole.split("test")
+    manifest = read_manifest(listing, classes=CLASS_NAMES)
+    return manifest.split("train"), manifest.split("test")
 
 
 def _write(folder: Path, jobs: list[_Scene], listing: Path, *, workers: int | None) -> None:
     run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
     rows = [row for job in jobs for row in job.rows]
-    twice = [job for job in jobs for _ in job.rows]
+    job_of_row = [job for job in jobs for _ in job.rows]
     make_manifest(
         rows, root=folder, source=str(folder), classes=CLASS_NAMES,
-        splits=[job.split for job in twice], groups=[f"{job.pair}-{job.scene}" for job in twice],
+        splits=[job.split for job in job_of_row], groups=[f"{job.pair}-{job.scene}" for job in job_of_row],
     ).write_csv(listing)  # fmt: skip
 
 
 def write_examples(folder: str | Path, *, size: int, frames: int, look: Look = DRAWN) -> list[tuple[str, str]]:
-    """Write one video of each class, without a list, in this process; returns (path in the folder, class) of each."""
+    """Write one video of each class in this process, without a list; returns the path in the folder and class of each."""
     jobs = _jobs(Path(folder), 12, 0, size, frames, 0, look)
     for job in jobs:
         _write_scene(job)
@@ -155,10 +162,10 @@ def write_examples(folder: str | Path, *, size: int, frames: int, look: Look = D
 
 
 def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
-    """The arguments of the call of `write_motions` that began `folder`; None where none did.
+    """The arguments of the call of `write_motions` that wrote `folder`; None if none did.
 
     Raises:
-        DataError: the file that notes them is damaged.
+        DataError: the file with the arguments is damaged.
     """
     noted = OutputPath.folder(folder).note(Command.MOTIONS)
     if not noted.exists():
@@ -168,22 +175,22 @@ def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise DataError(f"{noted}: no JSON object of arguments; remove this file, and the videos are written anew.")
+        raise DataError(f"{noted}: no JSON object of arguments; remove this file, and the videos are written again.")
     return found
 
 
 def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
-    """Videos without a note of their arguments may be of any look and size: they are written anew."""
+    """Remove videos in a folder without `motions.json`, since their look and size are not known."""
     found = [folder / path for job in jobs for path, _ in job.rows if (folder / path).exists()]
     for path in found:
         path.unlink()
     if found:
-        lie = "lies" if len(found) == 1 else "lie"
-        warning(f"{folder}: {counted(len(found), 'video')} {lie} there without motions.json, and are written anew.")
+        are = verb(len(found), "is", "are")
+        warning(f"{folder}: {counted(len(found), 'video')} {are} there without motions.json, and {are} written again.")
 
 
 def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_Scene]:
-    """Scene numbers run on from train to test: no scene is in both."""
+    """The scenes to write. Their numbers continue from train to test, so that no scene is in both."""
     return [
         _Scene(folder, split, pair, scene, size, frames, seed, look)
         for split, first, count in (("train", 0, train // 12), ("test", train // 12, test // 12))

@@ -1,7 +1,7 @@
-"""What the videos of `motions` look like: objects on scenes drawn by code, or plain shapes on noise.
+"""The appearance of `motions`: objects on scenes drawn by code (`DRAWN`), or plain shapes on noise (`NOISE`).
 
-A look decides how a scene's background and object appear, and nothing about how the object moves. It knows neither
-the pair nor the class, so what one frame shows says nothing about either.
+A look draws the background and the object of a scene, and has no influence on how the object moves. It knows neither the
+pair nor the class, so that a single frame shows nothing about them.
 """
 
 import math
@@ -14,69 +14,70 @@ from numpy.typing import NDArray
 
 from marey.base.random import RandomSource
 from marey.data.motions.canvas import Canvas, Colour
-from marey.data.motions.objects import Thing
+from marey.data.motions.objects import DrawnObject
 from marey.data.motions.scenes import SCENES, Scene
 
 MARGIN = 8
-"""Pixels of background beyond each side of the frame, so that the camera can shake."""
+"""Pixels of background outside each side of the frame, which let the camera shake."""
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """An object to be placed at any size."""
+    """The images of an object, from which it is drawn at any size."""
 
     side: float
-    """Pixels of the frame that its square takes at scale 1."""
-    pictures: tuple[NDArray[np.float32], ...]
+    """Side of its square at scale 1, in pixels of the frame."""
+    images: tuple[NDArray[np.float32], ...]
     """The object at several sizes, the largest first: float32 [s, s, 4], colours 0..255 and opacity 0..1."""
     turning: float
-    """How much of a pose's turn the object follows: 1 all of it, 0 none (it stays upright)."""
+    """How far the object turns with a pose: 1 as far as the pose does, 0 not (it stays upright)."""
 
-    def picture(self, scale: float) -> NDArray[np.float32]:
-        """The smallest picture that need not be enlarged at this scale, so that little detail is lost or aliased."""
-        large = [picture for picture in self.pictures if len(picture) >= scale * self.side]
-        return large[-1] if large else self.pictures[0]
+    def image(self, scale: float) -> NDArray[np.float32]:
+        """The smallest image that is not enlarged at this scale, so that little detail is lost or aliased."""
+        large = [image for image in self.images if len(image) >= scale * self.side]
+        return large[-1] if large else self.images[0]
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """All that is drawn once for a scene."""
+    """What is drawn once for all frames of a scene."""
 
     ground: NDArray[np.float32]
-    """The background with `MARGIN` pixels beyond each side, float32 [size + 2 * MARGIN, size + 2 * MARGIN, 3], 0..255."""
+    """The background with `MARGIN` pixels outside each side: float32 [size + 2 * MARGIN, size + 2 * MARGIN, 3], 0..255."""
     sprite: Sprite
+    """The object."""
     noise: float
-    """Standard deviation of the sensor's noise, in levels of 0..255."""
+    """Standard deviation of the sensor noise, in levels of 0..255."""
     shake: int
-    """Pixels by which the camera is off at most, along each axis; at most `MARGIN`."""
+    """The most pixels by which the camera moves from its position, along each axis; at most `MARGIN`."""
 
 
 class Look(Protocol):
-    """How scenes and objects appear."""
+    """The interface of a look: it draws scenes and objects."""
 
     @property
     def settings(self) -> dict[str, str | int]:
-        """What `motions.json` notes of it: two looks that render different frames differ here."""
+        """What `motions.json` notes of the look; two looks that render different frames have different settings."""
         ...
 
     def appearance(self, size: int, random: np.random.RandomState) -> Appearance:
-        """Draw background and object of one scene for frames of `size` pixels a side."""
+        """Draw the background and the object of one scene, for frames with sides of `size` pixels."""
         ...
 
 
 @dataclass(frozen=True)
 class NoiseLook:
-    """Discs and polygons over smoothed noise."""
+    """The look with discs and polygons over smoothed noise."""
 
     @property
     def settings(self) -> dict[str, str | int]:
-        """Without a name: folders written before there were several looks have this one."""
+        """The settings have no name, since folders that were written before there were other looks have none."""
         return {"version": 1}
 
     def appearance(self, size: int, random: np.random.RandomState) -> Appearance:
         shape = _shape(size, random)
         ground = _texture(size + 2 * MARGIN, random, smooth=random.uniform(1.5, 4.0), contrast=random.uniform(15, 35))
-        sprite = Sprite(side=len(shape), pictures=(shape,), turning=1.0)
+        sprite = Sprite(side=len(shape), images=(shape,), turning=1.0)
         return Appearance(ground, sprite, noise=random.uniform(3, 8), shake=2)
 
 
@@ -103,56 +104,56 @@ def _shape(size: int, random: np.random.RandomState) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Cast:
-    """What a drawn scene shows."""
+class SceneContent:
+    """The scene and the object of a video in the look `DRAWN`."""
 
     scene: Scene
-    thing: Thing
+    drawn_object: DrawnObject
     mirrored: bool
-    """Whether the object faces left. It does so at random, whichever way it travels."""
+    """Whether the object faces left; chosen at random, independently of its motion."""
     share: float
-    """Side of the object's square at scale 1, in shares of the frame's side."""
+    """Side of the object's square at scale 1, as a fraction of the frame's side."""
 
 
 @dataclass(frozen=True)
 class DrawnLook:
-    """Objects on recognisable scenes, drawn by code."""
+    """The look with objects on recognisable scenes, drawn by code."""
 
     @property
     def settings(self) -> dict[str, str | int]:
         return {"look": "drawn", "version": 1}
 
-    def cast(self, random: RandomSource) -> Cast:
-        """Choose a scene, an object that is met there, which way it faces and how large it is."""
+    def choose(self, random: RandomSource) -> SceneContent:
+        """Choose at random a scene, an object that belongs there, the way that it faces and its size."""
         scene = SCENES[random.randint(len(SCENES))]
-        thing = scene.things[random.randint(len(scene.things))]
-        return Cast(scene, thing, mirrored=random.uniform() < 0.5, share=random.uniform(0.34, 0.44))
+        drawn_object = scene.objects[random.randint(len(scene.objects))]
+        return SceneContent(scene, drawn_object, mirrored=random.uniform() < 0.5, share=random.uniform(0.34, 0.44))
 
     def appearance(self, size: int, random: np.random.RandomState) -> Appearance:
-        return self.draw(self.cast(random), size, random)
+        return self.draw(self.choose(random), size, random)
 
-    def draw(self, cast: Cast, size: int, random: np.random.RandomState) -> Appearance:
-        """Draw this choice; colours, light and the places of things in the scene are drawn at random."""
+    def draw(self, content: SceneContent, size: int, random: np.random.RandomState) -> Appearance:
+        """Draw a scene and its object; colours, light and positions in the scene are random."""
         canvas = Canvas(size, margin=MARGIN)
-        cast.scene.draw(canvas, random)
-        ground = canvas.picture()[..., :3] * np.float32(random.uniform(0.88, 1.06))
-        order = random.permutation(len(cast.thing.paints)).tolist()
-        paint = _seen_best(ground, [cast.thing.paints[place] for place in order])
-        pictures = _object(cast, paint, _outline(ground), size)
+        content.scene.draw(canvas, random)
+        ground = canvas.image()[..., :3] * np.float32(random.uniform(0.88, 1.06))
+        order = random.permutation(len(content.drawn_object.paints)).tolist()
+        paint = _most_visible(ground, [content.drawn_object.paints[index] for index in order])
+        images = _object_images(content, paint, _outline(ground), size)
         noise = random.uniform(1.5, 4)
-        return Appearance(ground, Sprite(cast.share * size, pictures, turning=0.0), noise=noise, shake=1)
+        return Appearance(ground, Sprite(content.share * size, images, turning=0.0), noise=noise, shake=1)
 
 
 _LARGEST = 2.4
-"""The scale up to which an object is drawn in full detail; motions enlarge objects up to 2.3 times."""
+"""The scale of the largest image of an object; motions enlarge objects up to 2.3 times."""
 _OUTLINE = 0.035
-"""Width of the border around an object, in shares of its side."""
+"""Width of the border around an object, as a fraction of its side."""
 _CLEAR = 90.0
-"""Distance of colours from which an object is taken to stand out: the root mean square over red, green and blue."""
+"""The distance of colours from which an object is clearly visible: the root mean square over red, green and blue."""
 
 
-def _seen_best(ground: NDArray[np.float32], paints: list[Colour]) -> Colour:
-    """The first colour that most of the background is far from; where there is none, the one that is the farthest."""
+def _most_visible(ground: NDArray[np.float32], paints: list[Colour]) -> Colour:
+    """The first colour that is far from most of the background; if there is none, the farthest."""
     sample = cv2.resize(ground, (12, 12), interpolation=cv2.INTER_AREA).reshape(-1, 1, 3)
     distance = np.sqrt(np.square(sample - np.asarray(paints, np.float32)).mean(axis=2))
     typical = np.quantile(distance, 0.25, axis=0)
@@ -161,22 +162,22 @@ def _seen_best(ground: NDArray[np.float32], paints: list[Colour]) -> Colour:
 
 
 def _outline(ground: NDArray[np.float32]) -> Colour:
-    """A dark border on light backgrounds, a light one on dark ones."""
+    """The colour of the border: dark on light backgrounds, light on dark ones."""
     return (26, 26, 34) if ground.mean() > 105 else (246, 246, 240)
 
 
-def _object(cast: Cast, paint: Colour, outline: Colour, size: int) -> tuple[NDArray[np.float32], ...]:
-    """The object at full size, at a half, a quarter and an eighth."""
-    side = 8 * math.ceil(cast.share * size * _LARGEST / 8)
+def _object_images(content: SceneContent, paint: Colour, outline: Colour, size: int) -> tuple[NDArray[np.float32], ...]:
+    """The images of an object at full size, at a half, a quarter and an eighth."""
+    side = 8 * math.ceil(content.share * size * _LARGEST / 8)
     room = side // 16
     canvas = Canvas(side - 2 * room, margin=room, paper=outline)
-    cast.thing.draw(canvas, paint)
+    content.drawn_object.draw(canvas, paint)
     canvas.outline(_OUTLINE)
-    picture = canvas.picture()
-    if cast.mirrored:
-        picture = np.ascontiguousarray(picture[:, ::-1])
-    smaller = (cv2.resize(picture, (side // n, side // n), interpolation=cv2.INTER_AREA) for n in (2, 4, 8))
-    return picture, *(np.asarray(one, np.float32) for one in smaller)
+    image = canvas.image()
+    if content.mirrored:
+        image = np.ascontiguousarray(image[:, ::-1])
+    smaller = (cv2.resize(image, (side // n, side // n), interpolation=cv2.INTER_AREA) for n in (2, 4, 8))
+    return image, *(np.asarray(one, np.float32) for one in smaller)
 
 
 NOISE = NoiseLook()

@@ -1,4 +1,4 @@
-"""The objects of the drawn look: one function per object, in the unit square, seen from the side and facing right."""
+"""The objects of the look `DRAWN`: one function per object, which draws it in the unit square, facing right."""
 
 import math
 from collections.abc import Callable
@@ -13,16 +13,18 @@ _BRIGHT = (_RED, _BLUE, _YELLOW, _GREEN, _ORANGE, _PURPLE, _PINK)
 
 
 @dataclass(frozen=True)
-class Thing:
-    """An object, how it is drawn in one main colour, and the colours that it comes in."""
+class DrawnObject:
+    """An object that moves over a scene."""
 
     name: str
     draw: Callable[[Canvas, Colour], None]
+    """Draws it with one main colour."""
     paints: tuple[Colour, ...]
+    """The main colours that it may have."""
 
 
 def _around(x: float, y: float, radius: float, angle: float) -> Point:
-    """A point on a circle, `angle` in degrees clockwise from the right."""
+    """A point on a circle around (x, y); `angle` is in degrees, clockwise from the right."""
     return x + radius * math.cos(math.radians(angle)), y + radius * math.sin(math.radians(angle))
 
 
@@ -35,7 +37,7 @@ def _darker(colour: Colour, share: float = 0.35) -> Colour:
 
 
 def car(canvas: Canvas, paint: Colour) -> None:
-    """Cabin with two windows, two wheels, head and tail lamp."""
+    """A car: a cabin with two windows, two wheels, head and tail lamp."""
     canvas.polygon([(0.2, 0.48), (0.32, 0.25), (0.64, 0.25), (0.8, 0.48)], paint)
     canvas.polygon([(0.06, 0.5), (0.14, 0.45), (0.82, 0.45), (0.94, 0.53), (0.94, 0.7), (0.06, 0.7)], paint)
     canvas.polygon([(0.27, 0.46), (0.35, 0.31), (0.47, 0.31), (0.47, 0.46)], _GLASS)
@@ -49,7 +51,7 @@ def car(canvas: Canvas, paint: Colour) -> None:
 
 
 def football(canvas: Canvas, paint: Colour) -> None:
-    """Black patches on a white ball."""
+    """A white ball with black patches."""
     canvas.disc(0.5, 0.5, 0.42, paint)
     canvas.polygon([_around(0.5, 0.5, 0.16, -90 + 72 * i) for i in range(5)], _DARK)
     for i in range(5):
@@ -60,7 +62,7 @@ def football(canvas: Canvas, paint: Colour) -> None:
 
 
 def beach_ball(canvas: Canvas, paint: Colour) -> None:
-    """Six coloured segments."""
+    """A ball with six coloured sectors."""
     other = _BLUE if paint in (_RED, _ORANGE, _PINK) else _RED
     for number, colour in enumerate((paint, _WHITE, other, _WHITE, (250, 206, 40), _WHITE)):
         canvas.ellipse(0.5, 0.5, 0.42, 0.42, colour, start=60 * number - 20, end=60 * number + 40)
@@ -68,7 +70,7 @@ def beach_ball(canvas: Canvas, paint: Colour) -> None:
 
 
 def boat(canvas: Canvas, paint: Colour) -> None:
-    """Two white sails, a flag, a coloured hull."""
+    """A boat with two white sails, a flag and a coloured hull."""
     canvas.line([(0.47, 0.7), (0.47, 0.1)], 0.04, (110, 74, 48))
     canvas.polygon([(0.51, 0.14), (0.51, 0.62), (0.88, 0.62)], _WHITE)
     canvas.polygon([(0.43, 0.22), (0.43, 0.62), (0.14, 0.62)], (240, 226, 196))
@@ -96,7 +98,7 @@ def balloon(canvas: Canvas, paint: Colour) -> None:
 
 
 def rocket(canvas: Canvas, paint: Colour) -> None:
-    """White body, coloured tip and fins, a round window, flames."""
+    """A rocket: white body, coloured tip and fins, a round window, flames."""
     canvas.polygon([(0.38, 0.74), (0.5, 0.98), (0.62, 0.74)], _ORANGE)
     canvas.polygon([(0.43, 0.74), (0.5, 0.9), (0.57, 0.74)], (255, 232, 100))
     canvas.polygon([(0.36, 0.48), (0.16, 0.8), (0.4, 0.74)], paint)
@@ -108,7 +110,7 @@ def rocket(canvas: Canvas, paint: Colour) -> None:
 
 
 def fish(canvas: Canvas, paint: Colour) -> None:
-    """Tail, fins, two white stripes, an eye."""
+    """A fish with a tail, fins, two white stripes and an eye."""
     canvas.polygon([(0.3, 0.5), (0.05, 0.26), (0.1, 0.5), (0.05, 0.74)], _darker(paint, 0.15))
     canvas.polygon([(0.4, 0.34), (0.52, 0.14), (0.68, 0.32)], _darker(paint, 0.15))
     canvas.polygon([(0.45, 0.66), (0.5, 0.84), (0.64, 0.68)], _darker(paint, 0.15))
@@ -120,7 +122,7 @@ def fish(canvas: Canvas, paint: Colour) -> None:
 
 
 def cat(canvas: Canvas, paint: Colour) -> None:
-    """A face: pointed ears, eyes, nose, whiskers."""
+    """The face of a cat: pointed ears, eyes, nose, whiskers."""
     for side in (-1, 1):
         canvas.polygon([(0.5 + side * 0.1, 0.26), (0.5 + side * 0.34, 0.06), (0.5 + side * 0.4, 0.46)], paint)
         canvas.polygon(
@@ -138,7 +140,7 @@ def cat(canvas: Canvas, paint: Colour) -> None:
 
 
 def star(canvas: Canvas, paint: Colour) -> None:
-    """Five points and a smile."""
+    """A star with five points and a smile."""
     corners = [_around(0.5, 0.54, 0.46 if i % 2 == 0 else 0.21, -90 + 36 * i) for i in range(10)]
     canvas.polygon(corners, paint)
     for x in (0.42, 0.58):
@@ -147,7 +149,7 @@ def star(canvas: Canvas, paint: Colour) -> None:
 
 
 def apple(canvas: Canvas, paint: Colour) -> None:
-    """A stalk, a leaf, a shine."""
+    """An apple with a stalk, a leaf and a highlight."""
     canvas.ellipse(0.37, 0.56, 0.28, 0.32, paint)
     canvas.ellipse(0.63, 0.56, 0.28, 0.32, paint)
     canvas.ellipse(0.5, 0.3, 0.09, 0.05, _darker(paint, 0.4))
@@ -157,7 +159,7 @@ def apple(canvas: Canvas, paint: Colour) -> None:
 
 
 def butterfly(canvas: Canvas, paint: Colour) -> None:
-    """Four spotted wings, a dark body, feelers."""
+    """A butterfly: four spotted wings, a dark body, feelers."""
     spot = _lighter(paint, 0.75)
     for side in (-1, 1):
         canvas.ellipse(0.5 + side * 0.24, 0.36, 0.24, 0.17, paint, turn=-side * 35)
@@ -169,7 +171,7 @@ def butterfly(canvas: Canvas, paint: Colour) -> None:
 
 
 def plane(canvas: Canvas, paint: Colour) -> None:
-    """Fuselage with windows, tail, wing."""
+    """An aeroplane: fuselage with windows, tail, wing."""
     canvas.polygon([(0.06, 0.22), (0.19, 0.22), (0.36, 0.46), (0.1, 0.48)], paint)
     canvas.ellipse(0.52, 0.52, 0.43, 0.13, (238, 240, 244))
     canvas.polygon([(0.08, 0.46), (0.3, 0.46), (0.3, 0.58), (0.14, 0.56)], (238, 240, 244))
@@ -210,7 +212,7 @@ def ufo(canvas: Canvas, paint: Colour) -> None:
 
 
 def snowman(canvas: Canvas, paint: Colour) -> None:
-    """Two balls of snow, hat, carrot, scarf, buttons."""
+    """A snowman: two balls of snow, hat, carrot, scarf, buttons."""
     canvas.disc(0.5, 0.7, 0.26, (246, 248, 252))
     canvas.disc(0.5, 0.36, 0.19, (246, 248, 252))
     canvas.box(0.28, 0.18, 0.72, 0.23, _DARK)
@@ -226,7 +228,7 @@ def snowman(canvas: Canvas, paint: Colour) -> None:
 
 
 def submarine(canvas: Canvas, paint: Colour) -> None:
-    """Hull with portholes, tower, periscope, screw."""
+    """A submarine: hull with portholes, tower, periscope, propeller."""
     canvas.line([(0.52, 0.3), (0.52, 0.14), (0.64, 0.14)], 0.05, _darker(paint, 0.3))
     canvas.polygon([(0.36, 0.46), (0.4, 0.28), (0.62, 0.28), (0.66, 0.46)], _darker(paint, 0.15))
     canvas.ellipse(0.09, 0.5, 0.04, 0.11, (120, 124, 130))
@@ -239,7 +241,7 @@ def submarine(canvas: Canvas, paint: Colour) -> None:
 
 
 def mug(canvas: Canvas, paint: Colour) -> None:
-    """A cup with a handle, steam above."""
+    """A mug with a handle, and steam above it."""
     canvas.ellipse(0.7, 0.62, 0.2, 0.19, paint)
     canvas.ellipse(0.7, 0.62, 0.11, 0.1, _DARK)
     canvas.polygon([(0.14, 0.36), (0.68, 0.36), (0.64, 0.92), (0.18, 0.92)], paint)
@@ -250,27 +252,27 @@ def mug(canvas: Canvas, paint: Colour) -> None:
         canvas.line([(x, 0.27), (x - 0.04, 0.2), (x + 0.04, 0.13), (x, 0.06)], 0.04, (236, 236, 240))
 
 
-CAR = Thing("car", car, _BRIGHT)
-FOOTBALL = Thing("football", football, (_WHITE,))
-BEACH_BALL = Thing("beach ball", beach_ball, (_RED, _BLUE, _GREEN, _PURPLE))
-BOAT = Thing("boat", boat, (_RED, _YELLOW, _PURPLE, _DARK))
-DUCK = Thing("duck", duck, (_YELLOW, _WHITE))
-BALLOON = Thing("balloon", balloon, _BRIGHT)
-ROCKET = Thing("rocket", rocket, (_RED, _ORANGE, _GREEN, _YELLOW))
-FISH = Thing("fish", fish, (_ORANGE, _RED, _YELLOW, _PINK))
-CAT = Thing("cat", cat, (_ORANGE, (120, 120, 130), (70, 62, 66), (240, 226, 204)))
-STAR = Thing("star", star, (_YELLOW, _ORANGE, _PINK, (120, 226, 120)))
-APPLE = Thing("apple", apple, (_RED, (150, 200, 50), _YELLOW))
-BUTTERFLY = Thing("butterfly", butterfly, (_ORANGE, _BLUE, _PURPLE, _YELLOW, _PINK))
-PLANE = Thing("plane", plane, (_RED, _BLUE, _ORANGE, _GREEN))
-AIR_BALLOON = Thing("hot-air balloon", air_balloon, _BRIGHT)
-UFO = Thing("flying saucer", ufo, ((170, 176, 190), (190, 150, 220), (120, 190, 170)))
-SNOWMAN = Thing("snowman", snowman, (_RED, _BLUE, _GREEN))
-SUBMARINE = Thing("submarine", submarine, (_YELLOW, _RED, _ORANGE))
-MUG = Thing("mug", mug, (_RED, _BLUE, _GREEN, _PURPLE, _WHITE))
+CAR = DrawnObject("car", car, _BRIGHT)
+FOOTBALL = DrawnObject("football", football, (_WHITE,))
+BEACH_BALL = DrawnObject("beach ball", beach_ball, (_RED, _BLUE, _GREEN, _PURPLE))
+BOAT = DrawnObject("boat", boat, (_RED, _YELLOW, _PURPLE, _DARK))
+DUCK = DrawnObject("duck", duck, (_YELLOW, _WHITE))
+BALLOON = DrawnObject("balloon", balloon, _BRIGHT)
+ROCKET = DrawnObject("rocket", rocket, (_RED, _ORANGE, _GREEN, _YELLOW))
+FISH = DrawnObject("fish", fish, (_ORANGE, _RED, _YELLOW, _PINK))
+CAT = DrawnObject("cat", cat, (_ORANGE, (120, 120, 130), (70, 62, 66), (240, 226, 204)))
+STAR = DrawnObject("star", star, (_YELLOW, _ORANGE, _PINK, (120, 226, 120)))
+APPLE = DrawnObject("apple", apple, (_RED, (150, 200, 50), _YELLOW))
+BUTTERFLY = DrawnObject("butterfly", butterfly, (_ORANGE, _BLUE, _PURPLE, _YELLOW, _PINK))
+PLANE = DrawnObject("plane", plane, (_RED, _BLUE, _ORANGE, _GREEN))
+AIR_BALLOON = DrawnObject("hot-air balloon", air_balloon, _BRIGHT)
+UFO = DrawnObject("flying saucer", ufo, ((170, 176, 190), (190, 150, 220), (120, 190, 170)))
+SNOWMAN = DrawnObject("snowman", snowman, (_RED, _BLUE, _GREEN))
+SUBMARINE = DrawnObject("submarine", submarine, (_YELLOW, _RED, _ORANGE))
+MUG = DrawnObject("mug", mug, (_RED, _BLUE, _GREEN, _PURPLE, _WHITE))
 
-THINGS = (
+OBJECTS = (
     CAR, FOOTBALL, BEACH_BALL, BOAT, DUCK, BALLOON, ROCKET, FISH, CAT, STAR, APPLE, BUTTERFLY, PLANE, AIR_BALLOON, UFO,
     SNOWMAN, SUBMARINE, MUG,
 )  # fmt: skip
-"""All objects of the drawn look."""
+"""All objects of the look `DRAWN`."""

@@ -1,4 +1,4 @@
-"""The twelve motions: how the objects of a scene move, in the sense of each pair's first class."""
+"""The paths of objects: how they move in videos of the first class of each pair of classes."""
 
 import math
 from collections.abc import Callable
@@ -9,25 +9,29 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an object is in one frame: centre in shares of the side (0..1), size as a factor, turn in radians."""
+    """The position, size and rotation of an object in one frame."""
 
     x: float
+    """Centre, as a fraction of the frame's side from the left, 0..1."""
     y: float
+    """Centre, as a fraction of the frame's side from the top, 0..1."""
     scale: float = 1.0
+    """Factor of its size."""
     turn: float = 0.0
+    """Rotation in radians, clockwise."""
 
 
 Path2D = Callable[[float], list[Pose]]
-"""From time 0..1 to the poses of all objects, in the order of the pair's first class."""
+"""Gives the poses of all objects at a time from 0 to 1, for the first class of a pair."""
 
 
 def path_of(pair: int, random: np.random.RandomState) -> Path2D:
-    """How the objects of a scene move, in the sense of the pair's first class."""
+    """A random path of the objects of a scene, for the first class of the pair with this index."""
     return _PATHS[pair](random)
 
 
 def _along(random: np.random.RandomState, angle: float) -> Path2D:
-    """A straight line through the middle region, at a steady speed."""
+    """A straight line through the middle of the frame, at constant speed."""
     length, side, wobble = random.uniform(0.4, 0.6), random.uniform(-0.22, 0.22), random.uniform(-0.15, 0.15)
     middle = 0.5 + random.uniform(-0.08, 0.08)
     dx, dy = math.cos(angle + wobble), math.sin(angle + wobble)
@@ -59,7 +63,7 @@ def _approach(random: np.random.RandomState) -> Path2D:
 
 
 def _open(random: np.random.RandomState) -> Path2D:
-    """Two halves move apart along a random axis."""
+    """Two objects move apart along a random axis."""
     angle, far = random.uniform(0, math.pi), random.uniform(0.3, 0.36)
     near = random.uniform(0.06, 0.1)
     x, y = 0.5 + random.uniform(-0.06, 0.06, size=2)
@@ -73,7 +77,7 @@ def _open(random: np.random.RandomState) -> Path2D:
 
 
 def _accelerate(random: np.random.RandomState) -> Path2D:
-    """A long straight line in a random direction, slow at first and fast at last."""
+    """A long straight line in a random direction, slow at first and fast at the end."""
     angle, length, power = random.uniform(0, 2 * math.pi), random.uniform(0.65, 0.8), random.uniform(2.4, 3.2)
     x, y = 0.5 + random.uniform(-0.06, 0.06, size=2)
 

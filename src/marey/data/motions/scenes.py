@@ -1,4 +1,4 @@
-"""The scenes of the drawn look: one function per scene, each with its own colours, places and light."""
+"""The scenes of the look `DRAWN`: one function per scene, with random colours, positions and light."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,31 +8,36 @@ from itertools import pairwise
 from marey.base.random import RandomSource
 from marey.data.motions import objects
 from marey.data.motions.canvas import Canvas, Colour, Point, mix, vary
-from marey.data.motions.objects import Thing
+from marey.data.motions.objects import DrawnObject
 
 _LEFT, _RIGHT, _BOTTOM = -0.4, 1.4, 1.4
-"""Far enough outside the frame that its margin is covered at every size."""
+"""Coordinates far enough outside the frame to cover its margin at every size."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A place, how it is drawn, and the objects that are met there."""
+    """A background, and the objects that may move over it."""
 
     name: str
     draw: Callable[[Canvas, RandomSource], None]
-    things: tuple[Thing, ...]
+    """Draws it, with random variations."""
+    objects: tuple[DrawnObject, ...]
 
 
 @dataclass(frozen=True)
 class _Sky:
-    """Colours of an hour: above, at the horizon, of the sun, and what land takes on."""
+    """The colours of an hour of the day."""
 
     top: Colour
+    """The sky at the top."""
     horizon: Colour
+    """The sky at the horizon."""
     sun: Colour
+    """The sun."""
     glow: Colour
+    """The light on the land."""
     strength: float
-    """How much of `glow` land takes on, 0..1."""
+    """How much of `glow` the colours of the land take, 0 to 1."""
 
     def on(self, colour: Colour) -> Colour:
         return mix(colour, self.glow, self.strength)
@@ -185,7 +190,7 @@ def road(canvas: Canvas, random: RandomSource) -> None:
     canvas.gradient(horizon, _BOTTOM, sky.on((122, 176, 84)), sky.on(vary((84, 150, 60), random)))
 
     def at(side: float, depth: float) -> Point:
-        """A place on the ground: `side` -1..1 over the road's width, `depth` 0 at the horizon, 1 at the lower edge."""
+        """A point on the ground: `side` is -1..1 over the road's width, `depth` 0 at the horizon, 1 at the lower edge."""
         return far + (0.5 - far) * depth + side * (0.02 + 0.46 * depth), horizon + (1 - horizon) * depth
 
     canvas.polygon([at(-1, 0), at(1, 0), at(1, 1.7), at(-1, 1.7)], vary((84, 86, 94), random, 8))
@@ -332,7 +337,7 @@ def _table(canvas: Canvas, x: float, wood: Colour) -> None:
 
 
 def space(canvas: Canvas, random: RandomSource) -> None:
-    """Stars, a planet with a ring, another one, half of it in shadow."""
+    """Stars, a planet with a ring, and a globe."""
     canvas.gradient(-0.4, _BOTTOM, vary((8, 8, 26), random, 6), vary((30, 16, 58), random, 10))
     for _ in range(60):
         x, y = random.uniform(-0.1, 1.1, size=2)
@@ -354,7 +359,7 @@ def space(canvas: Canvas, random: RandomSource) -> None:
 
 
 def _ring(canvas: Canvas, x: float, y: float, radius: float, body: Colour, *, half: int) -> None:
-    """Half of a planet's ring: from 0 degrees the one in front, from 180 the one behind."""
+    """One half of a planet's ring: with `half` 0 the front, with 180 the back."""
     tilt = math.radians(-18)
     points = []
     for step in range(13):
@@ -381,8 +386,8 @@ def pitch(canvas: Canvas, random: RandomSource) -> None:
     shirts: Sequence[Colour] = ((224, 70, 70), (240, 240, 240), (70, 110, 214), (250, 206, 70), (236, 176, 140))
     for row in range(6):
         picks = random.randint(len(shirts), size=20)
-        for place in range(20):
-            canvas.disc(-0.12 + 0.065 * place + 0.03 * (row % 2), -0.08 + 0.065 * row, 0.023, shirts[picks[place]])
+        for seat in range(20):
+            canvas.disc(-0.12 + 0.065 * seat + 0.03 * (row % 2), -0.08 + 0.065 * row, 0.023, shirts[picks[seat]])
     canvas.box(_LEFT, 0.31, _RIGHT, 0.37, vary((226, 226, 232), random, 20))
     light = vary((92, 178, 76), random)
     edges = (0.37, 0.43, 0.51, 0.62, 0.76, 0.95, _BOTTOM)
@@ -412,4 +417,4 @@ SCENES = (
     Scene("space", space, (objects.ROCKET, objects.UFO, objects.STAR)),
     Scene("football pitch", pitch, (objects.FOOTBALL, objects.BEACH_BALL, objects.BALLOON)),
 )
-"""All scenes of the drawn look."""
+"""All scenes of the look `DRAWN`."""

@@ -1,4 +1,4 @@
-"""Videos of the same content, equal files or encoded anew: within a class, with different classes, on several sides."""
+"""Copies: videos of the same content, equal files or re-encoded ones, and what they contradict: labels and splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,84 +7,85 @@ from marey.base.words import counted, verb
 from marey.data.lists.videos import first_of
 
 _NAMED = 3
-"""Sets that a sentence names."""
+"""How many sets of copies a sentence names."""
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Sets of videos of one content, by their rows, in order."""
+    """Sets of videos that have the same content, each set given by its rows, ascending."""
 
     sets: tuple[tuple[int, ...], ...]
+    """All sets of videos that look like copies."""
     certain: tuple[tuple[int, ...], ...]
-    """Those of them, or parts of them, that are no takes of a scene in which nothing moves: such takes look like copies, and
-    need not be."""
+    """The sets, or subsets of them, that are certainly copies. Takes of a scene in which nothing moves look like copies
+    without being copies; they are in `sets` only."""
     labels: Sequence[str]
-    """[N]: the class of each video in words, or its classes."""
-    sides: Sequence[str]
-    """[N]: the split of each video, "" where there is none."""
+    """[N]: the class name of each video; several labels are joined."""
+    splits: Sequence[str]
+    """[N]: the split of each video; "" where it has none."""
 
     @property
     def contradictions(self) -> tuple[tuple[int, ...], ...]:
-        """The certain ones whose videos have different classes."""
+        """The certain sets whose videos have different labels."""
         return tuple(rows for rows in self.certain if len({self.labels[row] for row in rows}) > 1)
 
     @property
     def across(self) -> tuple[tuple[int, ...], ...]:
-        """The certain ones whose videos are on several sides."""
-        return tuple(rows for rows in self.certain if self._on_several_sides(rows))
+        """The certain sets whose videos are in several splits."""
+        return tuple(rows for rows in self.certain if self._in_several_splits(rows))
 
-    def of_side(self, side: str) -> list[int]:
-        """The rows of a side that are certain to have a copy on another one."""
-        return sorted(row for rows in self.across for row in rows if self.sides[row] == side)
+    def rows_copied_elsewhere(self, split: str) -> list[int]:
+        """The rows of a split that certainly have a copy in another split."""
+        return sorted(row for rows in self.across for row in rows if self.splits[row] == split)
 
-    def _on_several_sides(self, rows: Sequence[int]) -> bool:
-        return len({self.sides[row] for row in rows}) > 1
+    def _in_several_splits(self, rows: Sequence[int]) -> bool:
+        return len({self.splits[row] for row in rows}) > 1
 
     def once(self) -> list[int]:
-        """The rows to leave out so that each content is certain to be there once for each class and side: all but the first
-        such.
-        """
+        """The rows to leave out so that each certain set keeps one video per label and split: the first one."""
         left_out = []
         for rows in self.certain:
             seen = set[tuple[str, str]]()
             for row in rows:
-                key = (self.labels[row], self.sides[row])
+                key = (self.labels[row], self.splits[row])
                 left_out += [row] if key in seen else []
                 seen.add(key)
         return sorted(left_out)
 
     def lines(self, ids: Sequence[str]) -> list[str]:
-        """What was found, a sentence for each kind; nothing without copies.
+        """One sentence for each kind of copies that exists; empty without copies.
 
         Args:
             ids: [N]: the names of the videos.
         """
-        found = []
+        lines = []
         if self.certain:
             videos = counted(sum(map(len, self.certain)), "video")
-            found.append(f"{videos} are copies of each other, encoded anew or not ({len(self.certain):,} different).")
-        if torn := self.contradictions:
-            named = first_of([self._named(rows, self.labels, ids) for rows in torn], _NAMED)
-            are = verb(len(torn), "has copies", "have copies")
-            found.append(f"{len(torn):,} of them {are} with different classes, of which at most one is right: {named}.")
+            lines.append(f"{videos} are copies of each other, re-encoded or not ({len(self.certain):,} different).")
+        if contradictions := self.contradictions:
+            named = first_of([self._named(rows, self.labels, ids) for rows in contradictions], _NAMED)
+            have = verb(len(contradictions), "has copies", "have copies")
+            lines.append(
+                f"{len(contradictions):,} of them {have} with different classes, of which at most one is right: {named}."
+            )
         if across := self.across:
-            named = first_of([self._named(rows, self.sides, ids) for rows in across], _NAMED)
-            are = verb(len(across), "has copies", "have copies")
-            found.append(f"{len(across):,} of them {are} in several splits: {named}.")
-        return [*found, *self.takes_lines()]
+            named = first_of([self._named(rows, self.splits, ids) for rows in across], _NAMED)
+            have = verb(len(across), "has copies", "have copies")
+            lines.append(f"{len(across):,} of them {have} in several splits: {named}.")
+        return [*lines, *self.takes_lines()]
 
     def takes_lines(self) -> list[str]:
-        """How many videos look like copies and may be takes of one scene, as a sentence; nothing where none does."""
+        """A sentence that counts the videos that look like copies and may be takes of one scene; empty without them."""
         in_sets, certain = ({row for rows in sets for row in rows} for sets in (self.sets, self.certain))
-        if not (alike := len(in_sets - certain)):
+        if not (count := len(in_sets - certain)):
             return []
         return [
-            f"{counted(alike, 'video')} {verb(alike, 'looks', 'look')} like others in which nothing moves, as takes of one "
+            f"{counted(count, 'video')} {verb(count, 'looks', 'look')} like others in which nothing moves, as takes of one "
             "scene do: none is left out for that."
         ]
 
     @staticmethod
     def _named(rows: Sequence[int], words: Sequence[str], ids: Sequence[str]) -> str:
-        """One video for each of their words: "a.mp4 (walk) = b.mp4 (run)"."""
+        """The first video for each different word: "a.mp4 (walk) = b.mp4 (run)"."""
         first = {words[row]: ids[row] for row in reversed(rows)}
         return " = ".join(f"{name} ({word})" for word, name in sorted(first.items()))

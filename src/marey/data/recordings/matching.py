@@ -1,4 +1,4 @@
-"""Whether two small frames show the same: how one is to be laid over the other, and where they agree then."""
+"""Whether two small frames show the same: how one is aligned with the other, and where they then agree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,62 +11,68 @@ from numpy.typing import NDArray
 from marey.data.recordings.signature import Keypoints, Signature
 
 _RATIO = 0.85
-"""A match counts where its distance is less than this share of that to the second nearest descriptor (Lowe 2004, 7.1)."""
+"""Ratio test: the nearest descriptor counts as a match if its distance is below this share of the second nearest one's
+(Lowe 2004, section 7.1)."""
 _FEWEST = 8
-"""Keypoints that must agree on how a frame lies over another."""
+"""Keypoint matches that must support an alignment."""
 _PIXELS = 3.0
-"""How far a keypoint may lie from where it should, of a frame whose shorter side has 160 pixels."""
+"""Largest error of a supporting match, in pixels of a frame whose shorter side has 160."""
 _LARGEST, _STRETCHED = 4.0, 2.0
-"""How many times larger or smaller one frame may be shown in the other, and how many times more so in one direction."""
+"""Largest scale of an alignment (its inverse is the smallest one), and largest ratio of its scales in two directions."""
 _BLOCK = 8
-"""Pixels of a side of the blocks that are compared."""
+"""Side in pixels of the blocks that are compared."""
 _ROUNDING = 0.01
-"""Pixels that a block may lie beyond a frame, by the errors of computing where it lies."""
+"""Pixels that a block may reach beyond a frame, due to rounding errors of its position."""
 _TEXTURE = 4.0
-"""Grey levels of deviation within a block below which there is nothing to compare."""
+"""Standard deviation in grey levels below which a block has too little texture to be compared."""
 _AGREES, _DIFFERS = 0.6, 0.3
-"""Correlations within a block from which on, and below which, two frames agree and differ in it."""
+"""Two frames agree in a block from the first correlation upwards, and differ below the second one."""
 _SCENE, _AREA = 0.3, 0.1
-"""Of the blocks that can be compared, and of all blocks, those that agree where two frames show the same scene."""
+"""Two frames show the same scene from these shares on, 0 to 1: of the compared blocks, and of all blocks, that agree."""
 _NEARLY_EQUAL = 0.68
-"""Of the blocks that can be compared, those that agree in two frames that are nearly equal. Of one studio, frames of one
-recording had 0.72 at least, and those of different people 0.62 at most."""
+"""Share of the compared blocks that agree from which on two frames are nearly equal. In one studio, frames of one recording
+reached at least 0.72, and frames of different people at most 0.62."""
 _COPY, _STILL_COPY = 0.6, 0.85
-"""Of the blocks that can be compared, those that agree in every frame of a copy; of one in which nothing moves."""
+"""Share of the compared blocks that must agree in every frame of a copy; the same where nothing moves."""
 _CLEAR = 8.0
-"""Grey levels of deviation within a block from which on a difference is no noise."""
-_LAID = 0.5
-"""Of one of two pictures, what lies over the other where one video is a copy of the other: a crop lies wholly in what it was
-made of, and where two have nothing in common but a bar with words, little more than the bar does."""
-_TORN, _MOSTLY_TORN, _FEW = 0.12, 0.025, 2
-"""Of the blocks where something moves, those of a copy that may agree at some place and differ at another; those that may
-agree at most places and differ at some; and how many of these may always."""
+"""Standard deviation in grey levels of a block from which on a difference is more than noise."""
+_OVERLAP = 0.5
+"""Share of one of two frames that must overlap the other one if a video is a copy of the other. A crop lies completely
+within the frame that it was made from; frames that share only a bar with text overlap by little more than the bar."""
+_CHANGED, _MOSTLY_EQUAL, _FEW = 0.12, 0.025, 2
+"""Limits for a copy, as shares of the moving blocks: blocks that agree in some frames and differ in others; and blocks that
+agree in most frames and differ in some, of which `_FEW` are always allowed."""
 _MIDDLE_FIRST = (2, 0, 1, 3, 4)
-"""The places of a signature, the middle one first: with it the others are compared, to see what moves."""
+"""Indices of a signature's frames, the middle one first: the others are compared with it to find what moves."""
 _SEEN_MOVING = 4
-"""Blocks in which something must move to tell two moments apart."""
+"""Blocks in which something must move to distinguish two moments."""
 _MOMENT = 0.8
-"""Of the blocks where something moves, those that agree in two frames of the same moment."""
+"""Share of the moving blocks that must agree in two frames of the same moment."""
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """How the first of two frames lies over the second."""
+    """How the first of two frames is mapped onto the second."""
 
     matrix: NDArray[np.float64]
-    """[2, 3]: of (x, y, 1) in the first frame, which is mirrored before where `mirrored`, the place in the second."""
+    """[2, 3]: maps (x, y, 1) in the first frame to (x, y) in the second one."""
     mirrored: bool
+    """Whether the first frame is mirrored before it is mapped."""
     keypoints: int
-    """How many agree on it; 0: the whole of one frame was laid over the whole of the other."""
+    """How many keypoint matches support the alignment; 0: one complete frame was mapped onto the other."""
 
 
 def align(first: Keypoints, second: Keypoints, *, mirrored: bool) -> Alignment | None:
-    """How the frame of the first keypoints, which are those of the mirrored frame where `mirrored`, lies over that of the
-    second: shifted, scaled, turned or stretched. None where fewer than eight pairs of like keypoints agree on it.
+    """The affine alignment (shift, scale, rotation, stretch) of two frames; None where fewer than eight matches support one.
+
+    Args:
+        first: The keypoints of the first frame, of its mirror image where `mirrored`.
+        second: The keypoints of the second frame.
+        mirrored: Whether the first frame is mirrored.
     """
     if min(len(first.points), len(second.points)) < _FEWEST:
         return None
-    ours, theirs = _pairs(first, second)
+    ours, theirs = _matches(first, second)
     if len(ours) < _FEWEST:
         return None
     matrix, agree = cv2.estimateAffine2D(
@@ -74,19 +80,19 @@ def align(first: Keypoints, second: Keypoints, *, mirrored: bool) -> Alignment |
     )
     if matrix is None or agree.sum() < _FEWEST:
         return None
-    found = np.asarray(matrix, np.float64)
-    return Alignment(found, mirrored, int(agree.sum())) if _is_plausible(found) else None
+    affine = np.asarray(matrix, np.float64)
+    return Alignment(affine, mirrored, int(agree.sum())) if _is_plausible(affine) else None
 
 
-def laid_whole(first: tuple[int, int], second: tuple[int, int], *, mirrored: bool) -> Alignment:
-    """The whole of a frame of the first (height, width) over the whole of one of the second."""
+def align_whole_frames(first: tuple[int, int], second: tuple[int, int], *, mirrored: bool) -> Alignment:
+    """The alignment of a complete frame of one (height, width) with a complete frame of another (height, width)."""
     down, across = second[0] / first[0], second[1] / first[1]
     matrix = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]])
     return Alignment(matrix, mirrored, 0)
 
 
-def _pairs(first: Keypoints, second: Keypoints) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The places of like keypoints: each the nearest of the other, and nearer than the second nearest by far."""
+def _matches(first: Keypoints, second: Keypoints) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices [M] of matching keypoints: mutual nearest neighbours that pass the ratio test."""
     likeness = first.rooted @ second.rooted.T
     best = likeness.argmax(axis=1)
     ours = np.flatnonzero(likeness.argmax(axis=0)[best] == np.arange(len(best)))
@@ -98,11 +104,11 @@ def _pairs(first: Keypoints, second: Keypoints) -> tuple[NDArray[np.int64], NDAr
 
 
 def _is_plausible(matrix: NDArray[np.float64]) -> bool:
-    """Whether a picture may be laid over another so: not mirrored, not far larger or smaller, and not drawn long."""
+    """Whether an alignment is plausible: not mirrored, and within the limits of scale and stretch."""
     square = matrix[:, :2]
     largest, least = np.linalg.svd(square, compute_uv=False).tolist()
-    turned = bool(np.linalg.det(square) > 0)
-    return turned and largest <= _LARGEST and least * _LARGEST >= 1 and largest <= _STRETCHED * least
+    keeps_sides = bool(np.linalg.det(square) > 0)
+    return keeps_sides and largest <= _LARGEST and least * _LARGEST >= 1 and largest <= _STRETCHED * least
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,54 +116,53 @@ class Agreement:
     """Where two frames agree, in blocks of 8 x 8 pixels of the second."""
 
     likeness: NDArray[np.float32]
-    """[G]: correlation of the brightness within each block, -1 to 1; NaN where the first frame does not lie, or where
-    neither has any texture."""
+    """[G]: correlation of the brightness within each block, -1 to 1; NaN where the frames do not overlap, or where neither
+    has texture."""
 
     @property
     def share(self) -> float:
-        """Of the blocks that can be compared, those that agree; 0 of none."""
+        """Share of the compared blocks that agree, 0 to 1; 0 where none can be compared."""
         return _share(self.likeness[~np.isnan(self.likeness)])
 
     @property
     def area(self) -> float:
-        """Of all blocks of the second frame, those that agree."""
+        """Share of all blocks of the second frame that agree, 0 to 1."""
         return float((self.likeness >= _AGREES).mean())
 
     @property
     def nearly_equal(self) -> bool:
-        """Whether the two show the same things in nearly all of the picture, as frames of one recording do; of one room with
-        other people in it, less of it agrees.
+        """Whether the frames show the same things nearly everywhere, as frames of one recording do. Frames of one room with
+        different people agree in less.
         """
         return self.share >= _NEARLY_EQUAL and self.area >= _AREA
 
     @property
     def same_scene(self) -> bool:
-        """Whether the two show the same things in so much of the picture that no logo does it."""
+        """Whether the frames agree in more than a logo could cover."""
         return self.share >= _SCENE and self.area >= _AREA
 
 
-def agreement(first: Signature, second: Signature, places: tuple[int, int], laid: Alignment) -> Agreement:
-    """Where the frames of two signatures at some places, 0 to 4, agree when the first is laid over the second so."""
+def agreement(first: Signature, second: Signature, frames: tuple[int, int], alignment: Alignment) -> Agreement:
+    """Where a frame of each signature, given by its index from 0 to 4, agree under an alignment."""
     size = second.smooth.shape[1:]
-    likeness = _likeness(_over(first.smooth[places[0]], size, laid), _blocks(second.smooth[places[1]]))
-    return Agreement(np.where(_covered(first, size, laid), likeness, np.nan).astype(np.float32))
+    likeness = _likeness(_warped(first.smooth[frames[0]], size, alignment), _blocks(second.smooth[frames[1]]))
+    return Agreement(np.where(_covered(first, size, alignment), likeness, np.nan).astype(np.float32))
 
 
-def is_copy(first: Signature, second: Signature, laid: Alignment) -> bool:
-    """Whether one video is a copy of the other, the first laid over the second so: at the same five places they show the
-    same, where something moves, too.
+def is_copy(first: Signature, second: Signature, alignment: Alignment) -> bool:
+    """Whether one video is a copy of the other under an alignment: all five frames agree, also where something moves.
 
-    Blocks tell of it that agree at some places and differ at others: something else was there. One that always differs is
-    covered, by a logo; the edge of a logo, where the camera moves, mostly.
+    Blocks that agree in some frames and differ in others speak against a copy. A block that differs in every frame may be
+    covered by a logo; where the camera moves, a block at the edge of a logo differs in most frames.
     """
     size = second.smooth.shape[1:]
-    inside = _covered(first, size, laid)
-    if _lying_over(first, size, inside, laid) < _LAID:
+    inside = _covered(first, size, alignment)
+    if _overlap(first, size, inside, alignment) < _OVERLAP:
         return False
     ours, theirs, rows = [], [], []
-    for place in _MIDDLE_FIRST:
-        ours.append(_over(first.smooth[place], size, laid))
-        theirs.append(_blocks(second.smooth[place]))
+    for index in _MIDDLE_FIRST:
+        ours.append(_warped(first.smooth[index], size, alignment))
+        theirs.append(_blocks(second.smooth[index]))
         rows.append(_likeness(ours[-1], theirs[-1])[inside])
         if _share(rows[-1][~np.isnan(rows[-1])]) < _COPY:
             return False
@@ -167,43 +172,47 @@ def is_copy(first: Signature, second: Signature, laid: Alignment) -> bool:
         return False
     moving = (_changes(ours) | _changes(theirs))[inside]
     if moving.sum() < _SEEN_MOVING:
-        return min(_share(row[there]) for row, there in zip(likeness, compared, strict=True)) >= _STILL_COPY
-    clear = np.stack([np.maximum(one.deviation, other.deviation) for one, other in zip(ours, theirs, strict=True)])
-    differs = (compared & (clear[:, inside] >= _CLEAR) & (likeness < _DIFFERS)).any(axis=0)
+        return min(_share(row[valid]) for row, valid in zip(likeness, compared, strict=True)) >= _STILL_COPY
+    deviation = np.stack([np.maximum(one.deviation, other.deviation) for one, other in zip(ours, theirs, strict=True)])
+    differs = (compared & (deviation[:, inside] >= _CLEAR) & (likeness < _DIFFERS)).any(axis=0)
     agrees = (likeness >= _AGREES).sum(axis=0)
-    torn, mostly = differs & (agrees > 0), differs & (2 * agrees > compared.sum(axis=0))
-    return bool(torn.sum() <= _TORN * moving.sum() and mostly.sum() <= max(_FEW, _MOSTLY_TORN * moving.sum()))
+    changed, mostly_equal = differs & (agrees > 0), differs & (2 * agrees > compared.sum(axis=0))
+    few = max(_FEW, _MOSTLY_EQUAL * moving.sum())
+    return bool(changed.sum() <= _CHANGED * moving.sum() and mostly_equal.sum() <= few)
 
 
-def stands_still(signature: Signature) -> bool:
-    """Whether nothing moves in the five frames of a signature, so that another take of the scene looks the same."""
-    return int(_changes([_blocks(signature.smooth[place]) for place in _MIDDLE_FIRST]).sum()) < _SEEN_MOVING
+def is_static(signature: Signature) -> bool:
+    """Whether nothing moves in the five frames of a signature: another take of the scene would then look the same."""
+    return int(_changes([_blocks(signature.smooth[index]) for index in _MIDDLE_FIRST]).sum()) < _SEEN_MOVING
 
 
-def same_moment(first: Signature, second: Signature, places: tuple[int, int], laid: Alignment) -> bool:
-    """Whether the frames of two signatures at some places, 0 to 4, show the same moment, the first laid over the second so:
-    they agree where something moves in one of the two. Where nothing does, frames do not tell.
+def same_moment(first: Signature, second: Signature, frames: tuple[int, int], alignment: Alignment) -> bool:
+    """Whether a frame of each signature, given by its index from 0 to 4, show the same moment under an alignment: they agree
+    where something moves in one of the videos. False where nothing moves, since that shows no moment.
     """
     size = second.smooth.shape[1:]
-    ours = [_over(first.smooth[place], size, laid) for place in _MIDDLE_FIRST]
-    theirs = [_blocks(second.smooth[place]) for place in _MIDDLE_FIRST]
-    one, other = (_MIDDLE_FIRST.index(place) for place in places)
+    ours = [_warped(first.smooth[index], size, alignment) for index in _MIDDLE_FIRST]
+    theirs = [_blocks(second.smooth[index]) for index in _MIDDLE_FIRST]
+    one, other = (_MIDDLE_FIRST.index(index) for index in frames)
     likeness = _likeness(ours[one], theirs[other])
-    seen = (_changes(ours) | _changes(theirs)) & _covered(first, size, laid) & ~np.isnan(likeness)
-    return bool(seen.sum() >= _SEEN_MOVING) and _share(likeness[seen]) >= _MOMENT
+    moving = (_changes(ours) | _changes(theirs)) & _covered(first, size, alignment) & ~np.isnan(likeness)
+    return bool(moving.sum() >= _SEEN_MOVING) and _share(likeness[moving]) >= _MOMENT
 
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """A frame, and its brightness in each of its G blocks, in grey levels."""
+    """A frame, and mean and standard deviation of the brightness in each of its G blocks, in grey levels."""
 
     image: NDArray[np.float32]
+    """[H, W], without the pixels beyond the last complete blocks."""
     mean: NDArray[np.float32]
+    """[G]"""
     deviation: NDArray[np.float32]
+    """[G]"""
 
 
 def _blocks(frame_HW: NDArray[Any]) -> _Blocks:
-    """A frame in blocks, less what is beyond the last whole ones."""
+    """A frame divided into blocks."""
     height, width = (side // _BLOCK * _BLOCK for side in frame_HW.shape)
     image = frame_HW[:height, :width].astype(np.float32)
     mean = _means(image)
@@ -211,27 +220,27 @@ def _blocks(frame_HW: NDArray[Any]) -> _Blocks:
 
 
 def _means(image_HW: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[G]: of each block."""
+    """[G]: the mean of each block."""
     height, width = image_HW.shape
-    found = cv2.resize(image_HW, (width // _BLOCK, height // _BLOCK), interpolation=cv2.INTER_AREA)
-    return np.asarray(found, np.float32).ravel()
+    means = cv2.resize(image_HW, (width // _BLOCK, height // _BLOCK), interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.float32).ravel()
 
 
-def _over(frame_HW: NDArray[np.uint8], size: tuple[int, ...], laid: Alignment) -> _Blocks:
-    """A frame as it lies over one of such a (height, width)."""
-    turned = np.ascontiguousarray(frame_HW[:, ::-1]) if laid.mirrored else frame_HW
-    over = cv2.warpAffine(turned, laid.matrix, (size[1], size[0]), borderMode=cv2.BORDER_REPLICATE)
-    return _blocks(over)
+def _warped(frame_HW: NDArray[np.uint8], size: tuple[int, ...], alignment: Alignment) -> _Blocks:
+    """A frame mapped onto a frame of the given (height, width)."""
+    oriented = np.ascontiguousarray(frame_HW[:, ::-1]) if alignment.mirrored else frame_HW
+    warped = cv2.warpAffine(oriented, alignment.matrix, (size[1], size[0]), borderMode=cv2.BORDER_REPLICATE)
+    return _blocks(warped)
 
 
-def _covered(first: Signature, size: tuple[int, ...], laid: Alignment) -> NDArray[np.bool_]:
-    """[G]: which blocks of a frame of such a (height, width) lie wholly beneath one of the first signature.
+def _covered(first: Signature, size: tuple[int, ...], alignment: Alignment) -> NDArray[np.bool_]:
+    """[G]: which blocks of a frame of the given (height, width) are completely covered by a frame of the first signature.
 
-    Coordinates are those of the centres of pixels: a frame goes from -0.5 to its width less 0.5.
+    Coordinates are those of pixel centres: a frame extends from -0.5 to its width less 0.5.
     """
     rows, columns = (np.arange(side // _BLOCK + 1) * _BLOCK - 0.5 for side in size)
     corners = np.stack([*np.meshgrid(columns, rows), np.ones((len(rows), len(columns)))])
-    x, y = np.einsum("ij,jrc->irc", cv2.invertAffineTransform(laid.matrix), corners)
+    x, y = np.einsum("ij,jrc->irc", cv2.invertAffineTransform(alignment.matrix), corners)
     height, width = first.smooth.shape[1:]
     x, y = x + 0.5, y + 0.5
     inside = (x >= -_ROUNDING) & (x <= width + _ROUNDING) & (y >= -_ROUNDING) & (y <= height + _ROUNDING)
@@ -239,29 +248,34 @@ def _covered(first: Signature, size: tuple[int, ...], laid: Alignment) -> NDArra
     return np.asarray(covered.all(axis=0), np.bool_).ravel()
 
 
-def _lying_over(first: Signature, size: tuple[int, ...], inside: NDArray[np.bool_], laid: Alignment) -> float:
-    """Of the first frame, or of one of such a (height, width), the share of whichever more lies over the other, 0 to 1: the
-    blocks `inside` [G] do.
+def _overlap(first: Signature, size: tuple[int, ...], inside: NDArray[np.bool_], alignment: Alignment) -> float:
+    """The overlap of two frames as a share of the smaller one, 0 to 1.
+
+    Args:
+        first: The signature of the first frame.
+        size: (height, width) of the second frame.
+        inside: [G]: the blocks of the second frame that the first one covers.
+        alignment: How the first frame is mapped onto the second.
     """
     pixels = int(inside.sum()) * _BLOCK**2
-    enlarged = abs(float(np.linalg.det(laid.matrix[:, :2])))
+    enlarged = abs(float(np.linalg.det(alignment.matrix[:, :2])))
     height, width = first.smooth.shape[1:]
     return float(pixels / min(size[0] * size[1], enlarged * height * width))
 
 
 def _likeness(one: _Blocks, other: _Blocks) -> NDArray[np.float32]:
-    """[G]: correlation within each block; NaN where neither has texture."""
-    together = _means(one.image * other.image) - one.mean * other.mean
-    found = together / np.maximum(one.deviation * other.deviation, 1)
-    return np.where(np.maximum(one.deviation, other.deviation) >= _TEXTURE, found, np.nan).astype(np.float32)
+    """[G]: the correlation within each block; NaN where neither frame has texture."""
+    covariance = _means(one.image * other.image) - one.mean * other.mean
+    correlation = covariance / np.maximum(one.deviation * other.deviation, 1)
+    return np.where(np.maximum(one.deviation, other.deviation) >= _TEXTURE, correlation, np.nan).astype(np.float32)
 
 
 def _changes(frames: Sequence[_Blocks]) -> NDArray[np.bool_]:
-    """[G]: in which blocks some frame differs from the first one given."""
+    """[G]: the blocks in which at least one frame differs from the first one given."""
     likeness = np.stack([_likeness(frame, frames[0]) for frame in frames[1:]])
     return np.asarray((np.where(np.isnan(likeness), 1, likeness) < _AGREES).any(axis=0), np.bool_)
 
 
 def _share(likeness: NDArray[np.float32]) -> float:
-    """Of some blocks, those that agree; 0 of none."""
+    """Share of some blocks that agree, 0 to 1; 0 where there are none."""
     return float((likeness >= _AGREES).mean()) if len(likeness) else 0.0

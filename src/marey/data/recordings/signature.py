@@ -1,11 +1,12 @@
-"""What a video looks like in little: five small frames and keypoints of three of them, by which copies of it, and other
-clips of the same recording, are known again.
+"""Visual signature of a video: five small frames and keypoints of three of them, by which copies of the video and other
+clips of its recording are recognised.
 
-Keypoints and their descriptors are SIFT's (Lowe, Distinctive Image Features from Scale-Invariant Keypoints, 2004), as OpenCV
-computes them: they stay the same when a picture is encoded anew, scaled, cropped or covered in part.
+Keypoints and descriptors are SIFT's (Lowe, Distinctive Image Features from Scale-Invariant Keypoints, 2004), computed by
+OpenCV. They hardly change when a frame is re-encoded, scaled, cropped or partly covered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -14,28 +15,39 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.data.recordings.stamp import Stamp
+from marey.data.recordings.creation import CreationMetadata
 from marey.video.source import FrameSource, Size
 
-PLACES = 5
-"""Frames of a signature: the first and the last one, and three at even distances between them."""
-KEYED = (0, 2, 4)
-"""Those of them that have keypoints."""
+NUM_FRAMES = 5
+"""Number of frames in a signature: the first and the last one, and three evenly spaced between them."""
+KEYPOINT_FRAMES = (0, 2, 4)
+"""Indices, 0 to 4, of the frames that have keypoints."""
 _SHORT = 160
-"""Pixels of the shorter side of a signature's frames, whatever the video's is."""
+"""Length in pixels of the shorter side of a signature's frames, for any video."""
 _LONGEST = 3
-"""Times the shorter side that the longer one has at most: a longer picture is drawn narrower until it has."""
+"""Largest ratio of the longer side to the shorter one; longer frames are squeezed to it."""
 _KEYPOINTS = 250
-"""Of a frame at most, the strongest."""
+"""Most keypoints in a frame; the strongest are taken."""
 _CONTRAST, _EDGE = 0.02, 12
-"""SIFT's thresholds; half of OpenCV's contrast, since small frames of walls and meadows have little."""
-_BESIDE = 0.25
-"""Pixels by which OpenCV places SIFT's keypoints too far to the right and down: it doubles the frame's sides first, and
-halves coordinates as if the first pixels' centres lay upon each other."""
+"""SIFT's thresholds. The contrast is half of OpenCV's default, since small frames of walls and meadows have little."""
+_OFFSET = 0.25
+"""Pixels by which OpenCV's SIFT keypoints lie too far to the right and down: it doubles the frame's sides first, and halves
+coordinates as if the centres of the first pixels coincided."""
 _BLUR = 1.5
-"""Pixels of deviation of the Gaussian by which frames are smoothed."""
+"""Standard deviation in pixels of the Gaussian that smooths frames."""
 _QUALITY = 90
-"""Of JPEG, in which frames are kept."""
+"""JPEG quality of the stored frames, 1 to 100."""
+
+
+@contextmanager
+def single_threaded_opencv() -> Iterator[None]:
+    """Within the block OpenCV computes on one core: in many short operations, threads would mostly wait for each other."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,48 +55,47 @@ class Keypoints:
     """The keypoints of one frame."""
 
     points: NDArray[np.float32]
-    """[P, 2]: pixels to the right and down."""
+    """[P, 2]: x and y in pixels, from the centre of the top left pixel."""
     descriptors: NDArray[np.uint8]
-    """[P, 128]: histograms of gradients, 4 rows of 4 cells of 8 directions, turned by the direction of the keypoint."""
+    """[P, 128]: histograms of gradients in 4 rows of 4 cells of 8 directions, relative to the keypoint's orientation."""
 
     @cached_property
     def rooted(self) -> NDArray[np.float32]:
-        """[P, 128]: descriptors of length 1 whose products compare histograms by Hellinger's distance (Arandjelovic and
-        Zisserman, Three things everyone should know to improve object retrieval, 2012).
+        """[P, 128]: descriptors of length 1 whose inner products compare histograms by the Hellinger kernel (RootSIFT:
+        Arandjelovic and Zisserman, Three things everyone should know to improve object retrieval, 2012).
         """
         values = self.descriptors.astype(np.float32)
         values /= np.maximum(values.sum(axis=1, keepdims=True), 1)
         return np.sqrt(values, out=values)
 
     def mirrored(self, width: int) -> "Keypoints":
-        """Those of the frame mirrored from left to right, which is `width` pixels across.
+        """The keypoints of the frame mirrored from left to right; it is `width` pixels wide.
 
-        A descriptor is relative to the keypoint's own direction, which is mirrored as well: along it nothing changes, and
-        what is on its one side comes to the other. So the rows of cells change places, the first with the last, and the
-        directions within each cell turn the other way round.
+        A descriptor is relative to the keypoint's orientation, which is mirrored as well: nothing changes along it, and its
+        two sides are exchanged. So the order of the rows of cells is reversed, and so are the directions in each cell.
         """
         points = self.points.copy()
-        points[:, 0] = width - 1 + 2 * _BESIDE - points[:, 0]
+        points[:, 0] = width - 1 + 2 * _OFFSET - points[:, 0]
         cells = self.descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
         return Keypoints(points, np.ascontiguousarray(cells.reshape(-1, 128)))
 
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """What a video, or a part of one, looks like."""
+    """What a video, or a segment of a file, shows: small frames, keypoints, length and size."""
 
     encoded: tuple[NDArray[np.uint8], ...]
     """Five small frames as JPEG files."""
     keypoints: tuple[Keypoints, Keypoints, Keypoints]
-    """Of the first, the middle and the last of these frames."""
+    """The keypoints of the first, the middle and the last of these frames."""
     count: int
-    """Frames of the video or part."""
+    """Number of frames in the video or segment."""
     seconds: float
-    """From the first frame's beginning to the last one's end, taken as long as the average of these; 0 of one frame."""
+    """Length in seconds, where the last frame is assumed to last as long as the average one; 0 for a single frame."""
     size: Size
     """(height, width) of the video in pixels."""
-    stamp: Stamp = Stamp()  # noqa: RUF009 - frozen
-    """Of its file."""
+    creation: CreationMetadata = CreationMetadata()  # noqa: RUF009 - frozen
+    """Creation time and encoder of the file; empty by default."""
 
     @cached_property
     def frames(self) -> NDArray[np.uint8]:
@@ -98,53 +109,62 @@ class Signature:
 
     @cached_property
     def smooth(self) -> NDArray[np.uint8]:
-        """[5, H, W]: the brightness without its finest detail, so that frames may lie a pixel beside each other."""
+        """[5, H, W]: the brightness without its finest detail, so that frames still agree when they are a pixel apart."""
         return np.stack([cv2.GaussianBlur(frame, (0, 0), _BLUR) for frame in self.grey])
 
     # -- as arrays, for files
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
-        """What `from_arrays` reads."""
+        """The signature as arrays that `from_arrays` reads."""
         return {
             "jpeg": np.concatenate(self.encoded),
             "ends": np.cumsum([len(one) for one in self.encoded]),
             "points": np.concatenate([keypoints.points for keypoints in self.keypoints]),
             "descriptors": np.concatenate([keypoints.descriptors for keypoints in self.keypoints]),
             "counts": np.array([len(keypoints.points) for keypoints in self.keypoints]),
-            "video": np.array([self.count, self.seconds, *self.size, self.stamp.created], np.float64),
-            "encoder": np.array(self.stamp.encoder),
+            "video": np.array([self.count, self.seconds, *self.size, self.creation.created], np.float64),
+            "encoder": np.array(self.creation.encoder),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Of what `as_arrays` gave.
+        """The signature from arrays that `as_arrays` returned.
 
         Raises:
-            KeyError, ValueError: it is something else.
+            KeyError, ValueError: the arrays are no signature.
         """
         ends = np.cumsum(arrays["counts"])[:-1]
         points, descriptors = np.split(arrays["points"], ends), np.split(arrays["descriptors"], ends)
         first, middle, last = (Keypoints(*each) for each in zip(points, descriptors, strict=True))
         count, seconds, height, width, created = arrays["video"].tolist()
         encoded = tuple(np.split(arrays["jpeg"], arrays["ends"][:-1]))
-        stamp = Stamp(created, str(arrays["encoder"]))
-        return cls(encoded, (first, middle, last), int(count), seconds, (int(height), int(width)), stamp)
+        creation = CreationMetadata(created, str(arrays["encoder"]))
+        keypoints = (first, middle, last)
+        return cls(encoded, keypoints, int(count), seconds, (int(height), int(width)), creation)
 
 
-def signature_of(source: FrameSource, first: int, count: int, stamp: Stamp = Stamp()) -> Signature:  # noqa: B008 - frozen
-    """The signature of `count` frames of a source, 1 or more, from frame `first` on, whose file has this stamp. Of fewer
-    than five frames some are there several times.
+def signature_of(source: FrameSource, first: int, count: int, creation: CreationMetadata | None = None) -> Signature:
+    """The signature of a range of frames of a source.
+
+    Args:
+        source: Where frames are read from.
+        first: Index of the first frame.
+        count: Number of frames, 1 or more; with fewer than five, frames are repeated.
+        creation: The creation metadata of the source's file; None: none.
 
     Raises:
         DecodeError: one of the five frames cannot be decoded.
     """
-    numbers = first + np.linspace(0, count - 1, PLACES).round().astype(np.int64)
-    read = source.read(numbers, size=_small(source.height, source.width))
+    indices = first + np.linspace(0, count - 1, NUM_FRAMES).round().astype(np.int64)
+    read = source.read(indices, size=_small(source.height, source.width))
     encoded = tuple(_encoded(frame) for frame in read)
-    # As they are read from a file later: keypoints and frames belong together.
-    found = [_keypoints_of(cv2.cvtColor(_decoded(encoded[place]), cv2.COLOR_RGB2GRAY)) for place in KEYED]
-    seconds = float(source.timestamps[numbers[-1]] - source.timestamps[numbers[0]]) * count / max(count - 1, 1)
-    return Signature(encoded, (found[0], found[1], found[2]), count, seconds, (source.height, source.width), stamp)
+    # Keypoints are found in the decoded JPEG, as the frames are read from a file later.
+    first_keys, middle_keys, last_keys = (
+        _keypoints_of(cv2.cvtColor(_decoded(encoded[index]), cv2.COLOR_RGB2GRAY)) for index in KEYPOINT_FRAMES
+    )
+    seconds = float(source.timestamps[indices[-1]] - source.timestamps[indices[0]]) * count / max(count - 1, 1)
+    size, keypoints = (source.height, source.width), (first_keys, middle_keys, last_keys)
+    return Signature(encoded, keypoints, count, seconds, size, creation or CreationMetadata())
 
 
 def _keypoints_of(grey_HW: NDArray[Any]) -> Keypoints:
@@ -164,7 +184,7 @@ def _small(height: int, width: int) -> Size:
 
 
 def _encoded(frame_HWC: NDArray[Any]) -> NDArray[np.uint8]:
-    """RGB as the bytes of a JPEG file."""
+    """An RGB frame as the bytes of a JPEG file."""
     done, encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     )
@@ -173,10 +193,10 @@ def _encoded(frame_HWC: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _decoded(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB of the bytes of a JPEG file.
+    """The RGB frame [H, W, 3] of the bytes of a JPEG file.
 
     Raises:
-        ValueError: they are none.
+        ValueError: the bytes are no JPEG file.
     """
     frame = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if frame is None:

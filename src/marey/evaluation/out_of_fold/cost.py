@@ -1,4 +1,4 @@
-"""What fitting a classifier of one's own clips cost, and how fine-tuning compared with the head."""
+"""The cost of fitting a classifier to a user's clips, and how fine-tuning compared with the head."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,25 @@ _OF_HEADS = "All other numbers out of fold are those of the head. "
 
 @dataclass(frozen=True)
 class Cost:
-    """What the answers cost."""
+    """The cost of the out-of-fold predictions."""
 
     computed: int
-    """Clips that went through the network now."""
+    """Number of clips that went through the network in this run."""
     kept: int
-    """Clips whose features an earlier run had kept."""
+    """Number of clips whose features were cached by an earlier run."""
     core_seconds: float
-    """Seconds times processor cores, of decoding, network, and heads."""
+    """Processor time in core-seconds, for decoding, network, and heads."""
     seconds: float
-    """On the clock."""
+    """Elapsed time in seconds."""
     pictures: float = 0.0
-    """Of the core-seconds, those for comparing the pictures of the clips."""
+    """The core-seconds, of all these, for comparing the frames of the clips."""
 
     @property
     def sentence(self) -> str:
-        """The numbers in words."""
-        kept = f", features of {self.kept:,} were kept from before" if self.kept else ""
+        """The cost in words."""
+        kept = f", features of {self.kept:,} were cached by an earlier run" if self.kept else ""
         spent = counted(round(self.core_seconds), "core-second")
-        share = (
-            f" ({percent(self.pictures / self.core_seconds, 0)} to compare pictures)" if self.pictures >= 0.5 else ""
-        )
+        share = f" ({percent(self.pictures / self.core_seconds, 0)} to compare frames)" if self.pictures >= 0.5 else ""
         return (
             f"Features, folds and heads: {counted(self.computed, 'clip')} went through the network{kept}; {spent}{share}, "
             f"{lasting(self.seconds)} on the clock."
@@ -38,46 +36,47 @@ class Cost:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How fine-tuning of the whole network compared with the head on frozen features, on the same clips of one fold."""
+    """How fine-tuning the complete network compared with the head on frozen features, on the same clips of one fold."""
 
     heads: float
-    """Share of these clips that the head on frozen features answers rightly, 0 to 1."""
+    """Share of these clips that the head on frozen features predicts correctly, 0 to 1."""
     tuned: float
-    """The same of the fine-tuned network."""
+    """Share of these clips that the fine-tuned network predicts correctly, 0 to 1."""
     error: float | None
-    """Standard error of their difference; None where the clips do not show it."""
+    """Standard error of the difference of both shares; None where the clips cannot show it."""
     clips: int
-    """Of the fold."""
+    """Number of clips in the fold."""
     kept: bool
-    """Whether the fine-tuned network is the run's; else the head is."""
+    """Whether the fine-tuned network became the run's classifier; else the head is."""
     core_seconds: float
+    """Processor time of fine-tuning in core-seconds."""
     folder: str = ""
-    """The folder of this tuning, inside that of the run's tunings."""
+    """The name of this tuning's folder, inside the folder of the run's tunings."""
     tries: int = 1
-    """How many fine-tunings by different settings came to their end, this one among them."""
+    """Number of fine-tunings with different settings that were finished, including this one."""
 
     @property
     def sentence(self) -> str:
-        """The numbers, and which of the two was kept."""
+        """Both numbers, and which classifier was kept."""
         which = "the fine-tuned network" if self.kept else "the head"
         error = "unknown" if self.error is None else f"{100 * self.error:.1f} points"
         beside = (
             "the same clips" if self.error == 0 == self.difference else f"standard error of the difference: {error}"
         )
         return (
-            f"Of {counted(self.clips, 'clip')} of one fold the head on frozen features answers {percent(self.heads)} "
-            f"rightly, the fine-tuned network {percent(self.tuned)} ({beside}); {which} was kept. {self._tries_sentence}"
+            f"Of {counted(self.clips, 'clip')} of one fold the head on frozen features predicts {percent(self.heads)} "
+            f"correctly, the fine-tuned network {percent(self.tuned)} ({beside}); {which} was kept. {self._tries_sentence}"
             f"{_OF_HEADS if self.kept else ''}Fine-tuning took {counted(round(self.core_seconds), 'core-second')}."
         )
 
     @property
     def difference(self) -> float:
-        """Share of the fine-tuned network less that of the head, -1 to 1."""
+        """The share of the fine-tuned network less that of the head, -1 to 1."""
         return self.tuned - self.heads
 
     @property
     def _tries_sentence(self) -> str:
-        """What it means that several were tried; "" where this is the only one. Ends in a space."""
+        """A warning where several fine-tunings were tried, which ends in a space; "" where this is the only one."""
         if self.tries < 2:
             return ""
         tried = f"{self.tries:,} fine-tunings that were tried on this fold"

@@ -1,4 +1,4 @@
-"""How probabilities agree with shares of right answers."""
+"""Reliability of probabilities: how they agree with the shares of correct predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,28 +7,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
-"""Equal stretches of 0 to 1, as many as `marey.tasks.metrics.calibration_error` has."""
+"""Number of equal bins of 0 to 1, as in `marey.tasks.metrics.calibration_error`."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The answers whose probability lies in one stretch; shares 0 to 1."""
+    """The predictions whose probability is in one bin."""
 
     confidence: float
-    """Mean of their probabilities."""
+    """Mean of their probabilities, 0 to 1."""
     right: float
-    """Share of right ones."""
+    """Share of correct ones, 0 to 1."""
     count: int
 
 
 def calibration_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Bin, ...]:
-    """Answers with probabilities [N] sorted into `BINS` stretches (low, high]; empty ones are left out."""
-    stretch = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    counts = np.bincount(stretch, minlength=BINS)
-    sums, hits = np.bincount(stretch, confidence, BINS), np.bincount(stretch, right, BINS)
+    """Predictions sorted into `BINS` bins (low, high]; without empty bins.
+
+    Args:
+        confidence: [N]: their probabilities.
+        right: [N]: which of them are correct.
+    """
+    index = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(index, minlength=BINS)
+    sums, hits = np.bincount(index, confidence, BINS), np.bincount(index, right, BINS)
     return tuple(
-        Bin(float(sums[place] / count), float(hits[place] / count), int(count))
-        for place, count in enumerate(counts.tolist())
+        Bin(float(sums[number] / count), float(hits[number] / count), int(count))
+        for number, count in enumerate(counts.tolist())
         if count
     )
 

@@ -1,4 +1,4 @@
-"""How well a classifier of one's own clips does on new ones: an answer for each clip by a head that was not fitted on it."""
+"""Out-of-fold result: how well a classifier works on new clips, by predictions of heads that did not see the clip."""
 
 import json
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from marey.base.files import write_json
 from marey.base.jsonable import Json
 from marey.base.words import capitalised, counted, percent
 from marey.classifier import Calibration
-from marey.evaluation.out_of_fold.calibration import CrossFitted
-from marey.evaluation.out_of_fold.corrected import CorrectionsMade
+from marey.evaluation.out_of_fold.calibration import CrossFittedCalibration
+from marey.evaluation.out_of_fold.classes_in_need import classes_in_need, needed_clips
+from marey.evaluation.out_of_fold.corrections_effect import CorrectionsMade
 from marey.evaluation.out_of_fold.cost import Cost, FineTuning
-from marey.evaluation.out_of_fold.curve import CurvePoint, Gain
-from marey.evaluation.out_of_fold.needs import classes_in_need, what_is_needed
+from marey.evaluation.out_of_fold.learning_curve import CurvePoint, Gain
 from marey.evaluation.out_of_fold.reliability import calibration_bins, mean_gap
 from marey.evaluation.out_of_fold.verdict import Verdict
 from marey.evaluation.result import EvaluationResult
@@ -30,10 +30,11 @@ from marey.tasks.thresholds import f1_at
 OUT_OF_FOLD, SINGLE_FRAMES = "out_of_fold.json", "single_frames.npz"
 """The files beside scores.npz and result.json."""
 _NEEDS = 3
-"""Classes that need more clips which the summary names."""
+"""How many classes that need more clips the summary names."""
 _WEAK = 0.1
-"""A threshold for "none of these" stops hardly anything where it lies nearer than this share of the way to the least
-probability that a first answer can have, or where fewer than this share of the wrong answers lie below it."""
+"""A share, 0 to 1. A threshold for "none of these" stops hardly anything if it exceeds the least possible probability of a
+prediction by less than this share of the range above that, or if less than this share of the wrong predictions is below
+it."""
 _CROSS_FITTED = "Each clip is judged here by a temperature and thresholds that were fitted on other clips."
 FINAL = (
     "The classifier of this run was fitted on all clips; each number comes from heads that were fitted without the clips "
@@ -42,50 +43,53 @@ FINAL = (
 
 
 @dataclass(frozen=True)
-class HeadNumber:
-    """One of the heads that were compared, in words, and the first number of the task that it reaches out of fold."""
+class HeadScore:
+    """One of the heads that were compared."""
 
     name: str
+    """The head in words."""
     share: float
+    """The task's first metric out of fold, 0 to 1."""
     chosen: bool = False
+    """Whether it is the head of the classifier."""
     yardstick: bool = False
-    """Whether it is there to compare with alone, and never chosen."""
+    """Whether it is only compared with, and never chosen."""
 
 
 @dataclass(frozen=True)
-class Stopped:
-    """What a threshold for "none of these" does to answers that it was not fitted on; shares 0 to 1."""
+class ThresholdEffect:
+    """How many predictions a threshold for "none of these" stops, measured on predictions that it was not fitted on."""
 
     threshold: float
-    """Of the classifier, which was fitted on all answers."""
+    """The threshold of the classifier, fitted on all predictions, 0 to 1."""
     floor: float
-    """The least probability that a first answer can have: 1 / K for K classes."""
+    """The least possible probability of the predicted class: 1 / K for K classes."""
     right: float
-    """Of the clips that are answered rightly, those below it."""
+    """Share of the correct predictions that are below it, 0 to 1."""
     wrong: float | None
-    """The same of those that are answered wrong; None where there are none."""
+    """Share of the wrong predictions that are below it, 0 to 1; None where there are none."""
 
     @property
     def weak(self) -> bool:
-        """Whether it stops hardly anything."""
+        """Whether it stops hardly any wrong predictions."""
         return self.near_floor or (self.wrong is not None and self.wrong < _WEAK)
 
     @property
     def near_floor(self) -> bool:
-        """Whether hardly any answer can lie below it."""
+        """Whether hardly any prediction can be below it."""
         return self.threshold - self.floor < _WEAK * (1 - self.floor)
 
     @property
     def sentence(self) -> str:
-        """The numbers in words, and what follows where it stops hardly anything."""
+        """The shares in words, and the advice where it stops hardly anything."""
         wrong = "" if self.wrong is None else f" and {percent(self.wrong, 0)} of the wrong ones"
-        text = f"It stops {percent(self.right, 0)} of the right answers{wrong}."
+        text = f"It stops {percent(self.right, 0)} of the right predictions{wrong}."
         if not self.weak:
             return text
         why = (
-            f"with so few classes no first answer is below {percent(self.floor)}"
+            f"with so few classes no prediction is below {percent(self.floor)}"
             if self.near_floor
-            else "wrong answers are as sure"
+            else "wrong predictions are as confident"
         )
         return (
             f"{text} That is hardly anything ({why}): videos of quite other things will mostly get one of the classes; give "
@@ -95,42 +99,45 @@ class Stopped:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OutOfFold:
-    """The out-of-fold answers for all clips, and what was found out on the way.
+    """The out-of-fold predictions of all clips, and what else the run measured.
 
-    The clips are parted into folds, which keep the clips of a recording together. Each clip is answered by a head that was
+    The clips are divided into folds, which keep the clips of a recording together. Each clip is predicted by a head that was
     fitted on the other folds, so that the numbers hold for new clips. The final classifier is fitted on all clips.
     """
 
     result: EvaluationResult
-    """Of the calibrated answers; its protocol has `folds`. Its groups are what the folds keep together, where known."""
+    """The result of the calibrated predictions; its protocol has `folds`, and its groups are the recordings, as far as
+    they are known."""
     single_frames: NDArray[np.float32] | None
     """[N, K]: out-of-fold probabilities of a head on single frames, which sees no motion; None where there is none."""
     head: str
-    """Which head was chosen, in words."""
+    """The chosen head, in words."""
     folds: int
+    """The number of folds."""
     sources_known: int
-    """Of so many clips the list or the file names tell the recording."""
+    """Number of clips whose recording is known."""
     notes: tuple[str, ...] = ()
-    """What was assumed, and what is doubtful, as sentences."""
+    """Sentences on what was assumed, and on what is doubtful."""
     curve: tuple[CurvePoint, ...] = ()
-    """With more and more clips; the last point has all of a head's."""
-    calibration: CrossFitted | None = None
-    """Of the head, fitted on the answers before they were calibrated, and those by which it is judged; a fine-tuned network
-    that is kept has its own."""
+    """The learning curve, with more and more clips; the last point is that of all clips."""
+    calibration: CrossFittedCalibration | None = None
+    """The head's calibration, fitted on the uncalibrated predictions; a fine-tuned network that is kept has its own. None:
+    none was fitted."""
     cost: Cost = Cost(0, 0, 0.0, 0.0)  # noqa: RUF009 - frozen
-    heads: tuple[HeadNumber, ...] = ()
-    """All that were compared; each with its own strength of regularisation."""
+    heads: tuple[HeadScore, ...] = ()
+    """All heads that were compared, each with its own strength of regularisation."""
     tuning: FineTuning | None = None
-    """None: no fine-tuning was tried."""
+    """The comparison with fine-tuning; None: none was tried."""
     tuning_note: str = ""
-    """Why none was tried, or what it would cost; where one was kept, what its calibration lacks. As a sentence."""
+    """A sentence on why no fine-tuning was tried, on what it would cost, or, where one was kept, on what its calibration
+    lacks; "" without one."""
     left_out: tuple[str, ...] = ()
-    """Classes of the classifier that the answers do not have, since nothing can be said of them out of fold: where clips
-    have several labels. Of one label a clip such classes have no clips among the answers."""
+    """Classes of the classifier that the predictions lack, since they cannot be judged out of fold; only where clips have
+    several labels. Where clips have one label, such classes have no clips among the predictions."""
     corrections: CorrectionsMade | None = None
-    """What was corrected in the list, and what that did; None: nothing."""
+    """The corrections of the list and their effect; None: nothing was corrected."""
     copies: tuple[str, ...] = ()
-    """Clips that were left out since others have the same content, by their ids."""
+    """The ids of clips that were left out since others have the same content."""
 
     def __repr__(self) -> str:
         return f"OutOfFold({self.folds} folds, {self.head}: {self.result!r})"
@@ -138,8 +145,8 @@ class OutOfFold:
     # -- files
 
     def save(self, folder: Path) -> None:
-        """Write scores.npz, result.json, out_of_fold.json, and single_frames.npz where there are such answers; each whole
-        or not at all.
+        """Write scores.npz, result.json, out_of_fold.json, and single_frames.npz where there are such predictions; each file
+        atomically.
         """
         self.result.save(folder)
         if self.single_frames is None:
@@ -149,7 +156,7 @@ class OutOfFold:
         write_json(folder / OUT_OF_FOLD, self.as_json())
 
     def as_json(self) -> dict[str, Json]:
-        """Everything but the answers, and what follows from them."""
+        """All fields but the predictions, and the sentences that follow from them."""
         calibration: dict[str, Json] = {"calibration": None} if self.calibration is None else self.calibration.as_json()
         return {
             "verdict": self.verdict,
@@ -158,7 +165,7 @@ class OutOfFold:
             "folds": self.folds,
             "sources_known": self.sources_known,
             "notes": list(self.notes),
-            "single_frames": self.said.single_frames_share,
+            "single_frames": self.verdict_details.single_frames_share,
             "curve": [asdict(point) for point in self.curve],
             "curve_sentence": self.curve_sentence,
             **calibration,
@@ -173,23 +180,23 @@ class OutOfFold:
 
     @classmethod
     def load(cls, folder: str | Path) -> "OutOfFold":
-        """Read what `save` wrote.
+        """Read the files that `save` wrote.
 
         Raises:
-            DataError: a file is not there or not as `save` wrote it, or scores.npz was replaced since.
+            DataError: a file does not exist or is not as `save` wrote it, or scores.npz was replaced since.
         """
         folder = Path(folder)
         result, path = EvaluationResult.load(folder), folder / OUT_OF_FOLD
         if not result.scores.protocol.out_of_fold:
             raise DataError(
-                f"{folder}: scores.npz is no longer that of {OUT_OF_FOLD}, which tells of out-of-fold answers: "
+                f"{folder}: scores.npz is no longer that of {OUT_OF_FOLD}, which describes out-of-fold predictions: "
                 f"remove {OUT_OF_FOLD}, or train into the folder again."
             )
         single = folder / SINGLE_FRAMES
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            answers = Scores.load(single).probabilities if single.exists() else None
-            return cls._from_json(found, result, answers)
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            probabilities = Scores.load(single).probabilities if single.exists() else None
+            return cls._from_json(fields, result, probabilities)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file.") from None
         except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
@@ -197,38 +204,38 @@ class OutOfFold:
 
     @classmethod
     def _from_json(
-        cls, found: Mapping[str, Any], result: EvaluationResult, single: NDArray[np.float32] | None
+        cls, fields: Mapping[str, Any], result: EvaluationResult, single: NDArray[np.float32] | None
     ) -> "OutOfFold":
         if single is not None and single.shape != result.scores.probabilities.shape:
             raise ValueError(f"{SINGLE_FRAMES} has other clips or classes")
         calibration = None
-        if found["calibration"] is not None:
-            calibration = CrossFitted.from_json(found["calibration"], found["calibration_parts"])
+        if fields["calibration"] is not None:
+            calibration = CrossFittedCalibration.from_json(fields["calibration"], fields["calibration_parts"])
             if len(calibration.of_row) != result.num_videos:
                 raise ValueError("calibration_parts has other clips")
         return cls(
             result,
             single,
-            head=found["head"],
-            folds=found["folds"],
-            sources_known=found["sources_known"],
-            notes=tuple(found["notes"]),
-            curve=tuple(CurvePoint(**point) for point in found["curve"]),
+            head=fields["head"],
+            folds=fields["folds"],
+            sources_known=fields["sources_known"],
+            notes=tuple(fields["notes"]),
+            curve=tuple(CurvePoint(**point) for point in fields["curve"]),
             calibration=calibration,
-            cost=Cost(**found["cost"]),
-            heads=tuple(HeadNumber(**head) for head in found["heads"]),
-            tuning=None if found["tuning"] is None else FineTuning(**found["tuning"]),
-            tuning_note=found["tuning_note"],
-            left_out=tuple(found["left_out"]),
-            corrections=CorrectionsMade.from_json(found["corrections"]) if found.get("corrections") else None,
-            copies=tuple(found["copies"]),
+            cost=Cost(**fields["cost"]),
+            heads=tuple(HeadScore(**head) for head in fields["heads"]),
+            tuning=None if fields["tuning"] is None else FineTuning(**fields["tuning"]),
+            tuning_note=fields["tuning_note"],
+            left_out=tuple(fields["left_out"]),
+            corrections=CorrectionsMade.from_json(fields["corrections"]) if fields.get("corrections") else None,
+            copies=tuple(fields["copies"]),
         )
 
     # -- numbers
 
     @cached_property
     def uncalibrated(self) -> NDArray[np.float32]:
-        """The answers [N, K] before the temperature."""
+        """[N, K]: the probabilities before the temperature."""
         scores = self.result.scores
         if self.calibration is None:
             return scores.probabilities
@@ -237,12 +244,12 @@ class OutOfFold:
 
     @property
     def tempered(self) -> bool:
-        """Whether a temperature corrects the answers."""
+        """Whether a temperature other than 1 was applied."""
         return self.calibration is not None and self.calibration.final.temperature != 1
 
     @cached_property
     def cross_calibrated(self) -> NDArray[np.float32]:
-        """The answers [N, K], each by a temperature that was fitted without it; as they are without a calibration."""
+        """[N, K]: the probabilities, each row by a temperature fitted without it; unchanged without a calibration."""
         scores = self.result.scores
         if self.calibration is None:
             return scores.probabilities
@@ -252,12 +259,14 @@ class OutOfFold:
 
     @property
     def verdict(self) -> str:
-        """What the classifier does on new clips in a sentence; before it, where it is so, that this may be too good."""
-        return self.said.text
+        """One sentence on how well the classifier works on new clips; before it, where needed, a warning that the
+        number may be too good.
+        """
+        return self.verdict_details.text
 
     @cached_property
-    def said(self) -> Verdict:
-        """The verdict and its parts."""
+    def verdict_details(self) -> Verdict:
+        """The numbers and sentences of the verdict."""
         return Verdict(self.result, self.single_frames, self.sources_known, len(self.left_out))
 
     @property
@@ -266,46 +275,47 @@ class OutOfFold:
 
     @property
     def curve_sentence(self) -> str:
-        """Whether to label more clips; "" where the curve does not show it."""
+        """A sentence on whether to label more clips; "" where the curve does not show it."""
         gain = Gain.of(self.curve)
         return "" if gain is None else gain.sentence(recordings=self.result.scores.groups is not None)
 
     @property
     def corrections_sentence(self) -> str:
-        """What corrections of the list did for the clips without a correction; "" where there were none."""
+        """A sentence on the effect of corrections on the other clips; "" without corrections."""
         return "" if self.corrections is None else self.corrections.sentence
 
     @property
     def calibration_sentence(self) -> str:
-        """The temperature and the threshold, and what they do to answers that they were not fitted on; "" without a
+        """The temperature and the threshold, and their effect on predictions that they were not fitted on; "" without a
         calibration.
         """
         if self.calibration is None:
             return ""
-        found, (before, after) = self.calibration.final, self.calibration_errors
-        kept = (
+        final, (before, after) = self.calibration.final, self.calibration_errors
+        unchanged = (
             "Probabilities stay as the head gives them: a temperature that was fitted on other clips made them no better "
             f"(calibration error {percent(before)})."
         )
+        less_or_more = "less" if final.temperature > 1 else "more"
         corrected = (
-            f"A temperature of {found.temperature:.2f} makes answers {'less' if found.temperature > 1 else 'more'} sure: "
+            f"A temperature of {final.temperature:.2f} makes probabilities {less_or_more} confident: "
             f"calibration error {percent(before)} before, {percent(after)} after."
         )
         if after > before:
-            corrected += " It is chosen by the cross-entropy on other clips, which it lowers all the same."
-        parts = [corrected if self.tempered else kept]
-        if found.meaning:
-            parts.append(f"{capitalised(found.meaning)}.")
+            corrected += " It is chosen by the cross-entropy on other clips, which it does lower."
+        sentences = [corrected if self.tempered else unchanged]
+        if final.meaning:
+            sentences.append(f"{capitalised(final.meaning)}.")
         if (f1 := self.f1_at_thresholds) is not None:
-            parts.append(f"F1 {percent(f1)}, the mean of the classes.")
-        if (stopped := self.stopped) is not None:
-            parts.append(stopped.sentence)
-        return " ".join([*parts, _CROSS_FITTED])
+            sentences.append(f"F1 {percent(f1)}, the mean of the classes.")
+        if (effect := self.threshold_effect) is not None:
+            sentences.append(effect.sentence)
+        return " ".join([*sentences, _CROSS_FITTED])
 
     @cached_property
     def f1_at_thresholds(self) -> float | None:
-        """The mean F1, 0 to 1, of the classes at thresholds that were fitted on other clips; None where classes have
-        none.
+        """The mean F1 of the classes, 0 to 1, at thresholds that were fitted on other clips; None where classes have no
+        thresholds.
         """
         thresholds = None if self.calibration is None else self.calibration.thresholds
         if thresholds is None:
@@ -315,24 +325,26 @@ class OutOfFold:
 
     @cached_property
     def calibration_errors(self) -> tuple[float, float]:
-        """The calibration error, 0 to 1, before and after temperatures that were fitted on other clips; over all pairs of a
-        clip and a class where a clip may have several labels.
+        """The calibration error, 0 to 1, before and after temperatures that were fitted on other clips. Where clips have
+        several labels, it is over all pairs of a clip and a class.
         """
         before, after = (calibration_bins(*self.confidences(one)) for one in (self.uncalibrated, self.cross_calibrated))
         return mean_gap(before), mean_gap(after)
 
-    def confidences(self, answers: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The probability of each answer, and whether it is right: of each clip [N], or of each clip and class [N * K]."""
+    def confidences(self, probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The probability of each prediction, and whether it is correct: for each clip [N], or, where clips have several
+        labels, for each clip and class [N * K].
+        """
         scores = self.result.scores
         if not self._counts_right:
-            return answers.astype(np.float64).ravel(), scores.positives.ravel()
-        right = scores.positives[np.arange(len(answers)), answers.argmax(axis=1)]
-        return answers.max(axis=1).astype(np.float64), right
+            return probabilities.astype(np.float64).ravel(), scores.positives.ravel()
+        right = scores.positives[np.arange(len(probabilities)), probabilities.argmax(axis=1)]
+        return probabilities.max(axis=1).astype(np.float64), right
 
     @cached_property
-    def stopped(self) -> Stopped | None:
-        """What the threshold for "none of these" does to the clips for which the others show one; None where there is no
-        threshold, or no such clip.
+    def threshold_effect(self) -> ThresholdEffect | None:
+        """The effect of the threshold for "none of these", on the clips for which the other folds give one; None without a
+        threshold, or without such clips.
         """
         if self.calibration is None or self.calibration.final.threshold is None:
             return None
@@ -342,7 +354,7 @@ class OutOfFold:
         below, right = (confidence < threshold)[judged], right[judged]
         if not right.any():
             return None
-        return Stopped(
+        return ThresholdEffect(
             threshold=self.calibration.final.threshold,
             floor=1 / len(self.result.scores.class_names),
             right=float(below[right].mean()),
@@ -351,31 +363,31 @@ class OutOfFold:
 
     @property
     def tuning_sentence(self) -> str:
-        """How fine-tuning compared, or why it was not tried; "" where neither is known."""
+        """Sentences on how fine-tuning compared, or on why it was not tried; "" where neither is known."""
         compared = "" if self.tuning is None else self.tuning.sentence
         return " ".join(filter(None, (compared, self.tuning_note)))
 
     @property
     def _needs_sentence(self) -> str:
-        """Which classes need more clips, the first of them with the reason; "" where none does."""
+        """A sentence on which classes need more clips, with the reasons of the first ones; "" where none does."""
         needs = classes_in_need(self.result.scores)
         if not needs:
             return ""
         named = "; ".join(f"{need.name!r} ({need.reason})" for need in needs[:_NEEDS])
         more = f"; and of {len(needs) - _NEEDS:,} more" if len(needs) > _NEEDS else ""
-        what = what_is_needed(self.result.scores)
-        return f"{what} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
+        clips = needed_clips(self.result.scores)
+        return f"{clips} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
 
     def summary(self) -> str:
         """Lines for a terminal: the verdict, its interval, the numbers, corrections, classes that need more clips,
-        calibration, curve, fine-tuning and cost; and what the task adds, the confusion matrix of up to 20 classes. Notes are
-        on the page.
+        calibration, curve, fine-tuning and cost; and what the task adds, such as the confusion matrix of up to 20 classes.
+        The notes are only in the report.
         """
         scores, result = self.result.scores, self.result
         lines = [
-            self.said.caution,
-            self.said.sentence,
-            self.said.interval_sentence,
+            self.verdict_details.caution,
+            self.verdict_details.sentence,
+            self.verdict_details.interval_sentence,
             f"{result.numbers_text()}, out of fold ({self.folds} folds; {self.head})",
             FINAL,
             self.corrections_sentence,

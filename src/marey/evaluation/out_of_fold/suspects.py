@@ -1,5 +1,5 @@
-"""Clips of a training whose labels are likely wrong, and odd ones: the files suspects.csv, which is to be edited and given
-back, and suspects.json, which the report is made from.
+"""Suspects: training clips whose labels are likely wrong, or that are odd. They are written to suspects.csv, which a
+user edits and gives back, and to suspects.json, which the report reads.
 """
 
 import csv
@@ -12,78 +12,79 @@ import cv2
 import numpy as np
 
 from marey.base.files import write_json, write_text
+from marey.base.jsonable import parse_json_file
 from marey.base.page import jpeg_uri
 from marey.base.words import counted, verb
 from marey.data.recordings.signature import Signature
-from marey.evaluation.page_data import read_page_data
 
 SUSPECTS, SUSPECTS_PAGE = "suspects.csv", "suspects.json"
-"""In the folder of a run."""
+"""The files in the folder of a run."""
 COLUMNS = ("path", "label", "may_be", "why", "leave_out")
+"""The columns of suspects.csv."""
 SHOWN = 40
-"""Clips of which the report has frames, at most."""
+"""Most clips that the report shows with frames."""
 _HEIGHT, _WIDEST = 90, 200
-"""Pixels of a frame in a strip of frames."""
+"""Largest height and width in pixels of a frame in a strip of frames."""
 _QUALITY = 70
-"""Of a strip's JPEG: about 12 kB."""
+"""JPEG quality of a strip, 1 to 100; it then has about 12 kB."""
 
 
 @dataclass(frozen=True)
 class SuspectClip:
-    """A clip to look at."""
+    """A clip that a person should check."""
 
     path: str
-    """As its list names it."""
+    """Its path in the list."""
     label: str
-    """As its list has it; several with "|" between."""
+    """Its label in the list; several are joined by "|"."""
     may_be: str
-    """What may be right in its place, in the same form; "" where that is not known."""
+    """The label that may be right instead, in the same form; "" where that is not known."""
     why: str
-    """All that speaks for a look at it."""
+    """All reasons to check it."""
     odd: str = ""
-    """What of that is no matter of its label: why it is odd."""
+    """Those of the reasons that do not concern its label: how the clip is odd."""
     shares: tuple[float, ...] = ()
-    """Out-of-fold probabilities, 0 to 1, of the classes that are in doubt; none of a clip that is odd alone."""
+    """Out-of-fold probabilities, 0 to 1, of the classes in doubt; empty for a clip that is only odd."""
     one_label: bool = False
-    """Whether `shares` are those of `label` and of `may_be`."""
+    """Whether `shares` are the probabilities of `label` and of `may_be`."""
     strip: str = ""
-    """Five frames side by side, as the address of a JPEG; "" where there are none."""
+    """Five frames side by side, as the data URI of a JPEG; "" where there are none."""
 
 
 @dataclass(frozen=True)
 class SuspectList:
-    """What was found in a list of clips, the most suspicious first, then the odd ones."""
+    """The suspects of a list, the most suspicious labels first, then the odd clips."""
 
     clips: tuple[SuspectClip, ...]
     total: int
-    """Clips that were looked at."""
+    """Number of clips that were checked."""
     disagreeing: int
-    """Clips whose label another one is likelier than; `clips` has the first of them."""
+    """Number of clips for which another label is likelier than theirs; `clips` has the first of them."""
     by: tuple[str, ...]
-    """The answers by which the labels were judged, in words."""
+    """The predictions by which the labels were judged, in words."""
 
     @property
     def wrong(self) -> int:
-        """Clips that may be labelled wrong."""
+        """Number of clips that may be labelled wrong."""
         return sum(bool(clip.shares) for clip in self.clips)
 
     @property
     def odd(self) -> int:
-        """Clips that are odd alone."""
+        """Number of clips that are only odd."""
         return len(self.clips) - self.wrong
 
     @property
     def counts(self) -> str:
-        """How many there are, as a clause without a full stop; "" where there are none."""
-        parts = []
+        """The numbers of suspects, as a clause without a full stop; "" where there are none."""
+        clauses = []
         if self.wrong:
-            parts.append(f"{self.wrong:,} of {counted(self.total, 'clip')} may be labelled wrong")
+            clauses.append(f"{self.wrong:,} of {counted(self.total, 'clip')} may be labelled wrong")
         if self.odd:
-            parts.append(f"{counted(self.odd, 'clip')} {verb(self.odd, 'is', 'are')} odd")
-        return ", ".join(parts)
+            clauses.append(f"{counted(self.odd, 'clip')} {verb(self.odd, 'is', 'are')} odd")
+        return ", ".join(clauses)
 
     def save(self, folder: Path) -> None:
-        """Write suspects.csv and suspects.json, each whole or not at all."""
+        """Write suspects.csv and suspects.json, each atomically."""
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -93,21 +94,21 @@ class SuspectList:
 
     @classmethod
     def load(cls, folder: Path) -> "SuspectList | None":
-        """Read what `save` wrote; None where there is nothing.
+        """Read the file that `save` wrote; None where there is none.
 
         Raises:
             DataError: the file is not as `save` wrote it.
         """
-        return read_page_data(folder / SUSPECTS_PAGE, cls._from_json, by="train")
+        return parse_json_file(folder / SUSPECTS_PAGE, cls._from_json, by="train")
 
     @classmethod
-    def _from_json(cls, found: dict[str, Any]) -> "SuspectList":
-        clips = tuple(SuspectClip(**{**clip, "shares": tuple(clip["shares"])}) for clip in found["clips"])
-        return cls(clips, found["total"], found["disagreeing"], tuple(found["by"]))
+    def _from_json(cls, fields: dict[str, Any]) -> "SuspectList":
+        clips = tuple(SuspectClip(**{**clip, "shares": tuple(clip["shares"])}) for clip in fields["clips"])
+        return cls(clips, fields["total"], fields["disagreeing"], tuple(fields["by"]))
 
 
 def strip_of(signature: Signature) -> str:
-    """The five frames of a signature side by side, small, as the address of a JPEG."""
+    """The five frames of a signature, reduced and side by side, as the data URI of a JPEG."""
     height, width = signature.frames.shape[1:3]
     scale = min(_HEIGHT / height, _WIDEST / width, 1.0)
     size = max(round(width * scale), 1), max(round(height * scale), 1)

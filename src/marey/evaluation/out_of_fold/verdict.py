@@ -1,4 +1,4 @@
-"""What answers of clips by heads that were not fitted on them promise for new clips, in a sentence."""
+"""The verdict: one sentence on what out-of-fold predictions let expect for new clips."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,33 +7,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.words import capitalised, counted
-from marey.evaluation.paired import Paired, paired_difference
+from marey.evaluation.paired_difference import PairedDifference, paired_difference
+from marey.evaluation.primary_metric import NEW_VIDEOS
 from marey.evaluation.result import EvaluationResult
-from marey.evaluation.standing import NEW_VIDEOS
 from marey.tasks.intervals import LEVEL
 
 _UNKNOWN = 0.1
-"""With sources unknown of more than this share of the clips, the number may be too good, which is said first."""
+"""Share of the clips, 0 to 1. If the recording of more clips is not known, a warning says: the number may be too good."""
 _LITTLE, _MUCH = 0.1, 0.05
-"""Motion matters little where single frames lose less than the first, 0 to 1, at the upper end of the interval; single
-frames do not suffice where they lose more than the second, and surely something."""
+"""Differences of the metric between the heads and single frames, 0 to 1. Motion matters little if the upper end of the
+interval is below the first value. Single frames do not suffice if the difference is above the second, and certainly
+positive."""
 _BEYOND = "motion, order or position"
-"""What the answers may use and single frames do not show: a mean over frames and over positions knows no change from frame
-to frame, no order and no place. Which of the three it is the comparison does not tell."""
+"""What heads can use and single frames do not show: the mean over frames and positions has no change from frame to frame, no
+order and no position. The comparison does not show which of the three matters."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verdict:
-    """Out-of-fold answers beside guessing and single frames, in numbers and in words."""
+    """Out-of-fold predictions compared with guessing and with single frames, in numbers and in words."""
 
     result: EvaluationResult
-    """Of the answers; its protocol has `folds`."""
+    """The result of the predictions; its protocol has `folds`."""
     single_frames: NDArray[np.float32] | None
-    """[N, K]: probabilities of a head on single frames, out of fold; None where there is none."""
+    """[N, K]: out-of-fold probabilities of a head on single frames; None where there is none."""
     sources_known: int
-    """Of so many clips the recording is known."""
+    """Number of clips whose recording is known."""
     left_out: int = 0
-    """Classes of the classifier that the answers, and so the number, do not have."""
+    """Number of the classifier's classes that the predictions, and so the metric, lack."""
 
     def __repr__(self) -> str:
         return f"Verdict({self.text!r})"
@@ -42,26 +43,27 @@ class Verdict:
 
     @property
     def share(self) -> float:
-        """The first number of the task, 0 to 1: top-1, or mean average precision."""
+        """The task's first metric, 0 to 1: top-1, or mean average precision."""
         return self.result.standing.metric.value
 
     @cached_property
     def single_frames_share(self) -> float | None:
-        """The same of single frames."""
+        """The same metric of single frames; None where there are none."""
         if self.single_frames is None:
             return None
         scores = self.result.scores
         return scores.task.score(self.single_frames.astype(np.float64), scores.labels)
 
     @cached_property
-    def over_single_frames(self) -> Paired | None:
-        """How much better the answers are than those of single frames; None where that is not known."""
+    def over_single_frames(self) -> PairedDifference | None:
+        """How much better the predictions are than those of single frames; None where that is not known."""
         return None if self.single_frames is None else self._over(self.single_frames)
 
     @cached_property
     def better_than_guessing(self) -> bool:
-        """Whether the answers are shown to be better than the most frequent class, or than equal scores for all clips: by
-        the interval of the share over the groups, or by that of the difference of mean average precision.
+        """Whether the predictions are shown to be better than guessing: than the most frequent class, by the interval of the
+        accuracy over recordings; or, for mean average precision, than equal scores for all clips, by the interval of the
+        difference.
         """
         scores, baseline = self.result.scores, self.result.standing.baseline
         if self._counts_right:
@@ -70,7 +72,7 @@ class Verdict:
         over = self._over(np.zeros_like(scores.probabilities))
         return over is not None and over.low > 0
 
-    def _over(self, others: NDArray[np.float32]) -> Paired | None:
+    def _over(self, others: NDArray[np.float32]) -> PairedDifference | None:
         scores = self.result.scores
         return paired_difference(scores.task, scores.probabilities, others, scores.labels, scores.groups)
 
@@ -78,38 +80,41 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The sentence; before it, where it is so, that the number may be too good."""
+        """The verdict; before it, where needed, the warning that the number may be too good."""
         return " ".join(filter(None, (self.caution, self.sentence)))
 
     @property
     def caution(self) -> str:
-        """That the number may be too good, where too few clips have a known recording; else ""."""
+        """The warning that the number may be too good, where too few clips have a known recording; else ""."""
         total, known = self.result.num_videos, self.sources_known
         if total - known <= _UNKNOWN * total:
             return ""
-        what = f"the recording of {total - known:,} of {counted(total, 'clip')} is not known, or holds a whole class"
+        why = (
+            f"the recording of {total - known:,} of {counted(total, 'clip')} is not known, or contains an entire class"
+        )
         if not known:
-            what = f"the recordings of the {counted(total, 'clip')} are not known, or hold a whole class each"
-        may = "so that clips of one recording may be in several folds"
+            why = f"the recordings of the {counted(total, 'clip')} are not known, or contain an entire class each"
         return (
-            f"The number may be too good: {what}, {may}; add a column `group`, or record each class at several places."
+            f"The number may be too good: {why}, so that clips of one recording may be in several folds; add a column "
+            "`group`, or record each class at several places."
         )
 
     @property
     def sentence(self) -> str:
-        """The verdict without the caution: what to expect on new clips, and what guessing and single frames give."""
+        """The verdict without the warning: what to expect on new clips, and what guessing and single frames give."""
         standing, single = self.result.standing, self.single_frames_share
-        parts = [self._number + ("" if self.better_than_guessing else ", not shown to be better than guessing")]
+        clauses = [self._number + ("" if self.better_than_guessing else ", not shown to be better than guessing")]
         if standing.baseline is not None:
             guess = "guessing the most frequent class" if self._counts_right else "equal scores for all clips"
-            parts.append(f"{guess} {'gives' if self._counts_right else 'give'} {self._shown(standing.baseline.value)}")
+            gives = "gives" if self._counts_right else "give"
+            clauses.append(f"{guess} {gives} {self._shown(standing.baseline.value)}")
         if single is not None:
-            parts.append(f"single frames {self._shown(single)}{self.motion and ': '}{self.motion}")
-        return "; ".join(parts) + "."
+            clauses.append(f"single frames {self._shown(single)}{self.motion and ': '}{self.motion}")
+        return "; ".join(clauses) + "."
 
     @property
     def interval_sentence(self) -> str:
-        """What the interval of the verdict is for, or why there is none; without its ends, which the verdict has."""
+        """What the interval of the verdict holds for, or why there is none; without its ends, which the verdict has."""
         standing, total = self.result.standing, self.result.num_videos
         interval = standing.interval
         if interval is None:
@@ -121,14 +126,14 @@ class Verdict:
                 f"{counted(interval.count, 'recording')} here differ."
             )
         return (
-            f"The interval is for the next {NEW_VIDEOS} clips, and takes each of the {counted(total, 'clip')} here for a "
-            "recording of its own."
+            f"The interval is for the next {NEW_VIDEOS} clips, and assumes that each of the {counted(total, 'clip')} here "
+            "is a recording of its own."
         )
 
     @property
     def motion(self) -> str:
-        """What single frames show of whether more than they see matters, without a full stop; "" where there are none, and
-        where the answers are not shown to be better than guessing.
+        """Whether motion, order or position matters beyond single frames, without a full stop; "" without single frames, and
+        where the predictions are not shown to be better than guessing.
         """
         over = self.over_single_frames
         if self.single_frames is None or not self.better_than_guessing:
@@ -150,7 +155,7 @@ class Verdict:
 
     @property
     def _number(self) -> str:
-        """What to expect, and its interval."""
+        """The number to expect on new clips, and its interval."""
         standing = self.result.standing
         if not self._counts_right:
             number, classes = self._shown(self.share), len(self.result.scores.class_names)
@@ -163,7 +168,7 @@ class Verdict:
         return f"About {self._shown(self.share)} of {NEW_VIDEOS} new clips will be named rightly ({ends})"
 
     def _shown(self, share: float) -> str:
-        """A share as the verdict has it: of 100 clips, or in percent; 0 and 100 mean none and all."""
+        """A share as the verdict prints it: of 100 clips, or in percent; only none and all are rounded to 0 and 100."""
         number = round(100 * share)
         number = min(max(number, 1), 99) if 0 < share < 1 else number
         return f"{number}" if self._counts_right else f"{number} %"

@@ -1,4 +1,4 @@
-"""What the report's page shows of out-of-fold answers."""
+"""The part of the report about out-of-fold predictions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,32 +9,32 @@ from markupsafe import Markup
 from marey.base.errors import DataError
 from marey.base.page import Dot, Line, dot_chart, line_chart
 from marey.base.words import capitalised, counted, lasting, percent
-from marey.evaluation.out_of_fold.needs import ClassNeed, classes_in_need, what_is_needed
+from marey.evaluation.out_of_fold.classes_in_need import ClassNeed, classes_in_need, needed_clips
 from marey.evaluation.out_of_fold.reliability import calibration_bins
-from marey.evaluation.out_of_fold.result import FINAL, HeadNumber, OutOfFold
+from marey.evaluation.out_of_fold.result import FINAL, HeadScore, OutOfFold
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
 
 SIDES = ("val", "test")
-"""The folders of the results on the other sides of the list, inside that of the run."""
+"""Folders of the results on the other splits of the list, inside the run folder."""
 _BELOW = "predict names no class below it"
 _NEEDS = 20
-"""Classes that need more clips which the page names."""
+"""Classes that need more clips, which the page names at most."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """The result on a side of the list of which no clip was used for the classifier."""
+class SplitResult:
+    """The result on a split that was not used to fit the classifier."""
 
     name: str
     verdict: str
     interval: str
     link: str
-    """To its own page; "" where there is none."""
+    """Link to its report; "" if there is none."""
 
 
 @dataclass(frozen=True)
 class OutOfFoldPage:
-    """The parts of the page that other results have not."""
+    """What the page shows of out-of-fold predictions, in addition to what it shows of every test."""
 
     caution: str
     verdict: str
@@ -44,39 +44,39 @@ class OutOfFoldPage:
     corrections: str
     notes: Sequence[str]
     needs: Sequence[ClassNeed]
-    """The worst answered first."""
+    """The classes that need more clips, the lowest share of right predictions first."""
     needed: str
-    """What is to be added to them, as `what_is_needed` says it."""
+    """What should be added to them (`needed_clips`)."""
     needs_left: int
-    """Classes that need more clips and are not named."""
+    """How many further classes need more clips."""
     curve: Markup | None
     curve_sentence: str
     reliability: Markup
     calibration_sentence: str
     head: str
-    heads: Sequence[HeadNumber]
+    heads: Sequence[HeadScore]
     heads_title: str
-    """Of their numbers."""
+    """The name of the metric of the heads."""
     yardstick: str
-    """The name of the head that is there to compare with alone; "" without one."""
+    """The name of the head that is only there for comparison; "" if there is none."""
     cost: Sequence[tuple[str, str]]
     tuning: str
-    sides: Sequence[Side]
+    sides: Sequence[SplitResult]
 
     @classmethod
     def of(cls, found: OutOfFold, folder: Path) -> "OutOfFoldPage":
-        """Of the run in a folder, where the results on its other sides are, too."""
+        """The page of the run in a folder, which also holds the results on the other splits."""
         needs = classes_in_need(found.result.scores)
         return cls(
-            caution=found.said.caution,
-            verdict=found.said.sentence,
-            interval=found.said.interval_sentence,
+            caution=found.verdict_details.caution,
+            verdict=found.verdict_details.sentence,
+            interval=found.verdict_details.interval_sentence,
             final=FINAL,
             numbers=tuple(_numbers(found)),
             corrections=found.corrections_sentence,
             notes=found.notes,
             needs=needs[:_NEEDS],
-            needed=what_is_needed(found.result.scores),
+            needed=needed_clips(found.result.scores),
             needs_left=max(0, len(needs) - _NEEDS),
             curve=_curve(found),
             curve_sentence=found.curve_sentence,
@@ -93,7 +93,7 @@ class OutOfFoldPage:
 
 
 def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
-    """The numbers beside the verdict, the most important first."""
+    """The numbers that follow the verdict, the most important first."""
     result, standing = found.result, found.result.standing
     title = standing.metric.title
     own = "share of clips that are named rightly" if standing.metric.name == "top1" else standing.metric.note
@@ -105,8 +105,8 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
             yield NumberRow(metric.title, percent(metric.value), metric.note)
     if (baseline := standing.baseline) is not None:
         yield NumberRow("guessing", percent(baseline.value), f"{title} of {baseline.text}")
-    if (single := found.said.single_frames_share) is not None:
-        note = found.said.motion or f"{title} of a head that sees each frame by itself"
+    if (single := found.verdict_details.single_frames_share) is not None:
+        note = found.verdict_details.motion or f"{title} of a head that sees each frame by itself"
         yield NumberRow("single frames", percent(single), note)
     before, after = found.calibration_errors
     note = "how far probabilities lie from shares of right answers"
@@ -122,8 +122,8 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
 
 
 def _stopped(found: OutOfFold) -> str:
-    """What the threshold stops, for the place below its number."""
-    stopped = found.stopped
+    """The note below the threshold: which predictions it stops."""
+    stopped = found.threshold_effect
     if stopped is None:
         return f"{_BELOW}; too few clips show what it stops"
     if stopped.weak:
@@ -147,13 +147,13 @@ def _curve(found: OutOfFold) -> Markup | None:
 
 
 def _reliability(found: OutOfFold) -> Markup:
-    """Shares of right answers by probability, before and after the temperature."""
+    """A chart of shares of right predictions by probability, before and after the temperature."""
     series = {"answers": found.cross_calibrated}
     if found.tempered:
         series = {"calibrated": found.cross_calibrated, "before": found.uncalibrated}
     dots = {
-        name: [Dot(one.confidence, one.right, one.count) for one in calibration_bins(*found.confidences(part))]
-        for name, part in series.items()
+        name: [Dot(one.confidence, one.right, one.count) for one in calibration_bins(*found.confidences(predictions))]
+        for name, predictions in series.items()
     }
     return dot_chart("share of right answers by probability", "probability of the answer", dots)
 
@@ -169,17 +169,17 @@ def _cost(found: OutOfFold) -> list[tuple[str, str]]:
     ]
 
 
-def _sides(folder: Path) -> Iterator[Side]:
-    """The results in folders inside."""
+def _sides(folder: Path) -> Iterator[SplitResult]:
+    """The results on the other splits."""
     for name in SIDES:
         if not (folder / name / SCORES).exists():
             continue
         try:
             result = EvaluationResult.load(folder / name)
         except DataError as error:
-            yield Side(name, f"Its scores cannot be read: {error}", "", "")
+            yield SplitResult(name, f"Its scores cannot be read: {error}", "", "")
             continue
         link = f"{name}/report.html" if (folder / name / "report.html").exists() else ""
         standing = replace(result.standing_of_new, group="recording")
         interval = standing.interval_text
-        yield Side(name, standing.verdict, f"{capitalised(interval)}.", link)
+        yield SplitResult(name, standing.verdict, f"{capitalised(interval)}.", link)

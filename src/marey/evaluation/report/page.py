@@ -1,4 +1,4 @@
-"""One page that says how a run went: report.html, self-contained."""
+"""report.html: one self-contained page with the training curves, test results, examples and settings of a run."""
 
 import csv
 import json
@@ -17,27 +17,32 @@ from marey.base.page import Line, heat_map, line_chart, render
 from marey.base.words import percent
 from marey.data.lists.manifest import Manifest
 from marey.evaluation.out_of_fold.result import OUT_OF_FOLD, OutOfFold
-from marey.evaluation.report.answers import FILM_FRAMES, choose_answers
 from marey.evaluation.report.contact_sheets import ContactSheets
+from marey.evaluation.report.doubtful_labels import (
+    CONFIDENT,
+    DoubtfulLabel,
+    confidently_wrong,
+    equal_files_with_other_labels,
+)
+from marey.evaluation.report.examples import FILMSTRIP_FRAMES, choose_examples
 from marey.evaluation.report.out_of_fold_page import OutOfFoldPage
 from marey.evaluation.report.suspects_page import SuspectsPage
-from marey.evaluation.report.suspicious import SURE, Suspicious, equal_but_labelled_otherwise, sure_and_wrong
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
 from marey.evaluation.scores import Scores
-from marey.tasks.all import every_task
+from marey.tasks.choose import every_task
 from marey.tasks.metrics import most_confused
 from marey.tasks.task import ClassRow
 
 _HEAT_CLASSES = 40
-"""More classes than this make a heat map unreadable: the most confused pairs are listed alone."""
+"""With more classes a heat map is unreadable, and only the most frequent confusions are listed."""
 _CONFUSED = 20
-"""How many of these pairs are listed."""
+"""How many confusions are listed."""
 _IDS = 30
-"""How many videos of a pair are named."""
+"""How many videos of a confusion are named."""
 _FOLDED = 40
-"""Of more classes than this, the table shows the first `_CONFUSED` and folds the others."""
+"""With more classes than this, the table shows the first `_CONFUSED` and folds the others."""
 _LISTED, _OPEN = 100, 20
-"""Broken files and suspicious videos that the page lists at most, of each; and those that are not folded."""
+"""Broken files and doubtful labels that the page lists, each at most; and how many of them are not folded."""
 
 
 @dataclass(frozen=True)
@@ -47,51 +52,51 @@ class _Chart:
 
 
 @dataclass(frozen=True)
-class _Confused:
+class _Confusion:
     true: str
-    answer: str
+    predicted: str
     count: int
     of: int
-    """Videos of the true class."""
-    place: str
-    """Its id on the page, by which the cell of the matrix leads to it."""
+    """The number of videos of the true class."""
+    anchor: str
+    """Its id on the page, to which the cell of the matrix links."""
     videos: Sequence[str]
-    """The first of them, by their ids."""
+    """The ids of the first videos."""
 
 
 @dataclass(frozen=True)
-class _Suspects:
-    """Videos of one kind of suspicion."""
+class _DoubtfulLabels:
+    """Videos whose labels are doubtful for one reason."""
 
     name: str
     rule: str
-    """What was looked for, and what it may mean, as a sentence."""
-    shown: Sequence[Suspicious]
+    """A sentence: the reason, and what it may mean."""
+    shown: Sequence[DoubtfulLabel]
     count: int
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _TestSection:
     """What the page shows of a test's scores."""
 
     subtitle: str = ""
     verdict: str = ""
     interval: str = ""
     seen: str = ""
-    """How many of the videos the network was trained on."""
+    """How many of the videos the network was trained on, as a sentence; "" if that is not known."""
     numbers: Sequence[NumberRow] = ()
     classes: Sequence[ClassRow] = ()
     classes_note: str = ""
     heat: Markup | None = None
-    confused: Sequence[_Confused] = ()
-    suspects: Sequence[_Suspects] = ()
+    confusions: Sequence[_Confusion] = ()
+    doubtful: Sequence[_DoubtfulLabels] = ()
 
 
 def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
-    """Write report.html of a run from what lies in its folder: log.csv, scores.npz, result.json, recipe.yaml, and
-    out_of_fold.json of a classifier of one's own clips.
+    """Write report.html of a run from the files in its folder: log.csv, scores.npz, result.json, recipe.yaml, and
+    out_of_fold.json of a classifier that `marey train FOLDER` fitted.
 
-    `data` says where the videos are, to show some that were judged right and wrong; without it the page has none.
+    `data` is the list of the tested videos, of which the page shows examples; without it the page has none.
 
     Raises:
         DataError: the folder holds neither a log nor scores.
@@ -111,14 +116,14 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         "marey.evaluation.report",
         "report.html",
         title=folder.resolve().name,
-        judged=_Judged() if result is None else _judged(result, data, sure=suspects is None),
+        test=_TestSection() if result is None else _test_section(result, data, confident=suspects is None),
         folds=None if found is None else OutOfFoldPage.of(found, folder),
         suspects=suspects,
         sheets=ContactSheets.load(folder) if found else None,
         charts=_charts(log) if log.exists() else [],
         comparisons=result.comparisons if result else (),
-        answers=choose_answers(result.scores, data) if result and data is not None else None,
-        film_frames=FILM_FRAMES,
+        examples=choose_examples(result.scores, data) if result and data is not None else None,
+        filmstrip_frames=FILMSTRIP_FRAMES,
         broken=result.broken[:_LISTED] if result else (),
         broken_count=len(result.broken) if result else 0,
         protocol=[(key, _plain(value)) for key, value in result.scores.protocol.as_json().items()] if result else [],
@@ -154,62 +159,64 @@ def _charts(log: Path) -> list[_Chart]:
     ]
 
 
-def _judged(result: EvaluationResult, data: Manifest | None, *, sure: bool) -> _Judged:
-    """`sure`: whether to name answers that are wrong and sure of it; not where the page has suspects, which say more."""
+def _test_section(result: EvaluationResult, data: Manifest | None, *, confident: bool) -> _TestSection:
+    """`confident`: whether to list confident wrong predictions; not if the page has out-of-fold suspects, which show
+    more.
+    """
     scores = result.scores
-    said = scores.task.report(scores.probabilities, scores.labels, scores.class_names, scores.groups)
-    more = [NumberRow(title, value) for title, value in said.numbers]
-    judged = _Judged(
-        subtitle=f"{' + '.join(part.recipe for part in scores.protocol.parts)} · {said.remark}",
+    report = scores.task.report(scores.probabilities, scores.labels, scores.class_names, scores.groups)
+    more = [NumberRow(title, value) for title, value in report.numbers]
+    section = _TestSection(
+        subtitle=f"{' + '.join(part.recipe for part in scores.protocol.parts)} · {report.remark}",
         verdict=result.verdict,
         interval=result.interval_sentence(),
         seen=result.seen_text(),
         numbers=[*result.rows(), *more],
-        classes=said.classes,
-        classes_note=said.classes_note,
-        suspects=_suspects(result, data, sure=sure),
+        classes=report.classes,
+        classes_note=report.classes_note,
+        doubtful=_doubtful_labels(result, data, confident=confident),
     )
-    if said.confusion is None:
-        return judged
-    names, pairs = scores.class_names, most_confused(said.confusion, _CONFUSED)
-    links = {(true, answer): f"kind-{true}-{answer}" for true, answer, _ in pairs}
+    if report.confusion is None:
+        return section
+    names, pairs = scores.class_names, most_confused(report.confusion, _CONFUSED)
+    links = {(true, predicted): f"kind-{true}-{predicted}" for true, predicted, _ in pairs}
     few = len(names) <= _HEAT_CLASSES
-    heat = heat_map("confusion matrix", said.confusion.tolist(), names, links) if few else None
-    return replace(judged, heat=heat, confused=_confused(scores, pairs, links))
+    heat = heat_map("confusion matrix", report.confusion.tolist(), names, links) if few else None
+    return replace(section, heat=heat, confusions=_confusions(scores, pairs, links))
 
 
-def _confused(
-    scores: Scores, pairs: Sequence[tuple[int, int, int]], places: Mapping[tuple[int, int], str]
-) -> list[_Confused]:
-    """The kinds (true class, answer, how many) of wrong answers, with their videos, the surest of the wrong answer first."""
-    names, answers = scores.class_names, scores.probabilities.argmax(axis=1)
+def _confusions(
+    scores: Scores, pairs: Sequence[tuple[int, int, int]], anchors: Mapping[tuple[int, int], str]
+) -> list[_Confusion]:
+    """The confusions (true class, predicted class, count) with their videos, the most confident first."""
+    names, predictions = scores.class_names, scores.probabilities.argmax(axis=1)
     labels = scores.task.classes(scores.labels)
     found = []
-    for true, answer, count in pairs:
-        rows = np.flatnonzero((labels == true) & (answers == answer))
-        rows = rows[np.argsort(-scores.probabilities[rows, answer], kind="stable")][:_IDS]
+    for true, predicted, count in pairs:
+        rows = np.flatnonzero((labels == true) & (predictions == predicted))
+        rows = rows[np.argsort(-scores.probabilities[rows, predicted], kind="stable")][:_IDS]
         videos = [scores.ids[row] for row in rows.tolist()]
         total = int((labels == true).sum())
-        found.append(_Confused(names[true], names[answer], count, total, places[true, answer], videos))
+        found.append(_Confusion(names[true], names[predicted], count, total, anchors[true, predicted], videos))
     return found
 
 
-def _suspects(result: EvaluationResult, data: Manifest | None, *, sure: bool) -> list[_Suspects]:
-    """Those of each kind of suspicion that was looked for."""
+def _doubtful_labels(result: EvaluationResult, data: Manifest | None, *, confident: bool) -> list[_DoubtfulLabels]:
+    """The doubtful labels, one entry per reason that was checked."""
     found = []
-    if sure:
-        wrong = sure_and_wrong(result.scores)
+    if confident:
+        wrong = confidently_wrong(result.scores)
         rule = (
-            f"Another class has a probability of {percent(SURE, 0)} or more: the label may be wrong, or the network is."
+            f"Another class has a probability of {percent(CONFIDENT, 0)} or more: the label or the prediction is wrong."
         )
-        found.append(_Suspects("Suspicious: wrong, and sure of it", rule, wrong[:_LISTED], len(wrong)))
-    alike = None if data is None else equal_but_labelled_otherwise(result.scores, data)
+        found.append(_DoubtfulLabels("Suspicious: wrong, and sure of it", rule, wrong[:_LISTED], len(wrong)))
+    alike = None if data is None else equal_files_with_other_labels(result.scores, data)
     if alike is not None:
         rule = "Files of the list with equal content and different labels: one of them is wrong."
-        found.append(_Suspects("Suspicious: equal files, different labels", rule, alike[:_LISTED], len(alike)))
+        found.append(_DoubtfulLabels("Suspicious: equal files, different labels", rule, alike[:_LISTED], len(alike)))
     return found
 
 
 def _plain(value: Json) -> str:
-    """A setting as a reader writes it: a name without quotes, the rest as JSON."""
+    """A setting as text: a name without quotes, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

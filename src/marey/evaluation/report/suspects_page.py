@@ -1,4 +1,4 @@
-"""What the report's page shows of clips whose labels are likely wrong, of odd ones, and of classes not told apart."""
+"""The part of the report about clips that are probably mislabelled or odd, and classes that cannot be told apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from pathlib import Path
 from marey.base.errors import DataError
 from marey.base.reporter import warning
 from marey.base.words import counted, percent
-from marey.data.splits.corrected import LABELS
+from marey.data.splits.corrected_data import LABELS
+from marey.evaluation.out_of_fold.confusable_classes import find_confusable_classes
 from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectClip, SuspectList
-from marey.evaluation.out_of_fold.told_apart import not_told_apart
 from marey.evaluation.scores import Scores
 
 _OPEN = 10
-"""Clips that are not folded."""
+"""Clips that are not folded away."""
 _ALIKE = 10
-"""Groups of classes not told apart that the page names."""
+"""Groups of classes that cannot be told apart, which the page names at most."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class SuspectCard:
 
     clip: SuspectClip
     label_share: str
-    """The probability of its label, and that of what it may be; "" where not both are known."""
+    """The probability of its label; "" if not both probabilities are known."""
     may_be_share: str
+    """The probability of the class that it may have instead; "" if not both are known."""
     why: str
-    """What these do not say yet."""
+    """Reasons besides the two probabilities."""
 
     @classmethod
     def of(cls, clip: SuspectClip) -> "SuspectCard":
@@ -38,23 +39,24 @@ class SuspectCard:
 
 @dataclass(frozen=True)
 class SuspectsPage:
-    """The parts of the section."""
+    """What the section shows."""
 
     lead: str
     """How many clips there are, as a sentence."""
     how: str
-    """How they were found, and what to do."""
+    """How they were found, and what to do about them."""
     first: Sequence[SuspectCard]
     folded: Sequence[SuspectCard]
     more: int
-    """Clips of suspects.csv that are not on the page."""
+    """How many clips of suspects.csv are not on the page."""
     alike: Sequence[str]
-    """Classes that are not told apart, as sentences."""
+    """Sentences about classes that cannot be told apart."""
     alike_more: int
+    """How many further sentences are not on the page."""
 
     @classmethod
     def of(cls, folder: Path, scores: Scores) -> "SuspectsPage | None":
-        """Of the run in a folder, with its answers out of fold; None where it looked for no suspects."""
+        """The section for the run in a folder with its out-of-fold scores; None if the run did not look for suspects."""
         try:
             found = SuspectList.load(folder)
         except DataError as error:
@@ -63,7 +65,7 @@ class SuspectsPage:
         if found is None:
             return None
         cards = [SuspectCard.of(clip) for clip in found.clips[:SHOWN]]
-        alike = [one.sentence for one in not_told_apart(scores)]
+        alike = [one.sentence for one in find_confusable_classes(scores)]
         return cls(
             lead=f"{found.counts}." if found.clips else f"None of {counted(found.total, 'clip')} stands out.",
             how=_how(found, corrected=(folder / LABELS).exists()),
@@ -76,22 +78,22 @@ class SuspectsPage:
 
 
 def _how(found: SuspectList, *, corrected: bool) -> str:
-    """The rule, in two sentences, and the way on; `corrected`: the run was given a table of corrections already."""
-    parts = []
+    """How they were found and what to do; `corrected`: the run already has a table of corrections."""
+    sentences = []
     if found.by:
         rest = (
             "" if found.disagreeing <= found.wrong else f" ({found.disagreeing:,} in all, of which these are the first)"
         )
-        parts.append(
-            "For these labels another one is likelier, measured by what is usual for clips of either class, in answers of "
-            f"heads that had not seen the clip: {'; '.join(found.by)}{rest}. The label may be wrong, or the clip hard."
+        sentences.append(
+            "For these clips another label is more probable, compared with other clips of both classes, in predictions of "
+            f"heads fitted without the clip: {'; '.join(found.by)}{rest}. The label may be wrong, or the clip is hard."
         )
     if found.clips:
         again = "copy these rows into your table of corrections, and train again with it"
         if not corrected:
             again = f"train again with --labels {SUSPECTS}"
-        parts.append(
+        sentences.append(
             f"Look at each: to change a label, edit the column label of {SUSPECTS}; to leave a clip out, put x into "
             f"leave_out; then {again}. What is not edited stays as it is."
         )
-    return " ".join(parts)
+    return " ".join(sentences)

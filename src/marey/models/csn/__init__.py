@@ -1,0 +1,4 @@
+"""CSN: a 3D ResNet whose 3x3x3 convolutions are depthwise. `config` declares it, `network` builds it.
+
+May import: base, models.layers, models.network.
+"""

@@ -7,11 +7,14 @@ from pydantic import PositiveFloat, PositiveInt
 from marey.base.declaration import Declaration
 
 if TYPE_CHECKING:
-    from marey.models.csn.network import CSN
+    from marey.models.network import Network
 
 
 class CSNConfig(Declaration):
-    """A 3D ResNet whose 3x3x3 convolutions mix places, not channels (section 3.2). The defaults are VMZ's ir-CSN-152."""
+    """A 3D ResNet whose 3x3x3 convolutions are depthwise: each sees one channel (section 3.2).
+
+    The defaults are VMZ's ir-CSN-152.
+    """
 
     network: Literal["csn"] = "csn"
     depth: Literal[50, 101, 152] = 152
@@ -19,24 +22,25 @@ class CSNConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
+    """Classes of the head."""
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
     interaction: Literal["reduced", "preserved"] = "reduced"
-    """Between channels, in a bottleneck: "reduced" by a depthwise 3x3x3 convolution (ir-CSN), or "preserved" by a 1x1x1
+    """How far a bottleneck mixes channels. "reduced": a depthwise 3x3x3 convolution alone (ir-CSN). "preserved": a 1x1x1
     convolution before it (ip-CSN)."""
     preserved_relu: bool = False
-    """ReLU between these two: MMAction's code has it; VMZ's and MMAction2's weights want none."""
+    """Whether a ReLU lies between these two: on in MMAction's code, off for VMZ's and MMAction2's weights."""
     depthwise: bool = True
-    """Off for MMAction's ip-CSN as its code is: a full 3x3x3 convolution behind the 1x1x1."""
+    """Whether the 3x3x3 convolution is depthwise. Off for ip-CSN in MMAction's code, which has a full one."""
     first_pool: bool = True
-    """A 3x3 max pool of stride 2 behind the stem: all published weights at 224 pixels."""
+    """Whether a 3x3 max pool of stride 2 follows the stem: on for all published weights at 224 pixels."""
     norm_eps: PositiveFloat = 1e-3
-    """Added to the variance: 1e-5 for PyTorchVideo's weights."""
+    """Epsilon of the batch norms, added to the variance: 1e-5 for PyTorchVideo's weights."""
     pool_window: PositiveInt | None = None
-    """Side of the head's sliding pool on the last map: 7 for PyTorchVideo's weights, whose numbers average over its
-    positions; None pools the whole map."""
+    """Side of the head's sliding pool on the last map: 7 for PyTorchVideo's weights, whose published accuracy averages over
+    its positions. None: the complete map is pooled."""
 
-    def build(self) -> "CSN":
+    def build(self) -> "Network":
         """The network, with random weights."""
         from marey.models.csn.network import CSN
 

@@ -3,15 +3,15 @@
 from torch import Tensor
 
 from marey.models.i3d.config import InceptionI3DConfig
-from marey.models.layers.classifier import PooledClassifier
 from marey.models.layers.inception import InceptionV1Trunk
+from marey.models.network import PooledClassifier
 
 _WINDOW = (2, 7, 7)
-"""What DeepMind's head averages: the whole picture at 224 pixels, and two neighbouring steps of time."""
+"""Size of the pool of DeepMind's head: the complete frame at 224 pixels, and two neighbouring time steps."""
 
 
 class InceptionI3D(PooledClassifier):
-    """64 frames in training, any number in testing; time is halved three times, by the stem and by two pools."""
+    """Inception-V1 in 3D. It trains on 64 frames; stem and two pools halve the number of frames three times."""
 
     def __init__(self, config: InceptionI3DConfig) -> None:
         trunk = InceptionV1Trunk(
@@ -21,7 +21,7 @@ class InceptionI3D(PooledClassifier):
         self.pool = config.pool
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:
-        """Pooled features [B, D], before dropout. Windows overlap: inner places count more often than outer ones."""
+        """Pooled features [B, D], before dropout. Windows overlap: inner positions count more than outer ones."""
         return self._windows(clip_BCTHW).mean(dim=(2, 3, 4))
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:
@@ -29,11 +29,11 @@ class InceptionI3D(PooledClassifier):
         return self._classify(self._windows(clip_BCTHW).movedim(1, -1)).movedim(-1, 1)
 
     def _windows(self, clip_BCTHW: Tensor) -> Tensor:
-        """Means over the windows [B, D, T', H', W']. On a map smaller than the window it is the whole map."""
+        """Means over the windows [B, D, T', H', W']. A window is cut to the size of a smaller map."""
         (last,) = self.trunk(clip_BCTHW)
         if self.pool == "global":
             return last.mean(dim=(2, 3, 4), keepdim=True)
-        # Views of all windows: PyTorch has no 3D average pool in bfloat16 on a CPU.
+        # Views of all windows, because PyTorch has no 3D average pool in bfloat16 on a CPU.
         for axis, size in enumerate(_WINDOW, start=2):
             last = last.unfold(axis, min(size, last.shape[axis]), 1)
         return last.mean(dim=(-3, -2, -1))

@@ -1,0 +1,12 @@
+"""Trunks and layers that several networks share. None knows a paper's network.
+
+- `trunk`: the interface of trunks; `resnet`, `inception`, `efficientnet`: the trunks
+- `factorised`: convolutions in two steps, for R(2+1)D and CSN; `non_local`: the non-local block
+- `config`: declarations without torch, initial values and non-local blocks
+- `initialise`: initial values; `drop_path`, `checkpointing`: stochastic depth and gradient checkpointing
+- `norms`, `folding`: batch norms in training, and folded into convolutions for inference
+- `positions`: position embeddings for another size of clip
+- `convolutions`: PyTorch's convolutions without two faults of oneDNN
+
+May import: base.
+"""

@@ -13,14 +13,15 @@ from marey.models.layers.convolutions import SafeConvolutions
 
 
 class Blocks(nn.Sequential):
-    """Blocks in sequence. If `recompute` is on, only their inputs are kept for the backward pass, which runs them again.
+    """Blocks in sequence. If `recompute` is on, only their inputs are stored for the backward pass, which runs them again.
 
-    Gradients are bit-exact: random draws are repeated, autocast is restored, and what a block writes into its buffers
-    in its second forward pass is discarded, so that running statistics are updated once. A block must not modify its
-    input in place. A network whose blocks take more than one map overrides `forward` and calls `run` for each block.
+    Gradients are bit-exact: random numbers are repeated, autocast is restored, and what a block writes into its buffers in
+    its second forward pass is discarded, so that running statistics are updated once. A block must not modify its input in
+    place. A network whose blocks take more than one map overrides `forward` and calls `run` for each block.
     """
 
     recompute: bool = False
+    """Set by `recompute_blocks`."""
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self:
@@ -44,17 +45,19 @@ class Blocks(nn.Sequential):
 def _again(block: nn.Module, convolutions: AbstractContextManager[Any]) -> Iterator[None]:
     """Context of a block's second forward pass, which works on copies of its buffers.
 
-    `statistics_kept` does not serve: without running statistics a batch norm saves two tensors fewer for its gradient.
+    `statistics_kept` is of no use here: without running statistics a batch norm saves two tensors fewer for its gradient.
     """
-    own = [(owner, name, value) for owner in block.modules() for name, value in owner.named_buffers(recurse=False)]
-    for owner, name, value in own:
-        setattr(owner, name, value.clone())
+    buffers = [
+        (module, name, value) for module in block.modules() for name, value in module.named_buffers(recurse=False)
+    ]
+    for module, name, value in buffers:
+        setattr(module, name, value.clone())
     try:
         with convolutions:
             yield
     finally:
-        for owner, name, value in own:
-            setattr(owner, name, value)
+        for module, name, value in buffers:
+            setattr(module, name, value)
 
 
 def recompute_blocks(network: nn.Module) -> None:
@@ -63,11 +66,11 @@ def recompute_blocks(network: nn.Module) -> None:
     Raises:
         RecipeError: the network has no `Blocks`.
     """
-    found = [module for module in network.modules() if isinstance(module, Blocks)]
-    if not found:
+    sequences = [module for module in network.modules() if isinstance(module, Blocks)]
+    if not sequences:
         raise RecipeError(
             f"train.checkpointing: {type(network).__name__} has no Blocks to recompute "
             "(marey.models.layers.checkpointing): leave train.checkpointing off."
         )
-    for blocks in found:
+    for blocks in sequences:
         blocks.recompute = True

@@ -1,5 +1,7 @@
 """Stochastic depth: Huang et al., Deep Networks with Stochastic Depth, ECCV 2016."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
@@ -7,12 +9,12 @@ from marey.base.errors import RecipeError
 
 
 class DropPath(nn.Module):
-    """Drops the branch of a residual block for some samples in training; kept branches are divided by 1 - `rate`.
+    """Drops the branch of a residual block for some samples in training; the other branches are divided by 1 - `rate`.
 
         x = x + self.drop_path(self.branch(x))
 
-    A block with several branches passes each of them through its one `DropPath`: every call draws anew. In eval mode
-    nothing is dropped or scaled (as in timm, MMAction2 and PySlowFast; the paper scales in testing instead).
+    A block with several branches has one `DropPath` for all of them: every call draws other samples. In eval mode nothing is
+    dropped or scaled (as in timm, MMAction2 and PySlowFast; the paper scales in testing instead).
 
     Args:
         rate: Probability that a sample loses its branch, at least 0 and below 1. `set_drop_path` sets it by depth.
@@ -23,31 +25,41 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """From [B, ...] to the same shape; each of the B samples is kept or dropped as a whole."""
+        """[B, ...] to the same shape; each of the B samples is kept or dropped."""
         if not self.training or self.rate == 0:
             return x
-        kept = 1 - self.rate
-        mask = torch.empty(x.shape[0], *(1,) * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(kept)
-        return x * (mask / kept)
+        keep = 1 - self.rate
+        mask = torch.empty(x.shape[0], *(1,) * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
+        return x * (mask / keep)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"
 
 
-def set_drop_path(pathway: nn.Module, rate: float) -> None:
-    """Set the rates of all `DropPath` of a pathway: block i of N, from 0, drops with probability rate * i / (N - 1).
+@runtime_checkable
+class HasPathways(Protocol):
+    """A network of several pathways side by side; `Network` is one."""
 
-    So the first block never drops and the last drops with `rate` (timm's rule, as in BEiT, VideoMAE, MViT and Swin; the
-    paper's equation 4 counts the stem as block 0 instead). Blocks are counted in the order of `pathway.modules()`.
+    def pathways(self) -> tuple[nn.Module, ...]:
+        """The parallel pathways, each with residual blocks that are counted separately."""
+
+
+def set_drop_path(network: nn.Module, rate: float) -> None:
+    """Set the rate of each `DropPath` by its depth: block i of N, from 0, drops with probability rate * i / (N - 1).
+
+    The first block never drops and the last one drops with `rate` (timm's rule, as in BEiT, VideoMAE, MViT and Swin; the
+    paper's equation 4 counts the stem as block 0 instead). Blocks are counted in the order of `modules()`, separately in
+    each pathway of a network.
 
     Raises:
-        RecipeError: `rate` is not 0, but the pathway has no `DropPath`.
+        RecipeError: `rate` is not 0, but a pathway has no `DropPath`.
     """
-    layers = [module for module in pathway.modules() if isinstance(module, DropPath)]
-    if rate and not layers:
-        raise RecipeError(
-            f"train.drop_path={rate:g}: {type(pathway).__name__} has no residual block with a DropPath "
-            "(marey.models.layers.drop_path): leave train.drop_path at 0."
-        )
-    for number, layer in enumerate(layers):
-        layer.rate = rate * number / max(len(layers) - 1, 1)
+    for pathway in network.pathways() if isinstance(network, HasPathways) else (network,):
+        layers = [module for module in pathway.modules() if isinstance(module, DropPath)]
+        if rate and not layers:
+            raise RecipeError(
+                f"train.drop_path={rate:g}: {type(pathway).__name__} has no residual block with a DropPath "
+                "(marey.models.layers.drop_path): leave train.drop_path at 0."
+            )
+        for index, layer in enumerate(layers):
+            layer.rate = rate * index / max(len(layers) - 1, 1)

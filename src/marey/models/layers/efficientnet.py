@@ -1,8 +1,8 @@
-"""EfficientNet-Lite in two dimensions: Tan and Le, EfficientNet, ICML 2019 (table 1), in the form for small devices.
+"""EfficientNet-Lite in two dimensions: the variant for small devices of Tan and Le, EfficientNet, ICML 2019 (table 1).
 
-Lite differs from the paper's B0 to B2 by three things, as its authors released it (tensorflow/tpu, efficientnet/lite): no
-squeeze and excitation, ReLU6 in place of swish, and a stem, a last convolution and first and last blocks that are not
-scaled. Stages bear the paper's numbers less 2: the paper's stage 2 is `stages[0]`, and the last convolution `stages[7]`.
+Its authors released it in tensorflow/tpu, efficientnet/lite. It differs from the paper's B0 to B2 in three ways: no squeeze
+and excitation, ReLU6 instead of swish, and a stem, a last convolution and first and last blocks that are not scaled. The
+paper's stage 2 is `stages[0]`, and the last convolution `stages[7]`.
 
 Shape suffixes: B batch, C channels, H height, W width.
 """
@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from marey.models.initialisation import Initialisation
 from marey.models.layers.checkpointing import Blocks
+from marey.models.layers.config import Initialisation
 from marey.models.layers.convolutions import Conv2d
 from marey.models.layers.drop_path import DropPath
 from marey.models.layers.inception import SamePad
@@ -25,7 +25,7 @@ Padding = Literal["same", "symmetric"]
 
 
 class _Stage(NamedTuple):
-    """A row of table 1: `repeats` blocks of `size` x `size`, the first of which has the stride."""
+    """A row of table 1: `repeats` blocks with kernels of `size` x `size`, of which the first has the stride."""
 
     expansion: int
     size: int
@@ -45,7 +45,7 @@ _STAGES = (
 )
 _STEM, _LAST = 32, 1280
 _SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
-"""Of channels and of repeats, by the number of the network."""
+"""Factors of the channels and of the repeats, by the number of the network."""
 
 
 class ConvNorm6(nn.Module):
@@ -64,7 +64,7 @@ class ConvNorm6(nn.Module):
         active: bool = True,
     ) -> None:
         super().__init__()
-        # A step of one needs the same border in front and behind, so that only longer ones pad by length.
+        # With a stride of 1 the padding is the same on both sides, whatever the length of the input.
         by_length = padding == "same" and stride > 1
         self.pad = SamePad(2, size, stride) if by_length else nn.Identity()
         border = 0 if by_length else size // 2
@@ -77,10 +77,10 @@ class ConvNorm6(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen by 1x1, filter each channel by itself, narrow by 1x1 without ReLU; the input is added where shapes allow."""
+    """1x1 to more channels, a depthwise convolution, 1x1 to fewer without ReLU; the input is added if the shapes allow."""
 
     before_branch: nn.Module | None
-    """What the branch's input passes through first: TSM's shift."""
+    """Precedes the branch: TSM's shift. None: nothing."""
 
     def __init__(
         self, in_channels: int, out_channels: int, size: int, stride: int, expansion: int, padding: Padding, eps: float
@@ -95,8 +95,9 @@ class InvertedResidual(nn.Module):
         self.drop_path = DropPath()
 
     def set_initial_values(self, how: Initialisation) -> None:
-        """Depthwise filters normal with deviation sqrt(2) / k, as in the authors' code: a filter leads to one channel, so
-        that Kaiming's fan out is its own size.
+        """Depthwise filters are normal with deviation sqrt(2) / k, as in the authors' code.
+
+        It is Kaiming's for a fan out of k * k, because each filter has one output channel.
         """
         filters = self.depthwise.conv
         nn.init.normal_(filters.weight, std=(2 / (filters.kernel_size[0] * filters.kernel_size[1])) ** 0.5)
@@ -115,8 +116,8 @@ class EfficientNetLiteTrunk(Trunk):
         size: The network's number: 0, 1 or 2.
         channels: Input channels.
         width: Channels of the stem; all others scale with it. The published weights have 32.
-        padding: "same" pads as TensorFlow; "symmetric" by half a kernel on all sides. They differ where the stride is 2.
-        eps: Of the batch norms.
+        padding: "same" pads as TensorFlow; "symmetric" by half a kernel on all sides. They differ if the stride is 2.
+        eps: Epsilon of the batch norms.
     """
 
     name, strides = "efficientnet", (1, 32, 32)
@@ -127,13 +128,13 @@ class EfficientNetLiteTrunk(Trunk):
         self.stem = ConvNorm6(channels, width, 3, 2, padding=padding, eps=eps)
         self.stages = nn.ModuleList()
         in_channels = width
-        for number, stage in enumerate(_STAGES):
-            ends = number in (0, len(_STAGES) - 1)
-            repeats = stage.repeats if ends else ceil(stage.repeats * deeper)
+        for index, stage in enumerate(_STAGES):
+            first_or_last = index in (0, len(_STAGES) - 1)
+            repeats = stage.repeats if first_or_last else ceil(stage.repeats * deeper)
             out_channels = max(1, _round_to_eights(stage.channels * wider) * width // _STEM)
             blocks = []
-            for place in range(repeats):
-                stride = 1 if place else stage.stride
+            for block in range(repeats):
+                stride = 1 if block else stage.stride
                 blocks.append(
                     InvertedResidual(in_channels, out_channels, stage.size, stride, stage.expansion, padding, eps)
                 )
@@ -143,18 +144,12 @@ class EfficientNetLiteTrunk(Trunk):
         last = ConvNorm6(in_channels, self.out_channels, 1, padding=padding, eps=eps)
         self.stages.append(nn.Sequential(OrderedDict(last=last)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for stage in self.stages:
-            x = stage(x)
-        return x
-
     def residuals(self) -> Iterator[InvertedResidual]:
         """The blocks that add their input to their output, in the order of depth."""
         return (module for module in self.modules() if isinstance(module, InvertedResidual) and module.residual)
 
 
 def _round_to_eights(channels: float) -> int:
-    """The nearest multiple of 8, but never less than nine tenths of `channels`."""
+    """The nearest multiple of 8 that is at least nine tenths of `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -1,4 +1,4 @@
-"""Batch norms of a network that does not learn, folded into the convolutions before them: fewer passes over its maps."""
+"""Batch norms folded into the convolutions before them, for faster inference."""
 
 import copy
 from typing import TypeVar
@@ -13,15 +13,11 @@ from marey.models.layers.resnet import ConvNorm
 M = TypeVar("M", bound=nn.Module)
 
 
-def folded(network: M) -> M:
-    """A copy that gives the same in eval mode, but for float32 rounding, with fewer operations: in every layer of a
-    convolution and a batch norm (of EfficientNet-Lite, ResNets and the networks made of their layers, Inception) the norm's
-    running statistics, scale and shift become part of the convolution.
+def fold_batch_norms(network: M) -> M:
+    """A copy for inference whose convolutions contain the batch norms that followed them.
 
-    The copy is in eval mode, and for inference alone. Other norms stay as they are.
-
-    Args:
-        network: Is not changed.
+    It gives the same in eval mode up to float32 rounding, with fewer operations. It folds the norms of ResNets, Inception
+    and EfficientNet-Lite, and of networks of the same layers; other norms remain. `network` is not changed.
     """
     inference = copy.deepcopy(network).eval()
     for layer in inference.modules():

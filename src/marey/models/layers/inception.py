@@ -1,14 +1,13 @@
 """The Inception family: GoogLeNet in three dimensions (I3D) and BN-Inception in two (TSN).
 
 Szegedy et al., Going Deeper with Convolutions, CVPR 2015 (table 1); Ioffe and Szegedy, Batch Normalization, ICML 2015
-(figure 5); Carreira and Zisserman, Quo Vadis, Action Recognition?, CVPR 2017 (figure 3). Stages and blocks bear
-GoogLeNet's numbers: stage 3 holds 3a, 3b, ... and is `stages[0]`.
+(figure 5); Carreira and Zisserman, Quo Vadis, Action Recognition?, CVPR 2017 (figure 3). Blocks have GoogLeNet's letters;
+its stage 3 (3a, 3b, ...) is `stages[0]`.
 
 Shape suffixes: B batch, C channels, T frames, H height, W width.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -21,16 +20,16 @@ from marey.models.layers.trunk import Trunk
 
 
 def same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's 'SAME' padding (front, back) of one axis: ceil(length / stride) steps, the odd zero at the back.
+    """TensorFlow's 'SAME' padding (before, after) of one axis, for ceil(length / stride) outputs; the odd zero comes after.
 
-    Unlike a fixed padding it depends on the length: 7 / 2 pads (2, 3) on even lengths and (3, 3) on odd ones.
+    Unlike a fixed padding it depends on the length: kernel 7 and stride 2 pad (2, 3) on even lengths and (3, 3) on odd ones.
     """
     total = max(kernel - (length % stride or stride), 0)
     return total // 2, total - total // 2
 
 
 class SamePad(nn.Module):
-    """Zeros around the last axes, as TensorFlow's 'SAME' has them for a kernel and stride alike on all axes."""
+    """Pads the last axes with zeros as TensorFlow's 'SAME'; kernel and stride are the same on all of them."""
 
     def __init__(self, axes: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -43,11 +42,10 @@ class SamePad(nn.Module):
 
 
 class SamePool(nn.Module):
-    """Max pool padded as TensorFlow's 'SAME'.
+    """Max pool padded as TensorFlow's 'SAME'. The padding is never the maximum.
 
-    The front is padded explicitly, the back by rounding the number of windows up, so that no copy of the map is made
-    (which holds for windows of odd size, and for those as wide as their step). What is padded never is the maximum, as
-    in TensorFlow.
+    Padding before is an argument of the pool, and padding after follows from rounding the number of windows up, so that the
+    map is not copied. That is right for windows of odd size, and for those as long as their stride.
     """
 
     def __init__(self, size: tuple[int, ...], step: tuple[int, ...]) -> None:
@@ -56,15 +54,15 @@ class SamePool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         lengths = x.shape[-len(self.size) :]
-        front = [same_padding(*axis)[0] for axis in zip(lengths, self.size, self.step, strict=True)]
+        before = [same_padding(*axis)[0] for axis in zip(lengths, self.size, self.step, strict=True)]
         pool = F.max_pool2d if len(self.size) == 2 else F.max_pool3d
-        return pool(x, self.size, self.step, front, ceil_mode=True)
+        return pool(x, self.size, self.step, before, ceil_mode=True)
 
 
 class ConvNormReLU(nn.Module):
-    """A convolution, batch norm and ReLU. 2D or 3D by `axes`; `padded` keeps the size (divided by the stride).
+    """A convolution, batch norm and ReLU; 2D or 3D by `axes`. `padded` keeps the size (divided by the stride).
 
-    MMAction's BN-Inception has biases before its norms, which its checkpoints hold; they change nothing that is learnt.
+    In 2D the convolution has a bias, because MMAction's checkpoints of BN-Inception have one; the norm cancels it.
     """
 
     def __init__(
@@ -90,14 +88,14 @@ class ConvNormReLU(nn.Module):
 
 
 class Mixed(nn.ModuleDict):
-    """Branches by name, each from the same map, joined along the channels in the order in which they are given."""
+    """Branches by name that see the same map; their outputs are concatenated along the channels in the given order."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([branch(x) for branch in self.values()], dim=1)
 
 
 class _V1(NamedTuple):
-    """Channels of a GoogLeNet block: 1x1; 3x3 and what reduces before it; 5x5 likewise; behind the pool."""
+    """Channels of a GoogLeNet block: 1x1; 3x3 and the 1x1 before it; 5x5 and the 1x1 before it; the 1x1 after the pool."""
 
     one: int
     three_reduce: int
@@ -119,14 +117,14 @@ _V1_STAGES = (
     (_V1(256, 160, 320, 32, 128, 128), _V1(384, 192, 384, 48, 128, 128)),
 )
 _V1_POOLS = (((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)))
-"""Size and stride of the pool before each stage; the one inside the stem is the first one, too."""
+"""Size and stride of the pool before each stage; the pool inside the stem has those of the first one."""
 
 
 class InceptionV1Trunk(Trunk):
     """GoogLeNet with a third axis in every kernel: [B, C, T, H, W] to [B, 1024, T / 8, H / 32, W / 32].
 
-    `padding` matters on odd lengths only: "same" is TensorFlow's; "mmaction" pads the first convolution (2, 4) and
-    the pools at the back. The 5x5 branches have kernels of 3, as in I3D.
+    `padding` is "same", TensorFlow's, or "mmaction", which pads the first convolution by (2, 4) and the pools only at the
+    end; they differ on odd lengths. The 5x5 branches have kernels of 3, as in I3D.
     """
 
     name, strides = "inception", (8, 32, 32)
@@ -156,28 +154,25 @@ class InceptionV1Trunk(Trunk):
             self.stages.append(Blocks(stage))
         self.out_channels = in_channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _through(self.stem, self.stages, x)
-
 
 def _v1_block(in_channels: int, block: _V1, eps: float) -> Mixed:
-    def unit(before: int, after: int, size: int) -> ConvNormReLU:
-        return ConvNormReLU(before, after, size, axes=3, eps=eps)
+    def layer(inputs: int, outputs: int, size: int) -> ConvNormReLU:
+        return ConvNormReLU(inputs, outputs, size, axes=3, eps=eps)
 
     return Mixed(
         OrderedDict(
-            one=unit(in_channels, block.one, 1),
-            three=_chain(a=unit(in_channels, block.three_reduce, 1), b=unit(block.three_reduce, block.three, 3)),
-            five=_chain(a=unit(in_channels, block.five_reduce, 1), b=unit(block.five_reduce, block.five, 3)),
-            pool=_chain(pool=nn.MaxPool3d(3, 1, 1), a=unit(in_channels, block.pool, 1)),
+            one=layer(in_channels, block.one, 1),
+            three=_chain(a=layer(in_channels, block.three_reduce, 1), b=layer(block.three_reduce, block.three, 3)),
+            five=_chain(a=layer(in_channels, block.five_reduce, 1), b=layer(block.five_reduce, block.five, 3)),
+            pool=_chain(pool=nn.MaxPool3d(3, 1, 1), a=layer(in_channels, block.pool, 1)),
         )
     )
 
 
 class _BN(NamedTuple):
-    """Channels of a BN-Inception block: 1x1; 3x3 and what reduces before it; two 3x3 likewise; behind the pool.
+    """Channels of a BN-Inception block: 1x1; 3x3 and the 1x1 before it; two 3x3 and the 1x1 before; the 1x1 after the pool.
 
-    A block without the first and the last halves the picture.
+    A block without the first and the last (0) halves height and width.
     """
 
     one: int
@@ -202,7 +197,7 @@ _BN_STAGES = (
 
 
 class BNInceptionTrunk(Trunk):
-    """BN-Inception in MMAction's form (biased convolutions): [B, C, H, W] to [B, 1024, H / 32, W / 32]."""
+    """BN-Inception with MMAction's biased convolutions: [B, C, H, W] to [B, 1024, H / 32, W / 32]."""
 
     name, strides = "inception", (1, 32, 32)
 
@@ -224,38 +219,35 @@ class BNInceptionTrunk(Trunk):
             stage = OrderedDict[str, nn.Module]()
             for letter, block in zip("abcde", blocks, strict=False):
                 scaled = _BN(*(c and _scaled(c, width) for c in block))
-                # Only the very last block looks for the maximum around each place; the others average.
+                # Only the last block of all has a max pool; the others average.
                 last = block is _BN_STAGES[-1][-1]
                 stage[letter] = _bn_block(in_channels, scaled, nn.MaxPool2d(3, 1, 1) if last else nn.AvgPool2d(3, 1, 1))
                 in_channels = scaled.three + scaled.pair + (scaled.one + scaled.pool or in_channels)
             self.stages.append(Blocks(stage))
         self.out_channels = in_channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _through(self.stem, self.stages, x)
-
 
 def _bn_block(in_channels: int, block: _BN, pool: nn.Module) -> Mixed:
-    def unit(before: int, after: int, size: int, stride: int = 1) -> ConvNormReLU:
-        return ConvNormReLU(before, after, size, stride, axes=2)
+    def layer(inputs: int, outputs: int, size: int, stride: int = 1) -> ConvNormReLU:
+        return ConvNormReLU(inputs, outputs, size, stride, axes=2)
 
     stride = 1 if block.one else 2
     branches = OrderedDict[str, nn.Module]()
     if block.one:
-        branches["one"] = unit(in_channels, block.one, 1)
+        branches["one"] = layer(in_channels, block.one, 1)
     branches["three"] = _chain(
-        a=unit(in_channels, block.three_reduce, 1), b=unit(block.three_reduce, block.three, 3, stride)
+        a=layer(in_channels, block.three_reduce, 1), b=layer(block.three_reduce, block.three, 3, stride)
     )
     branches["pair"] = _chain(
-        a=unit(in_channels, block.pair_reduce, 1),
-        b=unit(block.pair_reduce, block.pair, 3),
-        c=unit(block.pair, block.pair, 3, stride),
+        a=layer(in_channels, block.pair_reduce, 1),
+        b=layer(block.pair_reduce, block.pair, 3),
+        c=layer(block.pair, block.pair, 3, stride),
     )
     if block.pool:
-        branches["pool"] = _chain(pool=pool, a=unit(in_channels, block.pool, 1))
+        branches["pool"] = _chain(pool=pool, a=layer(in_channels, block.pool, 1))
     else:
-        # MMAction rounds up without padding, which is the same on even maps and one row short of the convolutions on
-        # odd ones, where its network cannot run.
+        # MMAction rounds up without padding. On even maps that is the same; on odd ones its pool has one row fewer than
+        # its convolutions, so that its network cannot run there.
         branches["pool"] = SamePool((3, 3), (2, 2))
     return Mixed(branches)
 
@@ -266,10 +258,3 @@ def _chain(**modules: nn.Module) -> nn.Sequential:
 
 def _scaled(channels: int, width: int) -> int:
     return max(1, channels * width // 64)
-
-
-def _through(stem: nn.Module, stages: Sequence[nn.Module] | nn.ModuleList, x: Tensor) -> Tensor:
-    x = stem(x)
-    for stage in stages:
-        x = stage(x)
-    return x

@@ -1,30 +1,31 @@
-"""Initial values of parameters: of torch's own layers by kind, of everything else by the module that holds it."""
+"""Initial values of parameters: torch's layers get them by their kind, other modules set their own."""
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation
 from marey.models.layers.norms import Norm
 
 LINEAR_STD = 0.02
-"""Standard deviation of linear layers but the classifier: BEiT, timm's vision transformers, PySlowFast's MViT, VideoMAE."""
+"""Standard deviation of linear layers other than the head: as in BEiT, timm's transformers, PySlowFast's MViT, VideoMAE."""
 
 
 @runtime_checkable
 class SetsInitialValues(Protocol):
-    """A module that sets initial values of its own, where those of torch's layers by kind do not apply."""
+    """A module that sets initial values by itself, because those that torch's layers get by their kind do not apply."""
 
     def set_initial_values(self, how: Initialisation) -> None:
-        """Set the initial values. Called after the layers inside are initialised and inner modules have set their own."""
+        """Set the initial values. It is called after the layers and modules inside have theirs."""
 
 
 def initialise(root: nn.Module, how: Initialisation, *, head: nn.Module) -> None:
     """Give the parameters of `root` and of all modules inside it their initial values.
 
-    Layers of torch come first, each by its kind (`initialise_layer`; a linear layer that is the `head` itself by
-    `initialise_head`). Then every module that is a `SetsInitialValues` sets its own, inner ones before outer ones.
-    Parameters that neither covers stay as they were constructed.
+    Layers of torch come first, each by its kind (`initialise_layer`; a linear layer that is the `head` by
+    `initialise_head`). Then every `SetsInitialValues` sets its values, inner modules before outer ones. All other parameters
+    remain as they were constructed.
     """
     for module in root.modules():
         if module is head and isinstance(module, nn.Linear):
@@ -41,7 +42,7 @@ def initialise(root: nn.Module, how: Initialisation, *, head: nn.Module) -> None
 
 def initialise_layer(layer: nn.Module) -> None:
     """Convolutions: Kaiming normal (fan out, ReLU). Linear layers: normal with standard deviation 0.02, truncated at -2
-    and 2. Norms: scale 1, shift 0. Biases: 0. Any other module is left alone.
+    and 2. Norms: scale 1, shift 0. Biases: 0. Other modules are not changed.
     """
     if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -57,9 +58,16 @@ def initialise_layer(layer: nn.Module) -> None:
         nn.init.zeros_(layer.bias)
 
 
+def new_head(features: int, num_classes: int, device: torch.device | None = None) -> nn.Linear:
+    """A linear layer from `features` to `num_classes`, initialised by `initialise_head`."""
+    head = nn.Linear(features, num_classes, device=device)
+    initialise_head(head)
+    return head
+
+
 def initialise_head(head: nn.Linear, std: float = 0.01) -> None:
-    """Initialise a classifier: weights normal with standard deviation `std`, bias 0."""
+    """Weights normal with standard deviation `std`, bias 0."""
     if head.weight.is_meta:
-        return  # shapes without values: torch would import its compiler, seconds, to draw none
+        return  # shapes without values: torch would import its compiler, which takes seconds, to draw none
     nn.init.normal_(head.weight, std=std)
     nn.init.zeros_(head.bias)

@@ -3,16 +3,15 @@
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from marey.models.initialisation import Initialisation
+from marey.models.layers.config import Initialisation, NonLocalConfig
 from marey.models.layers.convolutions import Conv3d
-from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.resnet import ResNetTrunk
 
 
 class NonLocal(nn.Module):
-    """x + norm(out(y)): y at a position is the mean of g over all positions, weighted by likeness (equations 1 and 6).
+    """x + norm(out(y)): y at a position is the mean of g over all positions, weighted by similarity (equations 1 and 6).
 
-    Keys and values are pooled 2x2 in space, the paper's subsampling, which leaves a quarter of the pairs.
+    Keys and values are pooled 2x2 in space (the paper's subsampling), which leaves a quarter of the pairs of positions.
     """
 
     def __init__(self, channels: int, config: NonLocalConfig) -> None:
@@ -29,40 +28,40 @@ class NonLocal(nn.Module):
         self.pool = nn.MaxPool3d((1, 2, 2))
 
     def set_initial_values(self, how: Initialisation) -> None:
-        """The block starts as the identity, by a zero scale of its norm (section 4.1)."""
+        """The scale of the norm is 0, so that the block is the identity at first (section 4.1)."""
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.config.pool_first:
-            seen = self.pool(x)
-            keys, values = self._phi(seen), self.g(seen)
+            pooled = self.pool(x)
+            keys, values = self._phi(pooled), self.g(pooled)
         else:
             keys, values = self.pool(self._phi(x)), self.pool(self.g(x))
         queries = x if self.config.pairwise == "gaussian" else self.theta(x)
-        y_BPI = self._gathered(_rows(queries), _rows(keys), _rows(values))
+        y_BPI = self._weighted_mean(_by_position(queries), _by_position(keys), _by_position(values))
         y = y_BPI.transpose(1, 2).reshape(x.shape[0], self.inner, *x.shape[2:])
         return x + self.norm(self.out(y))  # type: ignore[no-any-return]
 
     def _phi(self, x: Tensor) -> Tensor:
         return x if self.config.pairwise == "gaussian" else self.phi(x)
 
-    def _gathered(self, queries_BPC: Tensor, keys_BQC: Tensor, values_BQI: Tensor) -> Tensor:
+    def _weighted_mean(self, queries_BPC: Tensor, keys_BQC: Tensor, values_BQI: Tensor) -> Tensor:
         if self.config.pairwise == "dot_product":
-            # (q k^T) v / Q with the brackets set the other way: inner x inner instead of P x Q numbers.
+            # (q k^T) v / Q computed as q (k^T v / Q): inner x inner instead of P x Q numbers.
             return queries_BPC @ (keys_BQC.transpose(1, 2) @ values_BQI / keys_BQC.shape[1])
         scale = self.inner**-0.5 if self.config.scaled else 1.0
         return scaled_dot_product_attention(queries_BPC, keys_BQC, values_BQI, scale=scale)
 
 
-def _rows(x: Tensor) -> Tensor:
+def _by_position(x: Tensor) -> Tensor:
     """[B, C, T, H, W] to [B, T * H * W, C]."""
     return x.flatten(2).transpose(1, 2)
 
 
 def insert_non_local(resnet: ResNetTrunk, config: NonLocalConfig | None) -> None:
-    """Put the blocks where the config wants them."""
+    """Add a non-local block after each residual block that the config names; None: no blocks."""
     if config is None:
         return
-    for stage, places in enumerate(config.places):
-        for place in places:
-            resnet.residual(stage, place).after = NonLocal(resnet.stage_channels[stage], config)
+    for stage, indices in enumerate(config.places):
+        for index in indices:
+            resnet.residual(stage, index).after = NonLocal(resnet.stage_channels[stage], config)

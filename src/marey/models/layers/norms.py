@@ -1,4 +1,4 @@
-"""Normalisation layers: their types, and batch norms that do not update their running statistics."""
+"""Normalisation layers by type, and batch norms that temporarily do not update their running statistics."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,17 +15,17 @@ Norm = (
     | nn.InstanceNorm2d
     | nn.InstanceNorm3d
 )  # fmt: skip
-"""Every kind of normalisation layer in torch. Their parameters are a scale and, in most, a shift."""
+"""Every kind of normalisation layer in torch. It has a scale and in most cases a shift."""
 
 
 def batch_norms(network: nn.Module) -> list[BatchNorm]:
-    """All batch norms of a network, in the order of its modules: the first one is the stem's."""
+    """All batch norms of a network, in the order of its modules: the first one is in the stem."""
     return [module for module in network.modules() if isinstance(module, BatchNorm)]
 
 
 @contextmanager
 def statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Within the block batch norms in training mode normalise by the batch, but keep their running statistics."""
+    """Context in which batch norms in training mode normalise by the batch, but do not update their running statistics."""
     tracking = [norm for norm in batch_norms(network) if norm.training and norm.track_running_stats]
     for norm in tracking:
         norm.track_running_stats = False

@@ -1,6 +1,7 @@
-"""Position embeddings of one grid made into those of another, as checkpoints for another input size need it.
+"""Position embeddings resized to another grid, so that checkpoints of another input size can be loaded.
 
-A grid is (T, H, W): positions along time, height and width, in this order, the width fastest.
+A grid is (T, H, W): the numbers of positions along time, height and width. Positions are ordered by time, then height, then
+width.
 """
 
 from collections.abc import Callable
@@ -14,21 +15,24 @@ from torch.nn.functional import interpolate
 from marey.base.errors import WeightsError
 
 Grid = tuple[int, int, int]
+"""(T, H, W)."""
 
-_MOST = 64
-"""A file's grid has at most so many times as many positions as ours: a small file can name a tensor of any size."""
+_MAX_RATIO = 64
+"""Largest number of positions in a file, as a multiple of the network's: a small file can declare a tensor of any size."""
 
 
 @dataclass(frozen=True)
 class Interpolation:
-    """How values between positions are found; `resize` takes [1, D, T, H, W] in float32 to a grid."""
+    """How values between positions are computed."""
 
     name: str
+    """The name in the load report."""
     resize: Callable[[Tensor, Grid], Tensor]
+    """From maps [1, D, T, H, W] in float32 and a grid to maps of that grid."""
 
 
 def _in_space(maps_1DTHW: Tensor, size: tuple[int, int], *, antialias: bool) -> Tensor:
-    """Each step of time resized by itself, bicubic."""
+    """Each time step resized by itself, bicubic."""
     frames_TDHW = maps_1DTHW[0].movedim(1, 0)
     resized = interpolate(frames_TDHW, size=size, mode="bicubic", align_corners=False, antialias=antialias)
     return resized.movedim(0, 1)[None]
@@ -43,13 +47,13 @@ BICUBIC = Interpolation(
     "bicubic in space, linear in time",
     lambda maps, grid: _in_time(_in_space(maps, grid[1:], antialias=False), grid[0]),
 )
-"""UMT, InternVideo2 (interpolate_pos_embed of their utils), MAE and DINOv2 (pictures)."""
+"""As in UMT and InternVideo2 (interpolate_pos_embed of their utils), and for images in MAE and DINOv2."""
 
 BICUBIC_ANTIALIASED = Interpolation(
     "bicubic with antialiasing in space, linear in time",
     lambda maps, grid: _in_time(_in_space(maps, grid[1:], antialias=True), grid[0]),
 )
-"""timm (resample_abs_pos_embed), DINOv2 with registers: a smaller grid takes means over the larger one."""
+"""As in timm (resample_abs_pos_embed) and DINOv2 with registers: a smaller grid has means over the larger one."""
 
 TRILINEAR = Interpolation(
     "trilinear", lambda maps, grid: interpolate(maps, size=grid, mode="trilinear", align_corners=False)
@@ -57,17 +61,21 @@ TRILINEAR = Interpolation(
 """Linear along all three axes."""
 
 NEAREST = Interpolation("nearest", lambda maps, grid: interpolate(maps, size=grid, mode="nearest"))
-"""TimeSformer, in space and in time."""
+"""As in TimeSformer, in space and in time."""
 
 
 @dataclass(frozen=True)
 class ResizedPositions:
-    """Position embeddings that were made of another grid's."""
+    """Position embeddings that were resized to another grid."""
 
     tensor: Tensor
+    """[1, tokens + N, D]."""
     source: Grid
+    """The file's grid."""
     grid: Grid
+    """The network's grid."""
     interpolation: Interpolation
+    """How they were resized."""
 
     def __str__(self) -> str:
         source, grid = (" x ".join(map(str, sizes)) for sizes in (self.source, self.grid))
@@ -77,31 +85,31 @@ class ResizedPositions:
 def resize_positions(
     theirs_1ND: Tensor, grid: Grid, interpolation: Interpolation, *, tokens: int = 0, source: Grid | None = None
 ) -> ResizedPositions | None:
-    """Learned absolute position embeddings [1, tokens + N, D] for `grid`; None where they cannot be of any other grid.
+    """Learned absolute position embeddings [1, tokens + N, D] resized to `grid`; None if their shape fits no other grid.
 
-    A file does not say its grid. It is inferred from N: as many steps in time and a square picture, or as many rows and
-    columns and another length; both at once only where `source` says so. A grid of as many positions as ours has the
-    same shape, so that nothing asks for it to be resized.
+    A file does not contain its grid. It is inferred from N: either the number of time steps is the same and the area is a
+    square, or the area is the same and the length differs. `source` can be any grid. A grid with the same number of
+    positions has the same shape and is not resized.
 
     Args:
         theirs_1ND: The file's tensor.
-        grid: Ours.
-        interpolation: What the network's authors resize by.
-        tokens: Class tokens and the like, whose rows come first and stay as they are.
-        source: The file's grid, where it is known.
+        grid: The network's grid.
+        interpolation: How the network's authors resize.
+        tokens: Number of first rows that are no positions, such as class tokens; they are not changed.
+        source: The file's grid; None: it is inferred.
 
     Raises:
-        WeightsError: N fits two grids, as 4 times as many positions are twice the side or 4 times the frames.
+        WeightsError: N fits two grids: 4 times as many positions can be twice the side or 4 times the time steps.
     """
     count = theirs_1ND.shape[1] - tokens if theirs_1ND.ndim == 3 and len(theirs_1ND) == 1 else 0
-    if not 0 < count <= _MOST * prod(grid) or not theirs_1ND.is_floating_point():
+    if not 0 < count <= _MAX_RATIO * prod(grid) or not theirs_1ND.is_floating_point():
         return None
     sources = _grids(count, grid) if source is None else [source] * (prod(source) == count)
     if len(sources) > 1:
         first, second = (" x ".join(map(str, sizes)) for sizes in sources)
         raise WeightsError(
             f"{count} position embeddings can be {first} or {second} (time, height, width): resize them to "
-            f"{' x '.join(map(str, grid))} by marey.models.layers.positions.resize_positions(..., source=...) beforehand."
+            f"{' x '.join(map(str, grid))} beforehand, with marey.models.layers.positions.resize_positions(..., source=...)."
         )
     if not sources:
         return None
@@ -112,13 +120,13 @@ def resize_positions(
 
 
 def _grids(count: int, grid: Grid) -> list[Grid]:
-    """The grids of `count` positions that differ from ours in space alone or in time alone."""
+    """The grids of `count` positions that differ from `grid` in space alone or in time alone."""
     frames, height, width = grid
-    found: list[Grid] = []
+    grids: list[Grid] = []
     side = isqrt(count // frames)
     if side * side * frames == count:
-        found.append((frames, side, side))
+        grids.append((frames, side, side))
     length = count // (height * width)
     if length * height * width == count:
-        found.append((length, height, width))
-    return list(dict.fromkeys(found))
+        grids.append((length, height, width))
+    return list(dict.fromkeys(grids))

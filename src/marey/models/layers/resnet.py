@@ -1,7 +1,7 @@
 """The ResNet family in two and three dimensions: He et al., Deep Residual Learning, CVPR 2016.
 
-One trunk serves TSN (2D) and the 3D networks. A temporal kernel of None makes a layer two-dimensional, so that a 3D
-network is the same arrangement with a third number in every kernel. The spatial stride of 2 sits on the 3x3 convolution.
+TSN (2D) and the 3D networks have the same trunk. A temporal kernel of None makes a layer two-dimensional; a 3D network has
+the same layers with a third number in every kernel. The 3x3 convolution has the spatial stride of 2.
 
 Shape suffixes: B batch, C channels, T frames, H height, W width.
 """
@@ -13,8 +13,8 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-from marey.models.initialisation import Initialisation
 from marey.models.layers.checkpointing import Blocks
+from marey.models.layers.config import Initialisation
 from marey.models.layers.convolutions import Conv2d, Conv3d
 from marey.models.layers.drop_path import DropPath
 from marey.models.layers.trunk import Trunk
@@ -24,12 +24,12 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 
 def kernel(temporal: int | None, spatial: int) -> tuple[int, ...]:
-    """(spatial, spatial), with the temporal length in front in 3D. Strides are made the same way."""
+    """(spatial, spatial) in 2D, (temporal, spatial, spatial) in 3D. Strides are made in the same way."""
     return (spatial, spatial) if temporal is None else (temporal, spatial, spatial)
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, padded to keep the size, and batch norm. 2D or 3D by the length of the kernel."""
+    """A convolution without bias, padded to keep the size, and batch norm; 2D or 3D by the length of `size`."""
 
     def __init__(
         self,
@@ -54,18 +54,19 @@ class ConvNorm(nn.Module):
 
 
 class Residual(nn.Module):
-    """relu(drop_path(branch(x)) + shortcut(x)); subclasses say what the branch is.
+    """relu(drop_path(branch(x)) + shortcut(x)); subclasses define the branch.
 
-    `last` is the branch's last batch norm, which may start at zero (Goyal et al. 2017, section 5.1; PySlowFast, MMAction2).
+    Networks insert modules by setting `after`, `before` or `before_branch`.
     """
 
     shortcut: nn.Module | None
+    """Changes the shape of the input for the sum; None: the identity."""
     after: nn.Module | None
-    """What the sum passes through at last: a non-local block, where a network puts one."""
+    """Follows the block: a non-local block. None: nothing."""
     before: nn.Module | None
-    """What the input passes through first: TSM's shift "in place"."""
+    """Precedes the block: TSM's shift "in place". None: nothing."""
     before_branch: nn.Module | None
-    """What the branch's input alone passes through first: TSM's residual shift."""
+    """Precedes the branch alone: TSM's residual shift. None: nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,32 +75,42 @@ class Residual(nn.Module):
         self.after = self.before = self.before_branch = None
 
     def branch(self, x: Tensor) -> Tensor:
+        """The layers whose output is added to the shortcut."""
+        raise NotImplementedError
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The layers of the branch by name, in the order of depth: a, b and, in a bottleneck, c."""
         raise NotImplementedError
 
     @property
     def last(self) -> nn.Module:
+        """The branch's last batch norm."""
         raise NotImplementedError
 
     def set_initial_values(self, how: Initialisation) -> None:
-        """A branch that starts at zero, where the recipe asks for it."""
+        """The last scale is 0 if the recipe says so (Goyal et al. 2017, section 5.1; PySlowFast, MMAction2)."""
         if how.last_gamma_zero:
             nn.init.zeros_(self.last.weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         x = x if self.before is None else self.before(x)
-        kept = x if self.shortcut is None else self.shortcut(x)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
         x = x if self.before_branch is None else self.before_branch(x)
-        x = self.relu(self.drop_path(self.branch(x)) + kept)
+        x = self.relu(self.drop_path(self.branch(x)) + shortcut)
         return x if self.after is None else self.after(x)
 
 
 class Block(Protocol):
-    """What the trunk builds its stages from: a function that makes a residual block."""
+    """A function that makes a residual block; the trunk builds its stages with it."""
 
     def __call__(self, in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> Residual:
         """A block from `in_channels` to `width` * expansion channels.
 
-        `temporal` is the length of its temporal kernel (None: 2D), `step` its stride in each dimension.
+        Args:
+            in_channels: Channels of the input.
+            width: Inner channels.
+            temporal: Length of the temporal kernel; None: 2D.
+            step: Stride in each dimension.
         """
 
 
@@ -109,6 +120,9 @@ class BasicBlock(Residual):
     def __init__(self, a: nn.Module, b: nn.Module, shortcut: nn.Module | None) -> None:
         super().__init__()
         self.a, self.b, self.shortcut = a, b, shortcut
+
+    def layers(self) -> dict[str, nn.Module]:
+        return {"a": self.a, "b": self.b}
 
     @property
     def last(self) -> nn.Module:
@@ -122,11 +136,14 @@ class Bottleneck(Residual):
     """Three layers, each a convolution and its norm, with ReLU between; the outer ones are pointwise in space."""
 
     expansion = 4
-    """So many times more channels come out than the middle has."""
+    """Output channels per inner channel."""
 
     def __init__(self, a: nn.Module, b: nn.Module, c: nn.Module, shortcut: nn.Module | None) -> None:
         super().__init__()
         self.a, self.b, self.c, self.shortcut = a, b, c, shortcut
+
+    def layers(self) -> dict[str, nn.Module]:
+        return {"a": self.a, "b": self.b, "c": self.c}
 
     @property
     def last(self) -> nn.Module:
@@ -157,7 +174,7 @@ def bottleneck(in_channels: int, width: int, *, temporal: int | None, step: tupl
 
 
 def projection(in_channels: int, out_channels: int, step: tuple[int, ...], *, eps: float = 1e-5) -> ConvNorm | None:
-    """A shortcut of one 1x1 convolution where the shape changes; None, the identity, where it does not."""
+    """A shortcut of one 1x1 convolution if the shape changes; None, the identity, if it does not."""
     if in_channels == out_channels and all(s == 1 for s in step):
         return None
     return ConvNorm(in_channels, out_channels, (1,) * len(step), step, eps=eps)
@@ -167,17 +184,17 @@ class ResNetTrunk(Trunk):
     """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T',) H / 32, W / 32].
 
     Args:
-        depth: Layers; says how many blocks each stage has, and whether they are basic blocks or bottlenecks.
+        depth: Layers of the ResNet, a key of `BLOCKS`. From 50 on the blocks are bottlenecks, below basic blocks.
         channels: Input channels.
         width: Channels of the stem and inner channels of the first stage; each later stage has twice as many.
-        temporal_kernels: For the stem and each stage, the lengths that its blocks' temporal kernels take in turn;
+        temporal_kernels: Lengths of the temporal kernels: of the stem and of each stage's blocks, which take them in turn.
             None builds the 2D network.
-        temporal_strides: Of the stem, the pool behind it, and each stage's first block.
+        temporal_strides: Of the stem, the pool after it, and each stage's first block.
         spatial_strides: Of each stage's first block.
-        second_pool: Length and stride of a temporal max pool behind the first stage (I3D, C2D); 1 for none.
-        joined: Channels that another pathway adds to the input of each stage (SlowFast).
-        block: What the stages are built from, if not He et al.'s blocks.
-        stem: (channels, width) to the first layer, if not one 7x7 convolution.
+        second_pool: Length and stride of a temporal max pool after the first stage (I3D, C2D); 1: none.
+        lateral_channels: Channels that lateral connections add to the input of each stage (SlowFast).
+        block: Makes the blocks; None: He et al.'s.
+        stem: Makes the first layer from (channels, width); None: one 7x7 convolution.
         spatial_pool: Whether a 3x3 max pool of stride 2 follows the stem.
         pool_padding: Rows and columns that this pool adds at each border.
     """
@@ -194,7 +211,7 @@ class ResNetTrunk(Trunk):
         temporal_strides: Sequence[int] = (1, 1, 1, 1, 1, 1),
         spatial_strides: Sequence[int] = (1, 2, 2, 2),
         second_pool: int = 1,
-        joined: Sequence[int] = (0, 0, 0, 0),
+        lateral_channels: Sequence[int] = (0, 0, 0, 0),
         block: Block | None = None,
         stem: Callable[[int, int], nn.Module] | None = None,
         spatial_pool: bool = True,
@@ -207,22 +224,22 @@ class ResNetTrunk(Trunk):
         self.flat = temporal_kernels is None
         first, *strides = [None if self.flat else s for s in temporal_strides]
         if stem is None:
-            self.stem: nn.Module = ConvNorm(channels, width, kernel(kernels[0][0], 7), kernel(first, 2))
+            self.stem = ConvNorm(channels, width, kernel(kernels[0][0], 7), kernel(first, 2))
         else:
             self.stem = stem(channels, width)
         self.relu = nn.ReLU(inplace=True)
         self.pool = _spatial_pool(strides[0], pool_padding) if spatial_pool else nn.Identity()
         self.second_pool = nn.MaxPool3d((second_pool, 1, 1)) if second_pool > 1 else nn.Identity()
         self.stages = nn.ModuleList()
-        self.stage_channels = tuple(width * 2**number * expansion for number in range(4))
+        self.stage_channels = tuple(width * 2**index * expansion for index in range(4))
         in_channels = width
-        for number, (count, cycled) in enumerate(zip(BLOCKS[depth], kernels[1:], strict=True)):
-            in_channels += joined[number]
-            step = kernel(strides[number + 1], spatial_strides[number])
+        for index, (count, in_turn) in enumerate(zip(BLOCKS[depth], kernels[1:], strict=True)):
+            in_channels += lateral_channels[index]
+            step = kernel(strides[index + 1], spatial_strides[index])
             blocks = []
-            for temporal in islice(cycle(cycled), count):
-                blocks.append(build(in_channels, width * 2**number, temporal=temporal, step=step))
-                in_channels = self.stage_channels[number]
+            for temporal in islice(cycle(in_turn), count):
+                blocks.append(build(in_channels, width * 2**index, temporal=temporal, step=step))
+                in_channels = self.stage_channels[index]
                 step = (1,) * len(step)
             self.stages.append(Blocks(*blocks))
         self.out_channels = in_channels
@@ -230,32 +247,26 @@ class ResNetTrunk(Trunk):
         side = (4 if spatial_pool else 2) * prod(spatial_strides)
         self.strides = (time, side, side)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.begin(x)
-        for number in range(len(self.stages)):
-            x = self.stage(number, x)
-        return x
-
     def begin(self, x: Tensor) -> Tensor:
-        """The stem and its pool."""
+        """The stem and the pool after it."""
         return self.pool(self.relu(self.stem(x)))  # type: ignore[no-any-return]
 
-    def stage(self, number: int, x: Tensor) -> Tensor:
-        """One stage, from 0; the first one with the pool behind it."""
-        x = self.stages[number](x)
-        return self.second_pool(x) if number == 0 else x
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        """The stage of an index, from 0; the first one with the pool after it."""
+        x = super().stage(index, x)
+        return self.second_pool(x) if index == 0 else x
 
     def residuals(self) -> Iterator[Residual]:
         """All residual blocks, in the order of depth."""
         return (module for module in self.modules() if isinstance(module, Residual))
 
-    def residual(self, stage: int, place: int) -> Residual:
-        """One residual block by its stage and its place there, both from 0."""
-        return cast(Residual, cast(nn.Sequential, self.stages[stage])[place])
+    def residual(self, stage: int, index: int) -> Residual:
+        """A residual block by its stage and its index in the stage, both from 0."""
+        return cast(Residual, cast(nn.Sequential, self.stages[stage])[index])
 
 
 def _spatial_pool(temporal_stride: int | None, padding: int) -> nn.Module:
-    """3x3, stride 2; it looks at single frames, whatever the kernel of the stem."""
+    """A 3x3 max pool of stride 2 over single frames."""
     if temporal_stride is None:
         return nn.MaxPool2d(3, 2, padding)
     return nn.MaxPool3d((1, 3, 3), (temporal_stride, 2, 2), (0, padding, padding))

@@ -1,0 +1,4 @@
+"""C2D and I3D on ResNets, with non-local blocks or without. `config` declares them, `network` builds them.
+
+May import: base, models.layers, models.network.
+"""

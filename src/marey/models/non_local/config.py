@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 
 from marey.base.declaration import Declaration
-from marey.models.layers.non_local_config import NonLocalConfig
+from marey.models.layers.config import NonLocalConfig
 
 if TYPE_CHECKING:
-    from marey.models.non_local.network import C2D, I3DResNet
+    from marey.models.network import Network
 
 
 class C2DConfig(Declaration):
@@ -20,18 +20,19 @@ class C2DConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
+    """Classes of the head."""
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
     second_pool: Literal[1, 2] = 2
-    """Temporal length and stride of the pool behind the first stage; 1 is none (MMAction2's "nopool", PySlowFast's
+    """Temporal length and stride of the pool after the first stage; 1: no pool (MMAction2's "nopool", PySlowFast's
     C2D_NOPOOL)."""
     pool_padding: Literal[0, 1] = 1
-    """Border of the pool behind the stem; 0 for MMAction2's weights with a temporal pool."""
+    """Padding of the pool after the stem: 0 for MMAction2's weights with a temporal pool."""
     pool_window: PositiveInt | None = None
-    """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose numbers
-    average over its positions; None pools the whole map."""
+    """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose published
+    accuracy averages over its positions. None: the complete map is pooled."""
 
-    def build(self) -> "C2D":
+    def build(self) -> "Network":
         """The network, with random weights."""
         from marey.models.non_local.network import C2D
 
@@ -47,24 +48,26 @@ class I3DResNetConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
+    """Classes of the head."""
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
     inflated: Literal["alternately", "everywhere"] = "alternately"
-    """Which bottlenecks have a temporal kernel: all of the first stage and every second one of the others, or every
-    one (MMAction2's "heavy" weights)."""
+    """Which bottlenecks have a temporal kernel. "alternately": all of the first stage and every second one of the others.
+    "everywhere": all (MMAction2's "heavy" weights)."""
     stem_stride: Literal[1, 2] = 2
     """Temporal stride of the first convolution: 2 for clips of 32x2 (MMAction's and MMAction2's weights), 1 for 8x8
     (PySlowFast's and PyTorchVideo's) and for "heavy"."""
     pool_stride: Literal[1, 2] = 2
-    """Temporal stride of the pool behind the stem, which looks at single frames; as for `stem_stride`."""
+    """Temporal stride of the pool after the stem, which pools single frames: as `stem_stride`."""
     second_pool: Literal[1, 2] = 2
-    """Temporal length and stride of the pool behind the first stage; 1 is none."""
+    """Temporal length and stride of the pool after the first stage; 1: no pool."""
     non_local: NonLocalConfig | None = None
+    """Non-local blocks; None: none."""
     pool_window: PositiveInt | None = None
-    """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose numbers
-    average over its positions; None pools the whole map."""
+    """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose published
+    accuracy averages over its positions. None: the complete map is pooled."""
 
-    def build(self) -> "I3DResNet":
+    def build(self) -> "Network":
         """The network, with random weights."""
         from marey.models.non_local.network import I3DResNet
 

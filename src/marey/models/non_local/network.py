@@ -1,8 +1,8 @@
 """C2D and I3D on 3D ResNets."""
 
-from marey.models.layers.classifier import PooledClassifier
 from marey.models.layers.non_local import insert_non_local
 from marey.models.layers.resnet import ResNetTrunk
+from marey.models.network import PooledClassifier
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 
 _SINGLE_FRAMES = ((1,),) * 5
@@ -10,11 +10,11 @@ _TEMPORAL_KERNELS = {
     "alternately": ((5,), (3,), (3, 1), (3, 1), (1, 3)),
     "everywhere": ((5,), (3,), (3,), (3,), (3,)),
 }
-"""Of the stem and the four stages, in turn."""
+"""Lengths of the temporal kernels of the stem and of the four stages; the blocks of a stage take them in turn."""
 
 
 class C2D(PooledClassifier):
-    """No kernel longer than a frame: time is seen by the pools alone."""
+    """All kernels see single frames; only the pools join frames."""
 
     def __init__(self, config: C2DConfig) -> None:
         trunk = ResNetTrunk(
@@ -29,7 +29,7 @@ class C2D(PooledClassifier):
 
 
 class I3DResNet(PooledClassifier):
-    """A ResNet inflated in time, which it halves by stem, pool and second pool as the config says."""
+    """A ResNet with temporal kernels. Stem, pool and second pool may each halve the number of frames."""
 
     def __init__(self, config: I3DResNetConfig) -> None:
         trunk = ResNetTrunk(

@@ -1,1 +1,8 @@
-"""A linear classifier on the pooled maps of another network, its backbone: a probe, where the backbone does not learn."""
+"""A probe: a linear classifier on the pooled maps of another network, its backbone.
+
+- `config`: which backbone, and how its maps are pooled
+- `network`: the probe as a network, and the poolings
+- `pooled`: pooled features of many videos as arrays
+
+May import: base, models.backbones, models.layers, models.network.
+"""

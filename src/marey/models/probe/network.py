@@ -1,10 +1,10 @@
 """A linear classifier on the pooled maps of a backbone.
 
-Between backbone and pooling lie cells: maps that are reduced to a small grid, which is all that any pooling needs, so that
-they can be kept and pooled in several ways without the network.
+The maps are first reduced to cells, a small grid that suffices for every pooling. Cells can be cached, and pooled in several
+ways without running the backbone again.
 
-Shape suffixes: B batch, C channels, T frames of a clip, H height, W width; S streams (frames; and difference images, where
-there are any), P places in time, G rows and columns of the grid, D channels of the backbone's maps, F pooled features.
+Shape suffixes: B batch, C channels, T frames of a clip, H height, W width; S streams (frames, and in a frame probe
+difference images), P time steps, G rows and columns of the grid, D channels of the backbone's maps, F pooled features.
 """
 
 from abc import ABC, abstractmethod
@@ -13,15 +13,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from marey.models.layers.classifier import LinearClassifier
-from marey.models.layers.initialise import initialise_head
-from marey.models.network import Network
+from marey.models.layers.initialise import new_head
+from marey.models.network import LinearClassifier, Network
 from marey.models.probe.config import ClipProbeConfig, FrameMean, FrameProbeConfig, Halves, Moments, Pooling
 
 GRID = 2
-"""Rows and columns to which maps are reduced."""
-PLACES = 8
-"""Places in time to which longer maps of clip networks are reduced."""
+"""Rows and columns of a cell grid."""
+TIME_STEPS = 8
+"""Largest number of time steps of a cell grid; longer maps of clip networks are reduced to it."""
 
 
 class Probe(Network, ABC):
@@ -35,17 +34,16 @@ class Probe(Network, ABC):
         assert isinstance(backbone, LinearClassifier)
         self.backbone, self.pooling = backbone, config.pooling
         self.channels = backbone.head.in_features
-        """D"""
+        """D, the channels of the backbone's maps."""
         width = _WIDTHS[type(config.pooling)](self.channels, self.streams)
         backbone.head = nn.Identity()  # type: ignore[assignment]
         self.dropout = nn.Dropout(0.5)
-        self.head = nn.Linear(width, config.num_classes)
-        initialise_head(self.head)
+        self.head = new_head(width, config.num_classes)
 
     @property
     @abstractmethod
     def streams(self) -> int:
-        """S: 1, the clip itself; or 2, frames and difference images."""
+        """S: 1 (the clip) or 2 (frames and difference images)."""
 
     @abstractmethod
     def cells(self, clip_BCTHW: Tensor) -> Tensor:
@@ -53,19 +51,17 @@ class Probe(Network, ABC):
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:
         """Pooled features [B, F]."""
-        return torch.cat(blocks(self.pooling, self.cells(clip_BCTHW)), dim=1)
+        return torch.cat(pool_cells(self.pooling, self.cells(clip_BCTHW)), dim=1)
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K, 1, 1, 1]."""
         return self.head(self.dropout(self.features(clip_BCTHW)))[..., None, None, None]  # type: ignore[no-any-return]
 
     def reset_head(self, num_classes: int) -> None:
-        fresh = nn.Linear(self.head.in_features, num_classes, device=self.head.weight.device)
-        initialise_head(fresh)
-        self.head = fresh
+        self.head = new_head(self.head.in_features, num_classes, device=self.head.weight.device)
 
     def layer_depth(self, parameter_name: str) -> int:
-        """That of the backbone; the head lies where the backbone's own would."""
+        """As in the backbone; the probe's head has the depth of the backbone's."""
         return self.backbone.layer_depth(parameter_name.removeprefix("backbone."))
 
     def pathways(self) -> tuple[nn.Module, ...]:
@@ -73,7 +69,10 @@ class Probe(Network, ABC):
 
 
 class FrameProbe(Probe):
-    """On a network of single frames. The clip is pairs of frames: earlier 0, frame 0, earlier 1, frame 1, ..., T = 2 P."""
+    """A probe on a network of single frames.
+
+    The clip has T = 2 P frames, which are P pairs of an earlier frame and a later one: earlier 0, later 0, earlier 1, ...
+    """
 
     def __init__(self, config: FrameProbeConfig) -> None:
         super().__init__(config)
@@ -90,12 +89,12 @@ class FrameProbe(Probe):
     def cells(self, clip_BCTHW: Tensor) -> Tensor:
         later = clip_BCTHW[:, :, 1::2]
         both = torch.cat([later, later - clip_BCTHW[:, :, ::2]], dim=2)
-        reduced_BPGGD = _reduced(self.backbone.trunk(both)[0])
-        return torch.stack(reduced_BPGGD.chunk(2, dim=1), dim=1)
+        grid_BPGGD = _to_grid(self.backbone.trunk(both)[0])
+        return torch.stack(grid_BPGGD.chunk(2, dim=1), dim=1)
 
 
 class ClipProbe(Probe):
-    """On a network of whole clips. Where it has several maps, as SlowFast, their channels are joined."""
+    """A probe on a network of clips. The channels of several maps, as SlowFast has them, are concatenated."""
 
     def __init__(self, config: ClipProbeConfig) -> None:
         super().__init__(config)
@@ -109,16 +108,17 @@ class ClipProbe(Probe):
         return self.backbone.trunk(clip_BCTHW)
 
     def cells(self, clip_BCTHW: Tensor) -> Tensor:
-        maps = [_reduced(found) for found in self.backbone.trunk(clip_BCTHW)]
-        places = min(PLACES, *(reduced.shape[1] for reduced in maps))
-        return torch.cat([_areas(reduced, 1, places) for reduced in maps], dim=-1)[:, None]
+        grids = [_to_grid(map_BDPHW) for map_BDPHW in self.backbone.trunk(clip_BCTHW)]
+        steps = min(TIME_STEPS, *(grid.shape[1] for grid in grids))
+        return torch.cat([_interval_means(grid, 1, steps) for grid in grids], dim=-1)[:, None]
 
 
-def blocks(pooling: Pooling, cells_BSPGGD: Tensor) -> list[Tensor]:
-    """What a pooling makes of cells: features [B, F'] of each kind. A classifier gives each kind the same weight, however
-    many features it has.
+def pool_cells(pooling: Pooling, cells_BSPGGD: Tensor) -> list[Tensor]:
+    """Pooled features, [B, F'] of each kind.
+
+    A classifier gives each kind the same weight, however many features it has.
     """
-    return _BLOCKS[type(pooling)](cells_BSPGGD)
+    return _POOLINGS[type(pooling)](cells_BSPGGD)
 
 
 def _mean(cells_BSPGGD: Tensor) -> list[Tensor]:
@@ -129,44 +129,46 @@ def _moments(cells_BSPGGD: Tensor) -> list[Tensor]:
     over_time_BSPD = cells_BSPGGD.mean(dim=(3, 4))
     frames, *differences = over_time_BSPD.unbind(1)
     change = (frames[:, 1:] - frames[:, :-1]).abs().sum(dim=1) / max(frames.shape[1] - 1, 1)
-    found = [frames.mean(dim=1), change]
-    for of_stream in differences:
-        found += [of_stream.mean(dim=1), of_stream.std(dim=1, correction=0)]
-    return found
+    features = [frames.mean(dim=1), change]
+    for difference in differences:
+        features += [difference.mean(dim=1), difference.std(dim=1, correction=0)]
+    return features
 
 
 def _halves(cells_BSPGGD: Tensor) -> list[Tensor]:
-    first, second = _areas(cells_BSPGGD, 2, 2).unbind(2)
-    found = []
-    for one, other in zip(first.unbind(1), second.unbind(1), strict=True):
-        found += [((one + other) / 2).flatten(1), (other - one).flatten(1)]
-    return found
+    first_half, second_half = _interval_means(cells_BSPGGD, 2, 2).unbind(2)
+    features = []
+    for first, second in zip(first_half.unbind(1), second_half.unbind(1), strict=True):
+        features += [((first + second) / 2).flatten(1), (second - first).flatten(1)]
+    return features
 
 
-_BLOCKS: dict[type, Callable[[Tensor], list[Tensor]]] = {FrameMean: _mean, Moments: _moments, Halves: _halves}
+_POOLINGS: dict[type, Callable[[Tensor], list[Tensor]]] = {FrameMean: _mean, Moments: _moments, Halves: _halves}
 _WIDTHS: dict[type, Callable[[int, int], int]] = {
     FrameMean: lambda channels, streams: channels,
     Moments: lambda channels, streams: 2 * channels * streams,
     Halves: lambda channels, streams: 2 * channels * streams * GRID**2,
 }
-"""F, for D channels and S streams."""
+"""F, from the D channels and S streams."""
 
 
-def _reduced(map_BDPHW: Tensor) -> Tensor:
-    """A map on the grid, [B, P, G, G, D]."""
-    return _areas(_areas(map_BDPHW.movedim(1, -1), 2, GRID), 3, GRID)
+def _to_grid(map_BDPHW: Tensor) -> Tensor:
+    """A map reduced to the grid, [B, P, G, G, D]."""
+    return _interval_means(_interval_means(map_BDPHW.movedim(1, -1), 2, GRID), 3, GRID)
 
 
-def _areas(x: Tensor, dim: int, parts: int) -> Tensor:
-    """The means of so many equal parts of a dimension. A part may begin or end inside an entry, of which it then takes as
-    much: the mean of the parts is the mean of all entries.
+def _interval_means(x: Tensor, dim: int, intervals: int) -> Tensor:
+    """The means of equal intervals of a dimension.
+
+    An interval may begin or end inside an entry, which then counts in proportion: the mean of the intervals is the mean of
+    all entries.
     """
     size = x.shape[dim]
-    if size == parts:
+    if size == intervals:
         return x
     edges = torch.arange(size + 1, dtype=torch.float64)
-    starts = torch.arange(parts, dtype=torch.float64)[:, None] * (size / parts)
-    covered = torch.minimum(edges[1:], starts + size / parts) - torch.maximum(edges[:-1], starts)
-    shares = (covered.clamp(min=0) * (parts / size)).to(x)
+    starts = torch.arange(intervals, dtype=torch.float64)[:, None] * (size / intervals)
+    covered = torch.minimum(edges[1:], starts + size / intervals) - torch.maximum(edges[:-1], starts)
+    shares = (covered.clamp(min=0) * (intervals / size)).to(x)
     means: Tensor = torch.tensordot(x, shares, dims=([dim], [1])).movedim(-1, dim)
     return means

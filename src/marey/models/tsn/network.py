@@ -5,19 +5,19 @@ Shape suffixes: B batch, C channels, T frames, H height, W width, S segments, D 
 
 from torch import Tensor
 
-from marey.models.layers.classifier import PooledClassifier
 from marey.models.layers.efficientnet import EfficientNetLiteTrunk
 from marey.models.layers.inception import BNInceptionTrunk
 from marey.models.layers.resnet import ResNetTrunk
 from marey.models.layers.trunk import Trunk
+from marey.models.network import PooledClassifier
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteSegmentsConfig, ResNetSegmentsConfig, SegmentsConfig
 
 
 class TSN(PooledClassifier):
-    """Each segment by itself through a 2D network; the consensus is the mean over segments (section 3.1).
+    """A 2D network sees each segment by itself; the consensus is the mean over the segments (section 3.1).
 
-    The clip's frames are `stack` to a segment, so T = segments x stack. How many segments there are is the sampling
-    rule's business: trained with 3, tested with 25.
+    A segment has `stack` frames, so that a clip has T = segments x stack. The sampling rule sets the number of segments, for
+    example 3 in training and 25 in testing.
     """
 
     def __init__(self, config: SegmentsConfig) -> None:
@@ -30,8 +30,8 @@ class TSN(PooledClassifier):
         batch, channels, frames, height, width = clip_BCTHW.shape
         segments = frames // self.stack
         # A stack becomes channels x0, y0, x1, y1, ...: time before channel.
-        pictures = clip_BCTHW.transpose(1, 2).reshape(batch * segments, self.stack * channels, height, width)
-        maps = self.backbone(pictures)
+        stacks = clip_BCTHW.transpose(1, 2).reshape(batch * segments, self.stack * channels, height, width)
+        maps = self.backbone(stacks)
         return (maps.reshape(batch, segments, *maps.shape[1:]).transpose(1, 2),)
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class TSN(PooledClassifier):
 
 
 def _trunk(config: SegmentsConfig) -> Trunk:
-    """The 2D network that a config names."""
+    """The 2D network of a config."""
     channels = config.channels * config.stack
     if isinstance(config, LiteSegmentsConfig):
         return EfficientNetLiteTrunk(

@@ -12,20 +12,21 @@ if TYPE_CHECKING:
 
 
 class UserModuleConfig(Declaration):
-    """Names a module whose code lies outside Marey, so that a checkpoint can say what it holds the weights of."""
+    """Names a module whose code is not Marey's, so that a checkpoint shows whose weights it has."""
 
     network: Literal["user_module"] = "user_module"
     module: str
-    """Where its class is defined: package.file.Class."""
+    """The module's class: package.file.Class."""
     num_classes: PositiveInt
+    """Number of logits."""
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
 
     def build(self) -> "Network":
-        """Marey cannot build it.
+        """Refused, because Marey does not have the code of the module.
 
         Raises:
-            WeightsError: always; says how to pass the module.
+            WeightsError: always, with how to pass the module.
         """
         raise WeightsError(
             f"the network is {self.module}, which is not Marey's and which Marey cannot build: pass the module, "

@@ -1,0 +1,13 @@
+"""Linear heads on frozen features: fitting, choice by cross-validation, and what their predictions show of the labels.
+
+In reading order:
+
+- `directions`: the principal directions of the training clips' features, along which heads are fitted.
+- `logistic`: L2-regularised logistic regression, `fit_head`.
+- `selection`: choice of pooling and strength by nested cross-validation, `choose_head`.
+- `learning_curve`: the metric by the number of training clips.
+- `confident_learning`: labels that are likely wrong.
+- `outliers`: clips that are far from all others of their class.
+
+May import: base, data.splits, evaluation, models, recipe, tasks.
+"""

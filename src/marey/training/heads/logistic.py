@@ -3,10 +3,10 @@
     minimise over W and b:   |W|^2 / 2 + strength * sum_i loss(W x_i + b, target_i)
 
 The strength is the C of scikit-learn; the bias is not regularised. x are the pooled features, standardised on the training
-clips, each block divided by the root of its width, so that every block has a mean square length of 1, however wide it is.
+clips, where each block is divided by the square root of its width: every block then has a mean square length of 1.
 
-It is solved along the directions that the training clips span (`marey.training.heads.directions`): no part of the
-solution lies outside them, and few clips have fewer directions than features.
+The problem is solved along the directions that the training clips span (`marey.training.heads.directions`): the
+solution lies in them, and a few clips have fewer directions than features.
 
 Shapes: N clips, F features, K classes, R directions.
 """
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marey.models.probe.pooled import Pooled
+from marey.models.probe.pooled import PooledFeatures
 from marey.recipe import MultiLabel, TaskConfig
 from marey.training.heads.directions import Directions
 
@@ -29,76 +29,77 @@ Targets = NDArray[np.int64] | NDArray[np.bool_]
 """One class a clip [N], int64; or which clip has which label [N, K], bool."""
 
 GRADIENT_TOLERANCE = 1e-6
-"""At the solution the objective, divided by strength * N, has no derivative larger than this in the coordinates in which it
-is minimised; there its second derivatives are about those of the loss itself."""
+"""Largest derivative, at the solution, of the objective divided by strength * N, in the coordinates in which it is
+minimised. Its second derivatives are there about those of the loss itself."""
 _MOST_ITERATIONS = 1000
 _ROWS = 512
-"""Clips whose features are float64 at a time, which bounds the memory."""
+"""Number of clips whose features are converted to float64 at a time, which bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A linear classifier on pooled features as they are: their standardisation is part of weight and bias."""
+    """A linear classifier on pooled features; their standardisation is contained in weight and bias."""
 
     weight: NDArray[np.float32]
     """[K, F]"""
     bias: NDArray[np.float32]
     """[K]"""
     strength: float
+    """The strength that it was fitted with."""
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits [N, K] of pooled features [N, F]."""
         weight_FK = self.weight.T.astype(np.float64)
-        parts = [features[first : first + _ROWS] @ weight_FK for first in range(0, len(features), _ROWS)]
-        return np.concatenate([np.empty((0, len(self.bias))), *parts]) + self.bias
+        blocks = [features[first : first + _ROWS] @ weight_FK for first in range(0, len(features), _ROWS)]
+        return np.concatenate([np.empty((0, len(self.bias))), *blocks]) + self.bias
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """A head along directions."""
+    """A head whose weights are given along directions."""
 
     weight: Tensor
     """[R, K], float64."""
     bias: Tensor
     """[K], float64."""
     strength: float
+    """The strength that it was fitted with."""
 
     def logits(self, coordinates: Tensor) -> Tensor:
         """Logits [N, K] of clips with these coordinates [N, R]."""
         return coordinates @ self.weight + self.bias
 
 
-def fit_head(pooled: Pooled, targets: Targets, *, classes: int, strength: float, task: TaskConfig) -> Head:
-    """The head that fits the training clips.
+def fit_head(pooled: PooledFeatures, targets: Targets, *, classes: int, strength: float, task: TaskConfig) -> Head:
+    """Fit a head to training clips.
 
-    A class without a training clip (with several labels also one that all clips have) has no weight. Its bias makes it as
-    likely as half a clip among the training clips, and never the first answer of a softmax.
+    A class without a training clip (with several labels, also a class of all clips) has weights of 0. Its bias makes it as
+    likely as half a clip among the training clips; a softmax never predicts it.
 
     Args:
-        pooled: Of the training clips.
-        targets: Of these clips.
-        classes: K.
+        pooled: The features of the training clips.
+        targets: The targets of the training clips.
+        classes: The number of classes, K.
         strength: Above 0; the larger, the closer the head follows the training clips.
         task: Softmax or sigmoids.
     """
     directions = Directions.of(pooled, np.arange(len(pooled)))
-    found = solve(directions, targets, classes=classes, strength=strength, task=task)
-    return folded(directions, found)
+    return _with_standardisation(directions, solve(directions, targets, classes=classes, strength=strength, task=task))
 
 
-def folded(directions: Directions, solution: Solution) -> Head:
-    """The head on features as they are."""
+def _with_standardisation(directions: Directions, solution: Solution) -> Head:
+    """The head on features before their standardisation."""
     weight_FK = directions.weight(solution.weight)
     bias = solution.bias - directions.mean @ weight_FK
     return Head(weight_FK.T.contiguous().float().numpy(), bias.float().numpy(), solution.strength)
 
 
 def solve(directions: Directions, targets: Targets, *, classes: int, strength: float, task: TaskConfig) -> Solution:
-    """As `fit_head`, along directions that are known, so that several strengths share them."""
-    found = torch.from_numpy(np.ascontiguousarray(targets))
+    """As `fit_head`, along given directions, so that several strengths can share them."""
+    known = torch.from_numpy(np.ascontiguousarray(targets))
     if isinstance(task, MultiLabel):
-        return _sigmoids(directions, found.double(), strength)
-    return _softmax(directions, found, classes, strength)
+        return _sigmoids(directions, known.double(), strength)
+    return _softmax(directions, known, classes, strength)
 
 
 def _softmax(directions: Directions, targets: Tensor, classes: int, strength: float) -> Solution:
@@ -110,13 +111,13 @@ def _softmax(directions: Directions, targets: Tensor, classes: int, strength: fl
         logs = logits.log_softmax(dim=1)
         return -(logs * hot).sum() / clips, (logs.exp() - hot) / clips
 
-    found = _minimum(directions, loss, len(present), 0.3 / len(present), strength)
-    # A constant on all logits changes nothing; this choice makes the largest logit of a clip positive.
-    own_bias = found.bias - found.bias.mean()
-    likely = (directions.coordinates @ found.weight + own_bias).logsumexp(dim=1).mean() - math.log(2 * len(targets))
-    weight = found.weight.new_zeros(len(found.weight), classes)
+    fitted = _minimum(directions, loss, len(present), 0.3 / len(present), strength)
+    # A constant added to all logits changes nothing; this choice makes the largest logit of a clip positive.
+    own_bias = fitted.bias - fitted.bias.mean()
+    likely = (directions.coordinates @ fitted.weight + own_bias).logsumexp(dim=1).mean() - math.log(2 * len(targets))
+    weight = fitted.weight.new_zeros(len(fitted.weight), classes)
     bias = likely.clamp(max=0).repeat(classes)
-    weight[:, present], bias[present] = found.weight, own_bias
+    weight[:, present], bias[present] = fitted.weight, own_bias
     return Solution(weight, bias, strength)
 
 
@@ -133,9 +134,9 @@ def _sigmoids(directions: Directions, targets: Tensor, strength: float) -> Solut
         value = F.binary_cross_entropy_with_logits(logits, own, reduction="sum") / clips
         return value, (logits.sigmoid() - own) / clips
 
-    found = _minimum(directions, loss, len(mixed), 0.1, strength)
-    weight = found.weight.new_zeros(len(found.weight), classes)
-    weight[:, mixed], bias[mixed] = found.weight, found.bias
+    fitted = _minimum(directions, loss, len(mixed), 0.1, strength)
+    weight = fitted.weight.new_zeros(len(fitted.weight), classes)
+    weight[:, mixed], bias[mixed] = fitted.weight, fitted.bias
     return Solution(weight, bias, strength)
 
 
@@ -146,11 +147,18 @@ def _minimum(
     curvature: float,
     strength: float,
 ) -> Solution:
-    """Where the mean loss of logits [N, outputs] with the penalty |W|^2 / (2 strength N) is smallest.
+    """The weights along directions that minimise the mean loss with the penalty |W|^2 / (2 strength N), by L-BFGS.
 
-    Each direction is measured in a unit in which the objective's second derivative is about `curvature`, that of the loss by
-    a logit (about a third of its largest value): in these units few steps are needed whatever the strength. `loss` gives its
-    value and its derivative by the logits: written out, that takes half of autograd's time.
+    Each direction is scaled so that the objective's second derivative along it is about `curvature`. In these units few
+    steps are needed, whatever the strength.
+
+    Args:
+        directions: The directions, with the coordinates of N clips.
+        loss: From logits [N, outputs] to the mean loss and its derivative by the logits. Written out, the derivative takes
+            half of autograd's time.
+        outputs: The number of logits.
+        curvature: About the second derivative of the loss by a logit (a third of its largest value).
+        strength: Above 0.
     """
     clips, length = directions.coordinates.shape
     penalty = 1 / (strength * clips)

@@ -1,9 +1,14 @@
 """Optical flow: how every pixel moves from one frame to the next.
 
-- `methods`: ways to compute it, as declarations: TV-L1 (ours in torch, and OpenCV's), DIS, Farneback.
-- `levels`: flow as 8-bit grey levels.
-- `live`: a video whose frames are its flow, computed as they are read.
-- `files`: flow stored as folders of image pairs or as video files, and read back.
+- `methods`: the methods, as declarations: TV-L1 (in torch, and OpenCV's), DIS, Farneback.
+- `rule`: method, frame size and bound of the flow of a video, and flow as 8-bit grey levels.
+- `tvl1`, `median`: TV-L1 in torch.
+- `live`: flow that is computed when it is read.
+- `files`: flow stored as folders of image pairs or as video files.
+
+It exports the methods: `TVL1`, `OpenCVTVL1`, `DIS`, `Farneback`, and their union `FlowMethod`.
+
+May import: base, video.pixels, video.reading, video.source, video.writing.
 """
 
 from marey.video.flow.methods import DIS as DIS

@@ -1,4 +1,4 @@
-"""A video read as its optical flow: fields are computed when they are read."""
+"""Optical flow of a video, computed when it is read."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,13 @@ from marey.video.source import Box, Frames, FrameSource, Size
 class LiveFlow(FrameSource):
     """The N - 1 flow fields of a source of N frames: two channels (x, y), 128 for no motion.
 
-    What it shows is what the same rule stores, before any loss of a JPEG. `source` is closed with it.
+    The fields are those that the same rule stores, without the loss of JPEG.
+
+    Args:
+        source: The frames. It is closed with this source.
+        rule: How flow is computed.
+        device: Torch device that computes it.
+        name: Name of the source, for messages.
 
     Raises:
         DecodeError: the source has a single frame.
@@ -32,21 +38,21 @@ class LiveFlow(FrameSource):
         )  # fmt: skip
 
     def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
-        """Fields that are asked for are computed, each once.
+        """Compute the requested fields, each once.
 
-        `crop` cuts the computed field, then `size` resizes it; its vectors keep their length, as those of stored flow do.
+        `crop` is applied to the computed field, then `size` resizes it. The vectors keep their length, as with stored flow.
         """
-        unique, places = np.unique(numbers, return_inverse=True)
+        unique, inverse = np.unique(numbers, return_inverse=True)
         box = crop or Box(0, 0, self.height, self.width)
         target = self._size_of(size, crop)
         fields = np.empty((len(unique), *target, 2), np.uint8)
         start = 0
         for chunk in compute_levels(self._source, unique, self._rule, self._estimator):
-            part = np.ascontiguousarray(transforms.crop(chunk, box))
-            fields[start : start + len(chunk)] = transforms.resize(part, target)
+            cropped = np.ascontiguousarray(transforms.crop(chunk, box))
+            fields[start : start + len(chunk)] = transforms.resize(cropped, target)
             start += len(chunk)
-        return fields[places]
+        return fields[inverse]
 
     def close(self) -> None:
-        """Close the frames."""
+        """Close the source of frames."""
         self._source.close()

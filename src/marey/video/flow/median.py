@@ -1,4 +1,4 @@
-"""The median of 5x5 neighbourhoods, on any device."""
+"""The median filter of 5x5 pixels, on any device."""
 
 import cv2
 import torch
@@ -6,22 +6,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Exchange = tuple[int, int]
-"""Two places whose values are put in order: the smaller first."""
+"""Indices of two values that are put in order: the smaller first."""
 
 
 def median_5x5(image_BHW: Tensor) -> Tensor:
-    """The median of each 5x5 neighbourhood, float32 [B, H, W]; beyond the border the nearest pixel counts."""
+    """The median of each 5x5 neighbourhood of float32 [B, H, W]; the image is padded with its border pixels."""
     if image_BHW.device.type == "cpu":
-        # The same values, eight times as fast as a compiled network of minima.
+        # The same values, eight times as fast as a compiled sorting network.
         return torch.stack([torch.from_numpy(cv2.medianBlur(image.numpy(), 5)) for image in image_BHW])
     return median_by_exchanges(image_BHW)
 
 
 def median_by_exchanges(image_BHW: Tensor) -> Tensor:
-    """The same by minima and maxima alone, which a GPU takes of whole pictures at once."""
+    """The same filter by minima and maxima of entire images, which is fast on a GPU."""
     height, width = image_BHW.shape[-2:]
     padded = F.pad(image_BHW[:, None], (2, 2, 2, 2), mode="replicate")[:, 0]
-    # Neighbours share sorted columns: they are sorted once.
+    # Adjacent neighbourhoods share columns, which are sorted once.
     columns = _sorted([padded[:, i : i + height] for i in range(5)], _FIVE)
     rows = [_sorted([column[..., j : j + width] for j in range(5)], _FIVE) for column in columns]
     return _sorted([rows[i][j] for i, j in _MIDDLE], _MIDDLES)[len(_MIDDLE) // 2]
@@ -51,6 +51,7 @@ def _sorted(values: list[Tensor], network: list[Exchange]) -> list[Tensor]:
 
 _FIVE = sorting_network(5)
 _MIDDLE = [(i, j) for i in range(5) for j in range(5) if (i + 1) * (j + 1) <= 13 and (5 - i) * (5 - j) <= 13]
-"""Where the median can be once columns and then rows are sorted: every other place has more than 13 of the 25 values,
-its own among them, on one side. Six places fall away on either side, so that the median is that of these."""
+"""Positions (row, column) that can hold the median once columns and then rows are sorted. Every other position has more
+than 13 of the 25 values, including its own, on one side. Six positions are excluded on each side, so the median of the
+rest is the median of all."""
 _MIDDLES = sorting_network(len(_MIDDLE))

@@ -1,4 +1,4 @@
-"""Ways to compute optical flow, each a small declaration with its parameters. Torch and OpenCV load when it is built."""
+"""Methods to compute optical flow, as declarations of their parameters. `build` loads torch or OpenCV."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -13,51 +13,56 @@ from marey.base.errors import DataError
 from marey.base.versions import OPENCV
 
 Grey = NDArray[np.uint8]
-"""Grey pictures [T, H, W], 0..255."""
+"""Grey frames [T, H, W], 0..255."""
 
 Flow = NDArray[np.float32]
-"""Where each pixel of a picture lies in the next one: [T, H, W, 2], x to the right and y down, in pixels."""
+"""Flow fields [T, H, W, 2] in pixels: the displacement of each pixel in the next frame, x to the right and y down."""
 
 Estimator = Callable[[Grey, Grey], Flow]
-"""From first and second pictures, T of each, to T fields."""
+"""Function from T first frames and T second frames to T flow fields."""
 
 
 class _Method(Declaration, ABC):
+    """A method and its parameters."""
+
     @abstractmethod
     def build(self, *, device: str = "cpu", compiled: bool = False) -> Estimator:
-        """What computes it. `device` and `compiled` change the speed, and the last bits, of what runs in torch.
+        """The function that computes flow by this method.
+
+        `device` is a torch device, and `compiled` applies `torch.compile`; both change only speed and the last bits.
 
         Raises:
-            DataError: a device that the method does not run on.
+            DataError: the method does not run on this device.
         """
 
 
 class _TVL1(_Method):
-    """What both implementations of TV-L1 share: OpenCV's names and values, but for `lambda`, a word of Python's."""
+    """Parameters of TV-L1 with OpenCV's names and defaults, except `lambda`, which is a keyword of Python."""
 
     tau: PositiveFloat = 0.25
-    """Step of the dual variables."""
+    """Step size of the dual variables, above 0."""
     attachment: PositiveFloat = 0.15
-    """Lambda, the weight of the data: smaller is smoother."""
+    """Weight of the data term (lambda), above 0; smaller values give smoother flow."""
     theta: PositiveFloat = 0.3
-    """How loosely the auxiliary flow holds to the flow."""
+    """Coupling of the auxiliary flow to the flow, above 0; larger values couple more loosely."""
     scales: PositiveInt = 5
+    """Most scales of the image pyramid, at least 1."""
     scale_step: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    """Size of each scale relative to the next finer one."""
+    """Size of each scale relative to the next finer one, between 0 and 1."""
     warps: PositiveInt = 5
-    """Linearisations at each scale."""
+    """Linearisations at each scale, at least 1."""
     epsilon: PositiveFloat = 0.01
-    """A warp is done when the flow's root mean square change in one iteration is no more than this, in pixels."""
+    """A warp ends when the root mean square change of the flow in one iteration is at most this, in pixels, above 0."""
     outer_iterations: PositiveInt = 10
-    """Rounds of a warp."""
+    """Most rounds of a warp, at least 1."""
     inner_iterations: PositiveInt = 30
-    """Iterations of a round."""
+    """Iterations of a round, at least 1."""
     median: bool = True
-    """Smooth the flow by a median of 5x5 before each round."""
+    """Whether a median filter of 5x5 smooths the flow before each round."""
 
 
 class TVL1(_TVL1):
-    """TV-L1 in torch, several times as fast as OpenCV's and within a hundredth of a pixel of it."""
+    """TV-L1 in torch: several times as fast as OpenCV's, and equal to it within a hundredth of a pixel."""
 
     method: Literal["tvl1"] = "tvl1"
 
@@ -68,7 +73,7 @@ class TVL1(_TVL1):
 
 
 class OpenCVTVL1(_TVL1):
-    """OpenCV's DualTVL1OpticalFlow."""
+    """TV-L1 of OpenCV (DualTVL1OpticalFlow)."""
 
     method: Literal["tvl1_opencv"] = "tvl1_opencv"
 
@@ -76,7 +81,7 @@ class OpenCVTVL1(_TVL1):
         import cv2
 
         _only_on_cpu(self.method, device)
-        # By place: the names differ between OpenCV's versions. A 0 stands for gamma, the weight of changing brightness.
+        # Positional, since the names differ between OpenCV's versions. The 0 is gamma, the weight of brightness changes.
         try:
             create = cv2.optflow.DualTVL1OpticalFlow_create  # type: ignore[attr-defined]
         except AttributeError:
@@ -92,10 +97,11 @@ class OpenCVTVL1(_TVL1):
 
 
 class DIS(_Method):
-    """Dense inverse search (Kroeger, Timofte, Dai and Van Gool, ECCV 2016), OpenCV's: a hundred times as fast."""
+    """Dense inverse search (Kroeger, Timofte, Dai and Van Gool, ECCV 2016) of OpenCV, a hundred times as fast as TV-L1."""
 
     method: Literal["dis"] = "dis"
     preset: Literal["ultrafast", "fast", "medium"] = "medium"
+    """OpenCV's preset of speed and accuracy."""
 
     def build(self, *, device: str = "cpu", compiled: bool = False) -> Estimator:
         import cv2
@@ -107,15 +113,21 @@ class DIS(_Method):
 
 
 class Farneback(_Method):
-    """Polynomial expansion (Farnebäck, SCIA 2003), OpenCV's, with the parameters of its documentation and MMAction2."""
+    """Polynomial expansion (Farnebäck, SCIA 2003) of OpenCV, with the parameters of its documentation and of MMAction2."""
 
     method: Literal["farneback"] = "farneback"
     pyramid_scale: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Size of each pyramid level relative to the next finer one, between 0 and 1."""
     levels: PositiveInt = 3
+    """Pyramid levels, at least 1."""
     window: PositiveInt = 15
+    """Side of the averaging window in pixels."""
     iterations: PositiveInt = 3
+    """Iterations per level, at least 1."""
     neighbourhood: Literal[5, 7] = 5
+    """Side of the neighbourhood of the polynomial expansion, in pixels."""
     sigma: PositiveFloat = 1.2
+    """Standard deviation in pixels of the Gaussian that weights the expansion."""
 
     def build(self, *, device: str = "cpu", compiled: bool = False) -> Estimator:
         import cv2
@@ -130,13 +142,14 @@ class Farneback(_Method):
 
 
 FlowMethod = Annotated[TVL1 | OpenCVTVL1 | DIS | Farneback, Field(discriminator="method")]
+"""Any method; the field `method` names it in YAML."""
 
 
 def flow_method(name: str, settings: Iterable[str] = ()) -> FlowMethod:
-    """A method by its name and `key=value` words, as on the command line: `flow_method("dis", ["preset=fast"])`.
+    """A method by its name and settings `key=value`, as on the command line: `flow_method("dis", ["preset=fast"])`.
 
     Raises:
-        DataError: no method of that name, a key that it does not have, or a value of the wrong type.
+        DataError: there is no such method or key, or the value has the wrong type.
     """
     pairs = [word.partition("=")[::2] for word in settings]
     adapter: TypeAdapter[FlowMethod] = TypeAdapter(FlowMethod)

@@ -1,4 +1,4 @@
-"""How flow is made of a video: by which method, on pictures of which size, up to which bound."""
+"""How the flow of a video is computed: the method, the frame size, and the bound of the 8-bit grey levels."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -13,31 +13,35 @@ from marey.video.pixels.transforms import short_side_size
 from marey.video.source import FrameSource, Size
 
 BOUND = 20.0
-"""Pixels that level 255 stands for: dense_flow's -b=20, which MMAction's flow weights saw."""
+"""Displacement in pixels that level 255 stands for: dense_flow's -b=20, with which MMAction's flow weights were trained."""
 
 _CHUNK = 32
-"""Fields computed at a time: what a long video needs of memory."""
+"""Fields that are computed at once, which bounds the memory for long videos."""
 
 
 class FlowRule(Declaration):
-    """Frames are resized in RGB, made grey, and flow is measured in pixels of the resized pictures, as dense_flow did."""
+    """How flow is computed: frames are resized in RGB, then converted to grey. Flow is in pixels of the resized frames.
+
+    This is the order of dense_flow.
+    """
 
     method: FlowMethod = TVL1()
+    """The method, with its parameters."""
     short_side: PositiveInt | None = None
-    """Resize so that the shorter side has this many pixels."""
+    """Length of the shorter side after the resize, in pixels. None: `size` decides."""
     size: tuple[PositiveInt, PositiveInt] | None = None
-    """Or to this (height, width). With neither, pictures keep their size."""
+    """(height, width) after the resize, in pixels. None: `short_side` decides; without both, frames keep their size."""
     bound: PositiveFloat = BOUND
-    """Pixels that level 255 stands for; more are cut down to it."""
+    """Displacement in pixels that level 255 stands for, above 0; larger displacements are clipped."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
         if self.short_side is not None and self.size is not None:
-            raise ValueError("pictures are resized by short_side or to a size: give one of them")
+            raise ValueError("frames are resized by short_side or to a size: give one of them")
         return self
 
     def picture_size(self, height: int, width: int) -> Size:
-        """(height, width) of the flow of a video of that size."""
+        """(height, width) of the flow of a video of height x width."""
         if self.short_side is not None:
             return short_side_size(height, width, self.short_side)
         return self.size or (height, width)
@@ -46,34 +50,35 @@ class FlowRule(Declaration):
 def compute_levels(
     source: FrameSource, numbers: NDArray[np.int64], rule: FlowRule, estimator: Estimator
 ) -> Iterator[NDArray[np.uint8]]:
-    """Chunks uint8 [T, H, W, 2] of the fields with these ascending, distinct numbers; field i leads from frame i to i + 1.
+    """Compute the fields with these ascending, distinct indices, and yield them in chunks uint8 [T, H, W, 2].
 
-    Only the frames that they touch are read, each once in a chunk.
+    Field i is the flow from frame i to frame i + 1. Only the frames that are needed are read, each once per chunk.
     """
     size = rule.picture_size(source.height, source.width)
     for start in range(0, len(numbers), _CHUNK):
-        part = numbers[start : start + _CHUNK]
-        frames, places = np.unique(np.stack([part, part + 1]), return_inverse=True)
+        chunk = numbers[start : start + _CHUNK]
+        frames, inverse = np.unique(np.stack([chunk, chunk + 1]), return_inverse=True)
         grey = to_grey(source.read(frames, size=size))
-        first, second = places.reshape(2, -1)
+        first, second = inverse.reshape(2, -1)
         yield to_levels(estimator(grey[first], grey[second]), rule.bound)
 
 
 def to_grey(frames_THWC: NDArray[np.uint8 | np.float32]) -> Grey:
-    """RGB uint8 [T, H, W, 3] to grey [T, H, W] (OpenCV's, BT.601)."""
+    """Convert RGB uint8 [T, H, W, 3] to grey [T, H, W] with OpenCV (BT.601)."""
     import cv2
 
     return np.stack([np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames_THWC])
 
 
 def to_levels(flow: Flow, bound: float = BOUND) -> NDArray[np.uint8]:
-    """round(255 (v + bound) / (2 bound)), held to 0..255; halves go to the even level, so that no motion is 128.
+    """Convert flow to grey levels: round(255 (v + bound) / (2 bound)), clipped to 0..255. No motion is 128.
 
-    dense_flow and denseflow round so (cvRound). MMAction2's own script cuts the fraction off: no motion is 127 there.
+    Halves are rounded to the even level, as by dense_flow and denseflow (cvRound). MMAction2's script truncates, so that no
+    motion is 127 there.
     """
     return np.rint(255 * (flow.astype(np.float64) + bound) / (2 * bound)).clip(0, 255).astype(np.uint8)
 
 
 def from_levels(levels: NDArray[np.uint8], bound: float = BOUND) -> Flow:
-    """Pixels; no level stands for exactly no motion: 128 gives bound / 255."""
+    """Convert grey levels to flow in pixels. No level is exactly no motion: 128 becomes bound / 255."""
     return levels.astype(np.float32) * np.float32(2 * bound / 255) - np.float32(bound)

@@ -1,9 +1,13 @@
-"""From decoded pixels to the clip tensor: resize, crop, flip, colours, normalise.
+"""From decoded frames to the clip tensor: resize, crop, flip, colours, normalisation.
 
-`rules` holds the testing rules of the toolkits and what training adds to them; `crops` and `colour` what training draws
-at random.
+- `transforms`: the operations, as functions.
+- `rules`: the pixel rules of the toolkits, for training and testing.
+- `crops`: random crops and flips for training.
+- `colour`, `randaugment`: random changes of colour and appearance for training.
 
-May import: marey.base, marey.video.reading.
+It exports the pixel rules: `Pixels`, `FloatPixels`, their union `PixelRule`, and `CentreView` for validation.
+
+May import: base, video.source.
 """
 
 from marey.video.pixels.rules import CentreView as CentreView

@@ -1,15 +1,15 @@
-"""What changes how a training clip looks, at random and the same for all its frames: colours, and RandAugment.
+"""Random changes of a training clip's colours, the same for all frames of a clip: colour jitter, lighting, RandAugment.
 
-A step declares a published augmentation; `change(frames, random)` draws once per clip. Steps follow the crop and the
-mirror, in the worker, on RGB frames. Statistics of a picture (its mean, its histogram) are each frame's own, as the
-toolkits have it.
+A step declares a published augmentation; `change(frames, random)` draws once per clip. Steps are applied after the crop
+and the flip, in the worker, to RGB frames. Statistics (mean, histogram) are computed for each frame separately, as in the
+toolkits.
 
 | | `ColourJitter` (PySlowFast) | `MMAction2ColourJitter` |
 |---|---|---|
 | strength | 1 + U(-v, v) for each of brightness, contrast, saturation | the same, and hue |
-| order | drawn for each clip | drawn once when the worker starts; here for each clip |
+| order | random for each clip | random, fixed when the worker starts; here for each clip |
 | grey | 0.299, 0.587, 0.114 | 0.2989, 0.587, 0.114 |
-| values | real numbers, never cut off | cut off at 0 and 255, whole part |
+| values | real numbers, not clipped | clipped to 0..255, rounded down |
 """
 
 from abc import ABC, abstractmethod
@@ -30,13 +30,13 @@ _Real = NDArray[np.float32]
 
 
 class AppearanceStep(Declaration, ABC):
-    """A published way to change a clip's look. `kind` (of each subclass) names it in YAML."""
+    """A published way to change a clip's appearance. The field `kind` of each subclass names it in YAML."""
 
     def change(self, frames_THWC: Frames, random: np.random.RandomState) -> Frames:
-        """The frames [T, H, W, 3], changed by one draw; uint8, or float32 grey levels.
+        """Change the frames [T, H, W, 3] of one clip; the result is uint8, or float32 in grey levels.
 
         Raises:
-            DataError: the frames are not RGB: flow has no colours.
+            DataError: the frames are not RGB. Flow has no colours.
         """
         if frames_THWC.shape[-1] != 3:
             raise DataError(
@@ -50,23 +50,26 @@ class AppearanceStep(Declaration, ABC):
 
 
 class ColourJitter(AppearanceStep):
-    """PySlowFast's brightness, contrast and saturation, in an order drawn for each clip (color_jitter_list).
+    """PySlowFast's brightness, contrast and saturation, in a random order for each clip (color_jitter_list).
 
-    Each blends a frame with black, with the mean of its grey picture or with its grey picture, by a strength
-    1 + U(-v, v). Clips become float32: the toolkit does not cut off what leaves 0..255.
+    They blend a frame with black, with the mean of its grey image, and with its grey image, by a strength of 1 + U(-v, v).
+    Clips become float32, because the toolkit does not clip values to 0..255.
     """
 
     kind: Literal["colour"] = "colour"
     brightness: NonNegativeFloat = 0.4
+    """Largest deviation v of the strength from 1; 0: no change."""
     contrast: NonNegativeFloat = 0.4
+    """Largest deviation v of the strength from 1; 0: no change."""
     saturation: NonNegativeFloat = 0.4
+    """Largest deviation v of the strength from 1; 0: no change."""
 
     def _change(self, frames_THWC: Frames, random: np.random.RandomState) -> Frames:
         steps = [(_brighten, self.brightness), (_contrast, self.contrast), (_saturate, self.saturation)]
         steps = [(blend, width) for blend, width in steps if width > 0]
         frames = frames_THWC.astype(np.float32)
-        for place in random.permutation(len(steps)):
-            blend, width = steps[place]
+        for index in random.permutation(len(steps)):
+            blend, width = steps[index]
             frames = blend(frames, 1.0 + random.uniform(-width, width), _GREY)
         return frames
 
@@ -74,15 +77,18 @@ class ColourJitter(AppearanceStep):
 class MMAction2ColourJitter(AppearanceStep):
     """MMAction2's ColorJitter: brightness, contrast, saturation and hue, in a random order.
 
-    Hue turns by int(255 U(-hue, hue)) steps of the 180 that OpenCV divides the circle into, so that 0.1 is up to 50
-    degrees.
+    Hue is rotated by int(255 U(-hue, hue)) of OpenCV's 180 steps of a circle, so that 0.1 is up to 50 degrees.
     """
 
     kind: Literal["mmaction2_colour"] = "mmaction2_colour"
     brightness: _Share = 0.5
+    """Largest deviation v of the strength from 1, 0 to 1; 0: no change."""
     contrast: _Share = 0.5
+    """Largest deviation v of the strength from 1, 0 to 1; 0: no change."""
     saturation: _Share = 0.5
+    """Largest deviation v of the strength from 1, 0 to 1; 0: no change."""
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """Largest rotation of hue, 0 to 0.5; 0: no change."""
 
     def _change(self, frames_THWC: Frames, random: np.random.RandomState) -> Frames:
         blends = (_brighten, _contrast, _saturate)
@@ -90,25 +96,26 @@ class MMAction2ColourJitter(AppearanceStep):
         strengths = [1.0 + random.uniform(-width, width) for width in widths]
         turn = int(random.uniform(-self.hue, self.hue) * 255)
         frames: _Real = frames_THWC.astype(np.float32)
-        for place in random.permutation(4):
-            if place == 3:
-                frames = _turn_hue(frames, turn) if self.hue > 0 else frames
-            elif widths[place] > 0:
-                frames = blends[place](frames, strengths[place], _GREY_MMACTION2)
-        return _cut(frames)
+        for index in random.permutation(4):
+            if index == 3:
+                frames = _rotate_hue(frames, turn) if self.hue > 0 else frames
+            elif widths[index] > 0:
+                frames = blends[index](frames, strengths[index], _GREY_MMACTION2)
+        return _clipped(frames)
 
 
 class Lighting(AppearanceStep):
-    """AlexNet's colour noise along ImageNet's principal colours, one shift for the whole clip (section 4.1).
+    """AlexNet's colour noise along the principal components of ImageNet's colours (section 4.1), one shift per clip.
 
-    The shift is the sum over the three components of eigenvector * eigenvalue * N(0, deviation). PySlowFast has it
-    (lighting_list) with eigenvalues 0.225 0.224 0.229, which are deviations of the channels, not eigenvalues.
+    The shift is the sum over the three components of eigenvector * eigenvalue * N(0, deviation). PySlowFast uses
+    it (lighting_list) with "eigenvalues" 0.225 0.224 0.229, which are the standard deviations of the channels.
     """
 
     kind: Literal["lighting"] = "lighting"
     deviation: NonNegativeFloat = 0.1
+    """Standard deviation of the factor of each component."""
     eigenvalues: tuple[float, float, float] = (0.2175, 0.0188, 0.0045)
-    """Of colours in 0..1."""
+    """Eigenvalues of the components, for colours in 0..1."""
 
     def _change(self, frames_THWC: Frames, random: np.random.RandomState) -> Frames:
         along = random.normal(0, self.deviation, size=3) * self.eigenvalues
@@ -116,31 +123,34 @@ class Lighting(AppearanceStep):
 
 
 class RandAugment(AppearanceStep):
-    """RandAugment (Cubuk et al. 2020) on clips: `layers` of 15 operations, drawn once for all frames.
+    """RandAugment (Cubuk et al. 2020) on clips: `layers` of 15 operations, drawn once for all frames of a clip.
 
-    As in timm and PySlowFast ("rand-m7-n4-mstd0.5-inc1"), where an operation is left out with probability one half,
-    its magnitude is drawn from N(magnitude, deviation), cut off at 0 and 10, and larger is stronger for all of them.
-    The operations and their ranges: `marey.video.pixels.randaugment`. They follow the crop, as timm does with pictures;
-    PySlowFast changes the whole frame before it is cut.
+    As in timm and PySlowFast ("rand-m7-n4-mstd0.5-inc1"), each drawn operation is skipped with probability one half, its
+    magnitude is drawn from N(magnitude, deviation), clipped to 0..10, and a larger magnitude is always a stronger change.
+    Operations and their ranges: `marey.video.pixels.randaugment`. They are applied after the crop, as timm does with images;
+    PySlowFast applies them to the entire frame before the crop.
     """
 
     kind: Literal["randaugment"] = "randaugment"
     layers: NonNegativeInt = 4
+    """Number of operations that are drawn for a clip."""
     magnitude: Annotated[float, Field(ge=0, le=10)] = 7.0
+    """Mean magnitude, 0 to 10."""
     deviation: NonNegativeFloat = 0.5
+    """Standard deviation of the magnitude."""
     probability: _Share = 0.5
-    """Of each drawn operation to be carried out; in the paper 1."""
+    """Probability that a drawn operation is carried out, 0 to 1; in the paper 1."""
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    """Of rotation, shear and translation."""
+    """Interpolation of rotation, shear and translation."""
 
     def _change(self, frames_THWC: Frames, random: np.random.RandomState) -> Frames:
-        frames = _cut(np.rint(frames_THWC))
-        for place in random.randint(len(OPERATIONS), size=self.layers):
+        frames = _clipped(np.rint(frames_THWC))
+        for index in random.randint(len(OPERATIONS), size=self.layers):
             if random.uniform() < self.probability:
                 level = min(max(random.normal(self.magnitude, self.deviation), 0.0), 10.0) / 10
                 sign = -1 if random.uniform() < 0.5 else 1
                 strength = Strength(level, sign, self.interpolation)
-                frames = np.stack([OPERATIONS[place](frame, strength) for frame in frames])
+                frames = np.stack([OPERATIONS[index](frame, strength) for frame in frames])
         return frames
 
 
@@ -148,11 +158,12 @@ Appearance = Annotated[
     ColourJitter | MMAction2ColourJitter | Lighting | RandAugment,
     Field(discriminator="kind"),
 ]
+"""Any step; the field `kind` names it in YAML."""
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _GREY_MMACTION2 = np.array([0.2989, 0.587, 0.114], np.float32)
 _EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-"""Of ImageNet's colours: a row per channel (red, green, blue), a column per component."""
+"""Eigenvectors of ImageNet's colours: a row per channel (red, green, blue), a column per component."""
 
 
 def _brighten(frames: _Real, strength: float, grey: _Real) -> _Real:
@@ -161,29 +172,29 @@ def _brighten(frames: _Real, strength: float, grey: _Real) -> _Real:
 
 def _contrast(frames: _Real, strength: float, grey: _Real) -> _Real:
     mean = (frames @ grey).mean(axis=(1, 2), keepdims=True)[..., None]
-    return _between(mean, frames, strength)
+    return _blend(mean, frames, strength)
 
 
 def _saturate(frames: _Real, strength: float, grey: _Real) -> _Real:
-    return _between((frames @ grey)[..., None], frames, strength)
+    return _blend((frames @ grey)[..., None], frames, strength)
 
 
-def _between(nothing: _Real, frames: _Real, strength: float) -> _Real:
-    """0 is `nothing`, 1 the frames as they are."""
-    return frames * np.float32(strength) + nothing * np.float32(1 - strength)
+def _blend(base: _Real, frames: _Real, strength: float) -> _Real:
+    """Blend of `base` (strength 0) and the frames (strength 1)."""
+    return frames * np.float32(strength) + base * np.float32(1 - strength)
 
 
-def _turn_hue(frames: _Real, steps: int) -> _Real:
+def _rotate_hue(frames: _Real, steps: int) -> _Real:
     import cv2
 
     turned = []
-    for frame in _cut(frames):
+    for frame in _clipped(frames):
         hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
         hsv[..., 0] = (hsv[..., 0].astype(np.int16) + steps) % 180
         turned.append(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
     return np.stack(turned).astype(np.float32)
 
 
-def _cut(frames: NDArray[np.floating | np.integer]) -> NDArray[np.uint8]:
-    """Whole parts, inside 0..255."""
+def _clipped(frames: NDArray[np.floating | np.integer]) -> NDArray[np.uint8]:
+    """Values clipped to 0..255 and rounded down."""
     return np.asarray(np.clip(frames, 0, 255), np.uint8)

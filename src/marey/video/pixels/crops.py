@@ -1,7 +1,8 @@
-"""What changes where a training clip looks, at random and the same for all its frames.
+"""Random crops and flips of training clips, the same for all frames of a clip.
 
-A geometry declares a published augmentation; `plan(height, width, random)` draws once per clip and answers with a
-`Geometry`: numbers only. A pixel rule (`marey.video.pixels.rules`) carries it out, the first steps while decoding.
+A `TrainCrop` declares a published augmentation. Its `plan(height, width, random)` draws once per clip and returns a
+`Geometry`, which consists of numbers. A pixel rule (`marey.video.pixels.rules`) carries it out; the first steps are done
+by the reader.
 """
 
 from abc import ABC, abstractmethod
@@ -20,28 +21,34 @@ from marey.video.source import Box, Size
 
 @dataclass(frozen=True)
 class Geometry:
-    """What happens to each frame, in this order: cut in source pixels, resize, cut a window, stretch it, mirror."""
+    """The operations on each frame of a clip, in the order of the fields. None: the step is left out."""
 
     crop: Box | None = None
+    """Region of the source frame, in its pixels."""
     size: Size | None = None
+    """(height, width) to resize to."""
     window: Box | None = None
+    """Region of the resized frame."""
     stretch: Size | None = None
+    """(height, width) to resize the window to."""
     flip: bool = False
+    """Whether the result is mirrored left to right."""
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1."""
 
 
 class TrainCrop(Declaration, ABC):
-    """A published way to crop for training. `geometry` (of each subclass) names it in YAML."""
+    """A published way to crop for training. The field `geometry` of each subclass names it in YAML."""
 
     size: PositiveInt
-    """Side of the square clip, in pixels."""
+    """Side of the square clip, in pixels, at least 1."""
     flip: Probability = 0.5
-    """Probability of mirroring."""
+    """Probability that a clip is mirrored, 0 to 1."""
     flip_classes: Literal["refuse", "swap"] = "refuse"
-    """Where a mirror turns one class into another (left, right): "refuse" to train, or "swap" the labels of mirrored clips
-    (MMAction2's flip_label_map)."""
+    """For data sets in which mirroring turns one class into another (left, right): "refuse" to train, or "swap" the labels
+    of mirrored clips (MMAction2's flip_label_map)."""
 
     @property
     def square(self) -> Size:
@@ -50,13 +57,14 @@ class TrainCrop(Declaration, ABC):
 
     @abstractmethod
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
-        """Draw once for a clip of frames of height x width pixels."""
+        """Draw the geometry of one clip whose frames have height x width pixels."""
 
 
 class _Resized(TrainCrop, ABC):
-    """First the short side, then a window of the resized frame."""
+    """Crops that first resize the short side, then take a window of the resized frame."""
 
     short_side: PositiveInt
+    """Length of the shorter side after the resize, in pixels; at least `size`."""
 
     def _resized(self, height: int, width: int) -> Size:
         _check_fits(self.size, self.short_side)
@@ -64,7 +72,7 @@ class _Resized(TrainCrop, ABC):
 
 
 class CentreCrop(_Resized):
-    """The middle of the resized frame; nothing at random but the mirror."""
+    """The centre of the resized frame; only mirroring is random."""
 
     geometry: Literal["centre"] = "centre"
     flip: Probability = 0.0
@@ -76,7 +84,7 @@ class CentreCrop(_Resized):
 
 
 class RandomCrop(_Resized):
-    """A window anywhere in the resized frame, all places alike."""
+    """A window at a uniformly random position in the resized frame."""
 
     geometry: Literal["random"] = "random"
 
@@ -87,49 +95,52 @@ class RandomCrop(_Resized):
 
 
 class MultiScaleCrop(_Resized):
-    """TSN's corner cropping with scale jitter (section 3.2), as MMAction and MMAction2 have it.
+    """TSN's corner cropping with scale jitter (section 3.2), as in MMAction and MMAction2.
 
-    Sides are int(base * scale) for the resized short side `base`, snapped to `size` when closer than 3 pixels; pairs
-    (width, height) whose scales lie at most `max_distort` apart in the list, height-major; one of them uniformly, then
-    one of 5 (corners and centre) or 13 offsets uniformly, or any place; stretched to `size`.
+    Sides are int(base * scale) for the resized short side `base`, set to `size` when closer than 3 pixels. The candidates
+    are pairs (width, height) whose scales are at most `max_distort` apart in the list, height-major. One of them is chosen
+    uniformly, then one of 5 (corners and centre) or 13 positions uniformly, or any position. The window is resized to
+    `size`.
     """
 
     geometry: Literal["multi_scale"] = "multi_scale"
     short_side: PositiveInt = 256
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    """Sides of the window relative to the short side."""
     max_distort: Annotated[int, Field(ge=0)] = 1
+    """Largest distance in `scales` of the scales of width and height; 0: square windows only."""
     offsets: Literal[5, 13, "any"] = 5
+    """Number of positions of the window, or "any" position."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         full = self._resized(height, width)
         pairs = self.pairs(min(full))
         box_width, box_height = pairs[int(random.randint(len(pairs)))]
-        top, left = self.place(full, (box_height, box_width), random)
+        top, left = self.position(full, (box_height, box_width), random)
         window = Box(top, left, box_height, box_width)
         return Geometry(size=full, window=window, stretch=self.square, flip=_chance(self.flip, random))
 
-    def place(self, full: Size, box: Size, random: RandomSource) -> tuple[int, int]:
-        """(top, left) of a box in a frame; "any" draws the column first, as the toolkits do."""
+    def position(self, full: Size, box: Size, random: RandomSource) -> tuple[int, int]:
+        """A random (top, left) of a box in a frame; "any" draws the column first, as the toolkits do."""
         if self.offsets == "any":
             left, top = (int(random.randint(full[axis] - box[axis] + 1)) for axis in (1, 0))
             return top, left
-        places = corner_offsets(full, box, self.offsets)
-        return places[int(random.randint(len(places)))]
+        positions = corner_offsets(full, box, self.offsets)
+        return positions[int(random.randint(len(positions)))]
 
     def pairs(self, base: int) -> list[tuple[int, int]]:
-        """The (width, height) sizes to choose from, for a resized short side of `base` pixels."""
+        """The candidate sizes (width, height) for a resized short side of `base` pixels."""
         sides = [int(base * scale) for scale in self.scales]
         sides = [self.size if abs(side - self.size) < 3 else side for side in sides]
         return [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= self.max_distort]
 
 
 class ScaledCrop(TrainCrop):
-    """MMAction's RandomRescaledCrop: the short side is any whole number of `short_sides`, both ends included, then a
-    window anywhere in the frame.
-    """
+    """MMAction's RandomRescaledCrop: a random integer short side, then a window at a random position."""
 
     geometry: Literal["scaled"] = "scaled"
     short_sides: tuple[PositiveInt, PositiveInt] = (256, 320)
+    """Smallest and largest short side in pixels, both included."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         low, high = self.short_sides
@@ -142,14 +153,15 @@ class ScaledCrop(TrainCrop):
 class PySlowFastCrop(TrainCrop):
     """PySlowFast's short-side jitter (random_short_side_scale_jitter, random_crop, horizontal_flip).
 
-    The short side is the nearest whole number to a real one, uniform in `short_sides`, or whose inverse is
-    (`inverse`: small scales are drawn more often); the long side is cut down to whole pixels. The window lies anywhere
-    but at the last place of either side: the toolkit's bound is exclusive.
+    The short side is a random real number, rounded; the long side is rounded down. The position of the window is random
+    but never the last one of either side, because the toolkit's bound is exclusive.
     """
 
     geometry: Literal["pyslowfast"] = "pyslowfast"
     short_sides: tuple[PositiveInt, PositiveInt] = (256, 320)
+    """Smallest and largest short side in pixels."""
     inverse: bool = False
+    """Whether the inverse of the short side is uniform, so that small sides are more frequent, or the short side itself."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         low, high = self.short_sides
@@ -164,13 +176,14 @@ class PySlowFastCrop(TrainCrop):
 
 
 class MMAction2RandomCrop(TrainCrop):
-    """MMAction2's RandomRescale and RandomCrop: the short side is a whole number of `short_sides`, both ends included
-    (nothing is drawn where they are the same, as after its Resize); the window lies anywhere but at the last place of
-    either side: the toolkit's bound is exclusive.
+    """MMAction2's RandomRescale and RandomCrop: a random integer short side, then a window at a random position.
+
+    The position is never the last one of either side, because the toolkit's bound is exclusive.
     """
 
     geometry: Literal["mmaction2_random"] = "mmaction2_random"
     short_sides: tuple[PositiveInt, PositiveInt] = (256, 256)
+    """Smallest and largest short side in pixels, both included. If they are equal, as after its Resize, nothing is drawn."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         low, high = self.short_sides
@@ -181,23 +194,25 @@ class MMAction2RandomCrop(TrainCrop):
 
 
 class MMActionRandomResizedCrop(TrainCrop):
-    """MMAction's `resize_crop`, quirks included: its weights were trained with them.
+    """MMAction's `resize_crop`, including its errors, with which its weights were trained.
 
-    It works on the raw frame. Ten tries: area uniform in `area` of the frame, ratio uniform (not log-uniform) in 3/4 to
-    4/3, sides swapped with probability one half; a try counts if the width fits the frame's *height* and the height its
-    *width*, and the offsets come from the swapped slack too, so that the box may leave the frame, where it is cut off.
-    Else a centred square of the shorter side. Stretched to `size`.
+    It works on the raw frame. Up to ten attempts draw an area uniform in `area` of the frame and an aspect ratio uniform
+    (not log-uniform) in 3/4 to 4/3, and swap the sides with probability one half. An attempt succeeds if the width fits the
+    frame's *height* and the height its *width*. Offsets are also drawn with swapped sides, so that the box may exceed the
+    frame, where it is clipped. If all attempts fail, the box is a centred square of the shorter side. It is resized to
+    `size`.
     """
 
     geometry: Literal["mmaction_random_resized"] = "mmaction_random_resized"
     area: tuple[float, float] = (0.08, 1.0)
+    """Smallest and largest area of the box, as a share of the frame."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         box = _clipped(self.box(height, width, random), height, width)
         return Geometry(crop=box, size=self.square, flip=_chance(self.flip, random))
 
     def box(self, height: int, width: int, random: RandomSource) -> Box:
-        """The box as asked for, before the frame's edge cuts it."""
+        """The drawn box, before it is clipped to the frame."""
         for _ in range(10):
             area = random.uniform(*self.area) * height * width
             ratio = random.uniform(3 / 4, 4 / 3)
@@ -212,14 +227,18 @@ class MMActionRandomResizedCrop(TrainCrop):
 
 
 class RandomResizedCrop(_Resized):
-    """MMAction2's RandomResizedCrop on the resized frame: area uniform, ratio log-uniform, ten tries, else a centred
-    square of the shorter side. Stretched to `size`.
+    """MMAction2's RandomResizedCrop on the resized frame.
+
+    Up to ten attempts draw a uniform area and a log-uniform aspect ratio; if none fits, the box is a centred square of the
+    shorter side. It is resized to `size`.
     """
 
     geometry: Literal["random_resized"] = "random_resized"
     short_side: PositiveInt = 256
     area: tuple[float, float] = (0.08, 1.0)
+    """Smallest and largest area of the box, as a share of the frame."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Smallest and largest aspect ratio, width / height."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         full = self._resized(height, width)
@@ -227,7 +246,7 @@ class RandomResizedCrop(_Resized):
         return Geometry(size=full, window=window, stretch=self.square, flip=_chance(self.flip, random))
 
     def box(self, height: int, width: int, random: RandomSource) -> Box:
-        """A box inside a frame of height x width."""
+        """A random box inside a frame of height x width."""
         ratios = np.exp(random.uniform(np.log(self.ratio[0]), np.log(self.ratio[1]), size=10))
         areas = random.uniform(*self.area, size=10) * height * width
         widths = np.round(np.sqrt(areas * ratios)).astype(int)
@@ -251,6 +270,7 @@ TrainGeometry = Annotated[
     | MMAction2RandomCrop,
     Field(discriminator="geometry"),
 ]
+"""Any crop for training; the field `geometry` names it in YAML."""
 
 
 def _check_fits(size: int, short_side: int) -> None:
@@ -259,16 +279,18 @@ def _check_fits(size: int, short_side: int) -> None:
 
 
 def corner_offsets(size: Size, box: Size, count: Literal[5, 13]) -> list[tuple[int, int]]:
-    """(top, left) of TSN's 5 or 13 fixed places of a box in a frame, by steps of a quarter of the slack."""
+    """(top, left) of TSN's 5 or 13 fixed positions of a box in a frame, by steps of a quarter of the slack."""
     down, right = (size[0] - box[0]) // 4, (size[1] - box[1]) // 4
-    places = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
+    steps = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
     if count == 13:
-        places += [(2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3)]
-    return [(v * down, h * right) for v, h in places]
+        steps += [(2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3)]
+    return [(v * down, h * right) for v, h in steps]
 
 
 def _before_the_last(full: Size, side: int, random: RandomSource) -> Box:
-    """A square window anywhere but at the last row or column; the row is drawn first, and only where there is a choice."""
+    """A square window at a random position except the last row and column. The row is drawn first, each only if there
+    is a choice.
+    """
     top, left = (int(random.randint(length - side)) if length > side else 0 for length in full)
     return Box(top, left, side, side)
 

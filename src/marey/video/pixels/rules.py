@@ -1,8 +1,8 @@
-"""What becomes of decoded pixels before a network sees them, as each family of toolkits had it.
+"""Pixel rules: how decoded frames are resized, cropped and normalised, as in each family of toolkits.
 
 | | `Pixels` | `FloatPixels` |
 |---|---|---|
-| whose | MMAction, MMAction2, DeepMind's I3D | PySlowFast, PyTorchVideo |
+| toolkits | MMAction, MMAction2, DeepMind's I3D | PySlowFast, PyTorchVideo |
 | resize | uint8, bilinear without antialias (OpenCV) | float, bilinear without antialias |
 | long side | floor(long * short' / short + 0.5) | floor(long / short * short') |
 | crop offsets | floor(slack / 2), last = 2 * that | ceil(slack / 2), last = slack |
@@ -29,19 +29,19 @@ from marey.video.source import Box, Conversion, Frames, FrameSource, Size, check
 
 
 class _PixelRule(Declaration, ABC):
-    """What both rules do with a training clip's geometry; subclasses say how they resize and mirror."""
+    """Base of the pixel rules: applies a geometry to a training clip. Subclasses define how they resize and mirror."""
 
     short_side: PositiveInt = 256
-    """Resize so that the shorter side has this many pixels, before test crops."""
+    """Length of the shorter side after the resize, before test crops, in pixels."""
     order: Literal["rgb", "bgr"] = "rgb"
-    """Of the channels that the network sees, and of `mean` and `std`. "bgr": weights that came from Caffe."""
+    """Order of the channels of the network's input, and of `mean` and `std`. "bgr": for weights from Caffe."""
 
     def read(self, source: FrameSource, indices: Sequence[int] | NDArray[np.integer], geometry: Geometry) -> Frames:
-        """A training clip [T, H, W, C] of a source, the first steps of its geometry while decoding."""
+        """A training clip [T, H, W, C] of a source. The first steps of its geometry are done by the reader."""
         return self._finish(self.pick(source, indices, size=geometry.size, crop=geometry.crop), geometry)
 
     def apply(self, frames_THWC: Frames, geometry: Geometry) -> Frames:
-        """The same for frames that are already in memory."""
+        """A training clip of frames that are already in memory."""
         if geometry.crop is not None:
             frames_THWC = transforms.crop(frames_THWC, geometry.crop)
         return self._finish(self.resize(frames_THWC, geometry.size or frames_THWC.shape[1:3]), geometry)
@@ -55,7 +55,7 @@ class _PixelRule(Declaration, ABC):
 
     @abstractmethod
     def size(self, height: int, width: int) -> Size:
-        """(height, width) after the resize."""
+        """(height, width) of frames of height x width after the resize."""
 
     @abstractmethod
     def views(self, height: int, width: int, size: int, crops: Crops) -> list[View]:
@@ -65,38 +65,37 @@ class _PixelRule(Declaration, ABC):
     def pick(
         self, source: FrameSource, indices: Sequence[int] | NDArray[np.integer], *, size: Size | None, crop: Box | None
     ) -> Frames:
-        """Frames [T, H, W, C] of a source, cut and resized."""
+        """Frames [T, H, W, C] of a source, cropped and resized."""
 
     @abstractmethod
     def resize(self, frames_THWC: Frames, size: Size) -> Frames:
-        """Frames in memory, resized."""
+        """Resize frames in memory."""
 
     @abstractmethod
     def mirror(self, frames_THWC: Frames) -> Frames:
-        """Frames of a training clip, mirrored left to right."""
+        """Mirror the frames of a training clip left to right."""
 
 
 class Pixels(_PixelRule):
-    """uint8 all the way to the normalisation: MMAction, MMAction2, DeepMind.
-
-    `conversion` says how YUV becomes RGB of another size: "rgb" converts the whole frame, then resizes uint8 RGB
-    bilinearly (what the toolkits did, and what their numbers need); "planes" resizes Y, U and V and converts the small
-    picture (one to two grey levels off; how much faster: docs/performance/decoding.md).
-    """
+    """uint8 up to the normalisation: MMAction, MMAction2, DeepMind."""
 
     kind: Literal["uint8"] = "uint8"
     conversion: Conversion = "rgb"
+    """How YUV becomes RGB of another size. "rgb" converts the entire frame, then resizes uint8 RGB bilinearly, as the
+    toolkits did and as their published results need. "planes" resizes Y, U and V, then converts the small frame: it
+    differs by one to two grey levels and is faster (docs/performance/decoding.md)."""
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
-    """Per channel, in grey levels 0..255. Mean and deviation belong to the weights, not to the data set."""
+    """Mean of each channel, in grey levels 0..255. Mean and deviation belong to the weights, not to the data set."""
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
+    """Standard deviation of each channel, in grey levels."""
     flow_x: Literal["plain", "mmaction"] = "plain"
-    """Flow only. "plain": mirroring a picture also turns its x component around. "mmaction": MMAction v0.2 turned x
-    around in every picture, mirrored or not (so its mirrored test crops, turned twice, show x as it is), and did not
-    turn it again when it mirrored in training."""
+    """For flow: how the x component is inverted. "plain": when a field is mirrored. "mmaction": as MMAction v0.2, which
+    inverted x in every field, mirrored or not; mirrored test crops, inverted twice, show x unchanged, and training did not
+    invert it again when mirroring."""
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """(mean, deviation) in grey levels; turning x around, 255 - x, is part of them."""
+        """(mean, deviation) in grey levels; they include the inversion of x, 255 - x."""
         if self.flow_x == "plain":
             return self.mean, self.std
         return (255 - self.mean[0], *self.mean[1:]), (-self.std[0], *self.std[1:])
@@ -120,13 +119,15 @@ class Pixels(_PixelRule):
 
 
 class FloatPixels(_PixelRule):
-    """Float from the decoded frame on: PySlowFast, PyTorchVideo. Clips are float32 in grey levels."""
+    """Float32 after decoding: PySlowFast, PyTorchVideo. Clips are in grey levels."""
 
     kind: Literal["float"] = "float"
     mean: tuple[float, ...] = (0.45 * 255,) * 3
-    """Per channel, in grey levels 0..255 (the toolkits divide by 255 first)."""
+    """Mean of each channel, in grey levels 0..255 (the toolkits divide by 255 first)."""
     std: tuple[float, ...] = (0.225 * 255,) * 3
+    """Standard deviation of each channel, in grey levels."""
     conversion: Literal["rgb"] = "rgb"
+    """How YUV becomes RGB; see `Pixels`."""
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -140,10 +141,10 @@ class FloatPixels(_PixelRule):
         """The crops of a test protocol on frames of height x width.
 
         - centre: offsets ceil(slack / 2).
-        - three: along the longer side 0, ceil(slack / 2), slack.
+        - three: offsets 0, ceil(slack / 2) and slack along the longer side.
 
         Raises:
-            DataError: the crop does not fit the frame, or ten crops are asked for: neither toolkit has them.
+            DataError: the crop does not fit the frame, or ten crops are requested, which neither toolkit has.
         """
         check_inside(Box(0, 0, size, size), height, width)
         if crops == "ten":
@@ -170,13 +171,14 @@ class FloatPixels(_PixelRule):
 
 
 PixelRule = Annotated[Pixels | FloatPixels, Field(discriminator="kind")]
+"""Any pixel rule; the field `kind` names it in YAML."""
 
 
 class CentreView:
-    """The centre crop of a pixel rule, for validation: nothing at random."""
+    """The centre crop of a pixel rule, for validation; deterministic."""
 
     def __init__(self, pixels: Pixels | FloatPixels, size: int) -> None:
-        # A recipe may test on smaller pictures than it trains on.
+        # A recipe may test on smaller frames than it trains on.
         self.pixels = pixels.model_copy(update={"short_side": max(pixels.short_side, size)})
         self.crop = size
 

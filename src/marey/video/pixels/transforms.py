@@ -1,4 +1,4 @@
-"""What happens to frames: resize, crops, flip, and the way to a clip tensor. Pure functions; cv2 and torch load on use.
+"""Operations on frames: resize, crops, flip, and conversion to a clip tensor. Pure functions; cv2 and torch load on use.
 
 Shape suffixes: B batch, T frames, H height, W width, C channels.
 """
@@ -18,33 +18,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Crops = Literal["centre", "three", "ten"]
+"""The crops of a test protocol: see `test_boxes`."""
 
 
 class View(NamedTuple):
-    """One crop of a test protocol: a box, mirrored or not."""
+    """One crop of a test protocol."""
 
     box: Box
+    """Region of the resized frame."""
     flip: bool
+    """Whether it is mirrored."""
 
 
 def short_side_size(height: int, width: int, short: int) -> Size:
-    """The size at which the shorter side has `short` pixels and the ratio is kept: floor(side * scale + 0.5).
+    """(height, width) with a shorter side of `short` pixels and the same aspect ratio: floor(side * scale + 0.5).
 
-    MMAction and MMAction2 round so.
+    MMAction and MMAction2 use this rounding.
     """
     scale = short / min(height, width)
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
 
 def floor_size(height: int, width: int, short: int) -> Size:
-    """The size at which the shorter side has `short` pixels, the longer one cut down to whole pixels (PySlowFast)."""
+    """(height, width) with a shorter side of `short` pixels and the longer one rounded down (PySlowFast)."""
     if height < width:
         return short, math.floor(width / height * short)
     return math.floor(height / width * short), short
 
 
 def resize(frames_THWC: Frames, size: Size) -> Frames:
-    """Bilinear resize of uint8 frames without antialias (OpenCV's INTER_LINEAR), as MMAction and MMAction2 do."""
+    """Resize uint8 frames bilinearly without antialias (OpenCV's INTER_LINEAR), as MMAction and MMAction2 do."""
     import cv2
 
     frames, height, width, channels = frames_THWC.shape
@@ -57,9 +60,9 @@ def resize(frames_THWC: Frames, size: Size) -> Frames:
 
 
 def resize_float(frames_THWC: Frames, size: Size) -> Frames:
-    """Bilinear resize in float32 without antialias, as torch's `interpolate` does (PySlowFast, PyTorchVideo).
+    """Resize bilinearly in float32 without antialias, by torch's `interpolate` (PySlowFast, PyTorchVideo).
 
-    OpenCV's float path rounds its weights: up to 0.007 grey levels from this one.
+    OpenCV's float path differs by up to 0.007 grey levels, because it rounds its weights.
     """
     import torch
 
@@ -71,10 +74,10 @@ def resize_float(frames_THWC: Frames, size: Size) -> Frames:
 
 
 def crop(frames_THWC: Frames, box: Box) -> Frames:
-    """The part of the frames inside `box`, a view of the same memory.
+    """The region `box` of the frames, a view of the same memory.
 
     Raises:
-        DataError: the box leaves the frame.
+        DataError: the box is not inside the frame.
     """
     height, width = frames_THWC.shape[1:3]
     check_inside(box, height, width)
@@ -87,27 +90,27 @@ def mirror(frames_THWC: Frames) -> Frames:
 
 
 def flip(frames_THWC: Frames) -> Frames:
-    """The scene mirrored left to right: of flow (two channels, 128 is no motion) x turns around too, 255 - x."""
+    """The scene mirrored left to right. For flow (two channels, 128 is no motion), x is also inverted: 255 - x."""
     mirrored = mirror(frames_THWC)
     if frames_THWC.shape[-1] != 2:
         return mirrored
-    turned = mirrored.copy()
-    turned[..., 0] = 255 - turned[..., 0]
-    return turned
+    inverted = mirrored.copy()
+    inverted[..., 0] = 255 - inverted[..., 0]
+    return inverted
 
 
 def no_ten_crops(rule: str) -> DataError:
-    """What a rule without ten crops answers."""
-    return DataError(f"{rule} has no ten crops (no toolkit that works so has them): use one or three.")
+    """The error of a rule that has no ten crops."""
+    return DataError(f"{rule} has no ten crops (nor have its toolkits): use one or three.")
 
 
 def test_boxes(height: int, width: int, size: int, crops: Crops) -> list[View]:
     """The square crops of a test protocol on frames of height x width, in MMAction's and MMAction2's order.
 
-    - centre: one, offsets (side - size) // 2.
-    - three: along the longer side first, last, middle; the step is (long - size) // 2 and last = 2 steps, so that an
-      odd remainder leaves one pixel unseen.
-    - ten: upper left, upper right, lower left, lower right, centre by steps of (side - size) // 4, each plain and then
+    - centre: one crop, with offsets (side - size) // 2.
+    - three: along the longer side first, last, middle, with a step of (long - size) // 2 and last = 2 steps. If the
+      remainder is odd, one pixel is in no crop.
+    - ten: upper left, upper right, lower left, lower right and centre, by steps of (side - size) // 4; each plain and then
       mirrored.
 
     Raises:
@@ -118,7 +121,7 @@ def test_boxes(height: int, width: int, size: int, crops: Crops) -> list[View]:
         return [View(Box((height - size) // 2, (width - size) // 2, size, size), flip=False)]
     if crops == "three":
         down, right = (height - size) // 2, (width - size) // 2
-        # Along the longer side only; the other one is cut in its middle, which is 0 where size is the short side.
+        # Steps along the longer side only; along the other one the crop is centred, at 0 if `size` is the short side.
         steps = ((0, 2, 1), (1, 1, 1)) if width >= height else ((1, 1, 1), (0, 2, 1))
         return [View(Box(v * down, h * right, size, size), flip=False) for h, v in zip(*steps, strict=True)]
     down, right = (height - size) // 4, (width - size) // 4
@@ -135,16 +138,22 @@ def to_clip(
     *,
     order: Literal["rgb", "bgr"] = "rgb",
 ) -> "Tensor":
-    """Frames [B, T, H, W, C] to a normalised clip [B, C, T, H, W] on the same device.
+    """Convert frames [B, T, H, W, C] to normalised clips [B, C, T, H, W] on the same device.
 
-    The frames are uint8, or float32 in grey levels where a pixel rule resized in float. (x - mean) / std per channel in
-    float32, in grey levels 0..255, then `dtype` (float32 unless given). The result is laid out channels-last, as the
-    frames came: no pixel is moved, and convolutions like it. `order` "bgr" turns the channels around first.
+    The result is (x - mean) / std in float32, converted to `dtype`. Its memory layout is channels-last, as that of the
+    frames, which avoids a copy and is fast for convolutions.
+
+    Args:
+        batch_BTHWC: Frames, uint8, or float32 in grey levels if a pixel rule resized in float.
+        mean: Mean of each channel, in grey levels 0..255.
+        std: Standard deviation of each channel, in grey levels.
+        dtype: Type of the result; None: float32.
+        order: "bgr" reverses the channels first.
     """
     import torch
 
     if batch_BTHWC.dtype not in (torch.uint8, torch.float32):
-        raise DataError(f"to_clip takes frames as decoded, uint8 or float32 grey levels, got {batch_BTHWC.dtype}.")
+        raise DataError(f"to_clip takes frames in uint8, or in float32 grey levels, got {batch_BTHWC.dtype}.")
     if batch_BTHWC.shape[-1] != len(mean) or len(mean) != len(std):
         raise DataError(
             f"to_clip: {counted(batch_BTHWC.shape[-1], 'channel')} need as many means and deviations, "

@@ -1,13 +1,13 @@
-"""From a decoded picture to RGB of the wanted part and size: the exact way and the fast way.
+"""Converts decoded pictures to RGB, cropped and resized: exactly as the older toolkits ("rgb"), or faster ("planes").
 
-- "rgb": swscale converts the whole picture, then uint8 RGB is cut and resized bilinearly by OpenCV. It is what the
-  older toolkits did, so their numbers need it.
-- "planes": Y, U and V are cut and resized one by one and only the small picture is converted, by the matrix and range
-  that the picture names. For 8-bit planar YUV whose size changes; every other picture goes the "rgb" way, which is
-  then as fast.
+- "rgb": swscale converts the entire picture, then the uint8 RGB is cropped and resized bilinearly by OpenCV. The older
+  toolkits do this, so their published results need it.
+- "planes": Y, U and V are cropped and resized one by one, and only the small picture is converted, with the matrix and
+  range of the picture's colour tags. It applies to 8-bit planar YUV whose size changes. All other pictures are converted
+  as "rgb", which is then as fast.
 
-Colour: the picture's own tags decide (BT.709, BT.601, BT.2020; full or limited range). Untagged pictures are BT.601
-limited, as swscale and the older toolkits take them.
+The picture's colour tags decide on the matrix (BT.709, BT.601, BT.2020) and the range (full or limited). Untagged pictures
+count as BT.601 in limited range, as for swscale and the older toolkits.
 """
 
 import cv2
@@ -23,12 +23,12 @@ _PLANAR_8_BIT = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj4
 _FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
 _LUMA = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
-"""AVColorSpace to the shares of red and blue in luma: BT.709, SMPTE 240M, BT.2020. Every other one is BT.601's."""
+"""Shares of red and blue in luma by AVColorSpace: BT.709, SMPTE 240M, BT.2020. All others use BT.601."""
 _BT601 = (0.299, 0.114)
 
 
 class Converter:
-    """Turns pictures of one video into RGB; keeps swscale's context and the colour matrix between pictures."""
+    """Converts the pictures of one video to RGB. Reuses swscale's context and the colour matrix."""
 
     def __init__(self, conversion: Conversion) -> None:
         self._planes = conversion == "planes"
@@ -36,24 +36,24 @@ class Converter:
         self._matrices: dict[tuple[int, bool], NDArray[np.float32]] = {}
 
     def convert(self, picture: VideoFrame, crop: Box | None, size: Size | None) -> NDArray[np.uint8]:
-        """RGB uint8 [H, W, 3] of the displayed picture: turned and mirrored as it is shown, cut, resized."""
+        """The picture as RGB uint8 [H, W, 3]: rotated and mirrored as displayed, then cropped, then resized."""
         orientation = orientation_of(picture)
         box = crop or Box(0, 0, picture.height, picture.width)
         target = size or (box.height, box.width)
         resized = tuple(target) != (box.height, box.width)
         if self._planes and resized and orientation == AS_STORED and picture.format.name in _PLANAR_8_BIT:
             return self._from_planes(picture, box, target)
-        rgb = orientation.upright(self._whole(picture))
+        rgb = orientation.upright(self._full_rgb(picture))
         if crop is not None:
             rgb = rgb[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return _resized(rgb, size or rgb.shape[:2])
 
-    def _whole(self, picture: VideoFrame) -> NDArray[np.uint8]:
-        """All of the picture by swscale, a view of its memory."""
+    def _full_rgb(self, picture: VideoFrame) -> NDArray[np.uint8]:
+        """The entire picture converted by swscale, as a view of its memory."""
         return plane_array(self._reformatter.reformat(picture, format="rgb24"), 0, 3)
 
     def _from_planes(self, picture: VideoFrame, box: Box, size: Size) -> NDArray[np.uint8]:
-        planes = [_part(plane_array(picture, number), picture, box) for number in range(3)]
+        planes = [_region(plane_array(picture, number), picture, box) for number in range(3)]
         full = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
         merged = cv2.merge([_resized(plane, size) for plane in planes])
         rgb = cv2.transform(merged, self._matrix(int(picture.colorspace), full))
@@ -66,8 +66,8 @@ class Converter:
         return self._matrices[key]
 
 
-def _part(plane: NDArray[np.uint8], picture: VideoFrame, box: Box) -> NDArray[np.uint8]:
-    """The part of a plane, which may have fewer rows and columns than the picture, that lies under `box`."""
+def _region(plane: NDArray[np.uint8], picture: VideoFrame, box: Box) -> NDArray[np.uint8]:
+    """The region of a plane that `box` covers. Chroma planes may have fewer rows and columns than the picture."""
     down, right = picture.height / plane.shape[0], picture.width / plane.shape[1]
     top, left = int(box.top / down), int(box.left / right)
     bottom = max(round((box.top + box.height) / down), top + 1)
@@ -76,7 +76,7 @@ def _part(plane: NDArray[np.uint8], picture: VideoFrame, box: Box) -> NDArray[np
 
 
 def rgb_matrix(red: float, blue: float, *, full: bool) -> NDArray[np.float32]:
-    """The 3x4 matrix from 8-bit (Y, Cb, Cr, 1) to 8-bit RGB for luma shares of red and blue (ITU-R BT.601, BT.709).
+    """The 3x4 matrix from 8-bit (Y, Cb, Cr, 1) to 8-bit RGB, given the shares of red and blue in luma (BT.601, BT.709).
 
     Limited range: Y 16..235, Cb and Cr 16..240 around 128; full range: 0..255.
     """
@@ -89,7 +89,7 @@ def rgb_matrix(red: float, blue: float, *, full: bool) -> NDArray[np.float32]:
 
 
 def plane_array(picture: VideoFrame, number: int, channels: int = 1) -> NDArray[np.uint8]:
-    """One plane of a picture as [H, W] or [H, W, channels], a view of its memory without the line padding."""
+    """One plane of a picture as [H, W] or [H, W, channels]: a view of its memory, without the padding of lines."""
     plane = picture.planes[number]
     memory = np.asarray(memoryview(plane), dtype=np.uint8)
     rows = memory.reshape(-1, plane.line_size)[: plane.height, : plane.width * channels]

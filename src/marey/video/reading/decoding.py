@@ -1,4 +1,4 @@
-"""Decoding on its way through a video file, and what it cannot show."""
+"""State of a decoder on its way through a video file, and the errors of frames that it cannot show."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,11 +10,11 @@ from marey.base.errors import DecodeError
 
 
 class FetchError(DecodeError):
-    """A server does not give a file, or the part of it that is needed: no frame can be decoded until it does."""
+    """A server does not send a file, or the needed bytes of it. No frame can be decoded until it does."""
 
 
 class FrameError(DecodeError):
-    """A wanted frame is not shown, or not as it was encoded. Up to the frame `near` the decoder was right."""
+    """A requested frame is not shown, or not as it was encoded. Frames before `near` were decoded correctly."""
 
     def __init__(self, path: str, reason: str, near: int = 0) -> None:
         super().__init__(path, reason)
@@ -22,16 +22,16 @@ class FrameError(DecodeError):
 
 
 class LeftOutError(FrameError):
-    """The decoder shows later frames, and not this one, without an error."""
+    """The decoder shows later frames but omits this one, without an error."""
 
 
-class Decoding:
-    """Decoding on its way through a file, from a key frame on.
+class DecodingState:
+    """State of a decoder that started at a key frame. A picture is a frame as the decoder returns it (`av.VideoFrame`).
 
     Args:
-        packets: What is still to be sent to the decoder.
-        number: The frame with which decoding starts.
-        decode: What the decoder shows after a packet.
+        packets: The packets that are still to be sent to the decoder.
+        number: Index of the frame at which decoding starts.
+        decode: Sends one packet to the decoder and returns the pictures that it outputs.
     """
 
     def __init__(
@@ -39,21 +39,26 @@ class Decoding:
     ) -> None:
         self.packets, self.start, self.decode = packets, number, decode
         self.ready: list[VideoFrame] = []
-        """Pictures that the decoder gave and that were not taken yet."""
+        """Pictures that the decoder has output and that have not been used yet."""
         self.next = number
-        """The smallest number that decoding has not passed."""
+        """The lowest frame index that decoding has not passed."""
         self.skipped: set[int] = set()
-        """Frames that were passed over undecoded."""
+        """Indices of frames that were skipped without decoding."""
         self.begun = False
-        """Whether a picture came."""
+        """Whether a picture has been used."""
         self.done = False
-        """Whether nothing comes any more."""
-        self.spoilt: int | None = None
-        """The first picture since the last key frame that was patched up."""
+        """Whether no further pictures will come."""
+        self.corrupt_from: int | None = None
+        """Index of the first frame since the last key frame that the decoder concealed errors in; None if there is none."""
 
-    def look_at(self, picture: VideoFrame) -> None:
-        """Note whether this picture, which `next` has just passed, was patched up, or starts afresh."""
+    def update_corruption(self, picture: VideoFrame) -> None:
+        """Update `corrupt_from` for a picture that `next` has just passed: it may be corrupt, or an intact key frame."""
         if picture.is_corrupt:
-            self.spoilt = self.next - 1 if self.spoilt is None or picture.key_frame else self.spoilt
+            self.corrupt_from = self.next - 1 if self.corrupt_from is None or picture.key_frame else self.corrupt_from
         elif picture.key_frame:
-            self.spoilt = None
+            self.corrupt_from = None
+
+
+def ffmpeg_reason(error: Exception) -> str:
+    """FFmpeg's error message without its number and the path, which a DecodeError names already."""
+    return str(getattr(error, "strerror", None) or error).split(": '")[0]

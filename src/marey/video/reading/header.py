@@ -1,8 +1,8 @@
-"""The frames of an MP4 or QuickTime file by its index alone, so that of a file on a server no pictures are fetched for it.
+"""Indexes an MP4 or QuickTime file on a server without fetching its media data.
 
-FFmpeg reads the data of every packet that it shows. The time stamps, key frames and discarded packets of these containers
-come from the index in the box `moov`, not from that data: here it is read as zeros, and the result is that of a full scan;
-tests hold the two against one another. Everything that this does not hold for is scanned in full.
+FFmpeg reads the data of every packet that it demuxes. In these containers the time stamps, key frames and discarded packets
+come from the index in the box `moov` and not from that data. So the data is read as zeros here, and the result equals a full
+scan, as tests verify. All other files are scanned in full.
 """
 
 import io
@@ -16,26 +16,28 @@ from marey.video.reading.index import FrameIndex, index_packets
 from marey.video.reading.remote import RemoteFile
 
 _BY_INDEX: Final = {"h264", "hevc", "av1", "libdav1d", "vp9"}
-"""Codecs admitted by a test that holds the two scans against one another."""
+"""Codecs for which a test verifies that both scans are equal."""
 _HEAD = 8
-"""Bytes of a box's size and name; of one with a size of 64 bits twice as many."""
+"""Bytes of a box's size and name; twice as many for a size of 64 bits."""
 _MOST_BOXES = 100
+"""Most boxes of a file; one with more is scanned in full."""
 
 Span = tuple[int, int]
-"""The first byte of a part of a file, and the first one after it."""
+"""Begin and end of a byte range of a file; the end is excluded."""
 
 
 def index_by_header(file: RemoteFile, container: InputContainer, stream: VideoStream) -> FrameIndex | None:
-    """What `index_packets` gives, without the data of the packets. None where it takes these: then all of the file is
-    fetched, but where it is too large. The container moves on.
+    """The index of `index_packets`, without the data of packets; None if that data is needed.
 
-    A full scan knows key frames by their data: those here are what the container calls so, which may be fewer. The first
-    packet's data is looked at, and where the container calls all frames key frames, as files without a table of them do,
-    there is no index. After a seek the reader looks whether a key frame is there.
+    In that case the entire file is fetched, unless it is too large. The read position of the container changes.
+
+    A full scan recognises key frames by their data. Here they are those that the container lists, which may be fewer. The
+    first packet is read to verify it. If all frames are listed as key frames, as in files without a table of key frames, the
+    result is None. After a seek, the reader checks that it arrived at a key frame.
     """
     index = _index_without_media(file, container, stream)
     if index is None:
-        file.fetch_whole()
+        file.fetch_all()
     return index
 
 
@@ -45,19 +47,19 @@ def _index_without_media(file: RemoteFile, container: InputContainer, stream: Vi
     first = next((packet for packet in container.demux(stream) if packet.size), None)
     if first is None or not first.is_keyframe:
         return None
-    place = file.tell()  # where the container, which does not ask, will read on
+    position = file.tell()  # the container continues to read here, without a seek
     try:
         spans = media_spans(file)
         index = None if spans is None else _scanned(BlankMedia(file, spans), stream.index)
     finally:
-        file.seek(place)
+        file.seek(position)
     if index is None or index.headless or len(index) == len(index.keys) > 1:
         return None
     return index
 
 
 def _scanned(blank: "BlankMedia", number: int) -> FrameIndex | None:
-    # A parser would look for key frames in the data.
+    # FFmpeg's parser would look for key frames in the data.
     with av.open(blank, mode="r", options={"fflags": "+noparse"}) as scanned:
         blank.is_blank = True
         track = scanned.streams[number]
@@ -65,7 +67,7 @@ def _scanned(blank: "BlankMedia", number: int) -> FrameIndex | None:
 
 
 def media_spans(file: RemoteFile) -> list[Span] | None:
-    """Where the data of packets lies in an MP4 or QuickTime file; None of one in fragments, and where its boxes are odd."""
+    """The byte ranges of media data in an MP4 or QuickTime file; None for a fragmented file or irregular boxes."""
     spans: list[Span] = []
     begin, has_index = 0, False
     for _ in range(_MOST_BOXES):
@@ -87,7 +89,7 @@ def media_spans(file: RemoteFile) -> list[Span] | None:
 
 
 class BlankMedia(io.RawIOBase):
-    """A file whose media data is read as zeros, once `is_blank` is set; the rest is that of the file."""
+    """A file whose media data is read as zeros once `is_blank` is set. Other bytes are those of the file."""
 
     def __init__(self, file: RemoteFile, spans: list[Span]) -> None:
         self._file, self._spans = file, spans
@@ -96,23 +98,23 @@ class BlankMedia(io.RawIOBase):
         file.seek(0)
 
     def readable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def tell(self) -> int:
-        """The place of the next byte that is read."""
+        """The offset of the next byte that is read."""
         return self._file.tell()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place."""
+        """Set the offset of the next byte."""
         return self._file.seek(offset, whence)
 
     def readinto(self, buffer: "memoryview | bytearray", /) -> int:  # type: ignore[override]
-        """Fill a buffer with the next bytes; how many there were. No more than up to where media data begins or ends."""
+        """Fill a buffer with the next bytes, up to a border of media data; returns their number."""
         view, begin = memoryview(buffer).cast("B"), self._file.tell()
         if not self.is_blank:
             return self._file.readinto(view)

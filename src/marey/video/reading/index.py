@@ -1,11 +1,11 @@
-"""Which frames a video file shows, and when: one pass over its packets, or over its frames where packets lie.
+"""The index of a video file: which frames it shows, and when. It takes one pass over its packets, or a full decode.
 
-Frame numbers never come from time stamp arithmetic. Where time stamps can be trusted, frame i is the packet with the
-i-th smallest one: constant or variable rate, B-frames, edit lists. Where they cannot (AVI with B-frames, invisible
-frames of VP8, program streams, odd files), frames are counted by decoding.
+Frame indices are never computed from times. If the time stamps of a file can be trusted, frame i is the packet with the i-th
+smallest time stamp; this holds for constant and variable rates, B-frames and edit lists. If they cannot be trusted (AVI with
+B-frames, invisible frames of VP8, program streams, irregular files), frames are counted by decoding.
 
-Of a file whose beginning was cut away, the video is what can be decoded: it begins with the first picture that builds on
-nothing that is missing, and the frames before it are counted as left out.
+If the beginning of a file was cut away, its video begins with the first picture that can be decoded without missing
+references, and the frames before it count as left out.
 """
 
 from dataclasses import dataclass, replace
@@ -21,43 +21,45 @@ from numpy.typing import NDArray
 
 _TRUSTED_CONTAINERS = {"mov", "matroska"}
 _TRUSTED_CODECS = {"h264", "hevc", "av1", "libdav1d", "vp9", "mpeg4", "mjpeg", "png", "ffv1", "prores"}
-"""Containers that store a time stamp per frame, and codecs whose every packet shows one frame."""
+"""Containers that store a time stamp per frame, and codecs in which every packet shows one frame."""
 
 _WITHHOLDING_DECODERS = {"h264"}
-"""Decoders that show nothing before it is complete, so that what they show first need be no key frame: H.264 also recovers
-by intra refresh. Others show grey that is patched up (MPEG-4), or wait for a key frame."""
+"""Decoders that output no picture before it is complete, so that their first picture may be one that is no key frame:
+H.264 can also recover by intra refresh. Others output grey pictures with concealed errors (MPEG-4), or wait for a key
+frame."""
 
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """The frames of a file in display order.
-
-    `pts` are the time stamps [N] in units of the stream's time base, ascending. `keys` are the numbers of the frames
-    that start a group of pictures, and `key_pts` their time stamps, to seek to. `counted` says that the packets' time
-    stamps are no use: frames are found by counting from the start only. `headless` says that the file does not begin with
-    a key frame, `left_out` how many frames at its beginning are not part of the video, because they cannot be decoded.
-    """
+    """The frames of a file in display order."""
 
     pts: NDArray[np.int64]
+    """Time stamps [N], ascending, in units of the stream's time base."""
     timestamps: NDArray[np.float64]
+    """Times at which the frames are shown, in seconds [N]."""
     keys: NDArray[np.int64]
+    """Indices of the key frames, which start a group of pictures."""
     key_pts: NDArray[np.int64]
+    """Time stamps of the key frames, to seek to."""
     counted: bool
+    """Whether time stamps cannot be trusted, so that frames are found only by counting from the start."""
     headless: bool
+    """Whether the file does not begin with a key frame."""
     left_out: int = 0
+    """Number of frames at the beginning of the file that are not in the index, because they cannot be decoded."""
 
     def __len__(self) -> int:
         return len(self.timestamps)
 
     @property
     def lacking(self) -> str:
-        """What is left out, in words; "" where nothing is."""
+        """Description of the frames that are left out; "" if there are none."""
         if self.left_out == 1:
             return "the first frame has no key frame and is left out"
         return f"the first {self.left_out} frames have no key frame and are left out" if self.left_out else ""
 
     def beginning_at(self, pts: int) -> "FrameIndex":
-        """The same index without the frames before a time stamp."""
+        """The index without the frames before a time stamp."""
         first = int(np.searchsorted(self.pts, pts))
         return replace(
             self,
@@ -69,7 +71,7 @@ class FrameIndex:
 
 
 def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex | None:
-    """Index a file by a scan of its packets, decoding nothing; None where their time stamps cannot be trusted."""
+    """Index a file by a scan of its packets, without decoding; None if their time stamps cannot be trusted."""
     if not _trusted(container, stream):
         return None
     shown, keys, headless = [], [], None
@@ -82,7 +84,7 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
         if not packet.is_discard:
             shown.append(packet.pts)
     if not shown or None in shown or (headless and "avi" in container.format.name):
-        return None  # what AVI counts up goes wrong in front of the first key frame
+        return None  # AVI's counted time stamps are wrong before the first key frame
     pts = np.sort(np.array(shown, dtype=np.int64))
     if (np.diff(pts) == 0).any():
         return None
@@ -90,7 +92,7 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     return FrameIndex(
         pts=pts,
         timestamps=np.asarray(pts * float(stream.time_base or 1), np.float64),
-        # A discarded key frame before the first shown one counts as the start of frame 0's group.
+        # A discarded key frame before the first shown frame is the key frame of frame 0.
         keys=np.searchsorted(pts, key_pts),
         key_pts=key_pts,
         counted=False,
@@ -98,10 +100,10 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     )
 
 
-def count_frames(container: InputContainer, stream: VideoStream) -> FrameIndex:
+def index_by_decoding(container: InputContainer, stream: VideoStream) -> FrameIndex:
     """Index a file by decoding all of it.
 
-    Where frames carry no ascending time stamps, times come from the stream's mean rate.
+    If the frames have no ascending time stamps, times are computed from the stream's mean rate.
     """
     beginning = Beginning(stream)
     shown = [picture.pts for packet in container.demux(stream) for picture in beginning.decode(packet)]
@@ -119,26 +121,26 @@ def count_frames(container: InputContainer, stream: VideoStream) -> FrameIndex:
 
 
 class Beginning:
-    """Decodes a file from its beginning on, and shows nothing before the first picture that builds on nothing missing.
+    """Decodes a file from its beginning, from the first picture on that needs no missing references.
 
-    Of a file that begins with a key frame that is whatever the decoder shows first. Where the key frame was cut away, the
-    pictures before the next one are passed over, and so are the packets that the decoder refuses until then.
+    If the file begins with a key frame, that is the first picture of the decoder. If the key frame was cut away, pictures
+    before the next one are skipped, and so are packets that the decoder rejects until then.
     """
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream, self._codec = stream, stream.codec_context
         self.headless = False
         self.begun = False
-        """Whether the first picture came."""
+        """Whether the first picture has been returned."""
         self._sent: list[tuple[int | None, bool]] = []
-        """The time stamp of each packet before it, and whether that is a key frame."""
+        """Time stamp of each packet before it, and whether that is a key frame."""
         self._first_pts: int | None = None
 
     def decode(self, packet: "Packet[Any]") -> list[VideoFrame]:
-        """What the decoder shows after one packet, the next in the file.
+        """The pictures that the decoder outputs after one packet, the next in the file.
 
         Raises:
-            av.FFmpegError: the packet is broken, and not for want of what was cut away.
+            av.FFmpegError: the packet is broken, and not because of data that was cut away.
         """
         if self.begun:
             return list(self._codec.decode(packet))
@@ -160,8 +162,8 @@ class Beginning:
 
     @property
     def left_out(self) -> int:
-        """How many frames before the first picture are not shown."""
-        # Sent before the first key frame, or, in an open group, after it and shown before it. AVI knows no time stamps.
+        """Number of frames before the first picture, which are not shown."""
+        # Sent before the first key frame, or, in an open GOP, after it but displayed before it. AVI has no time stamps.
         keys = [number for number, (_, is_key) in enumerate(self._sent) if is_key]
         first = self._first_pts
         shown_before = 0 if first is None else sum(pts is not None and pts < first for pts, _ in self._sent)
@@ -174,22 +176,22 @@ class Beginning:
 
 
 def _is_headless(stream: VideoStream, first: "Packet[Any]") -> bool:
-    """Whether the key frame that should begin a file was cut away, by its first packet.
+    """Whether the key frame at the beginning of a file was cut away, judged by its first packet.
 
-    Where the container's own index has a key frame there, it is not missing but broken; unless that index calls every frame
-    a key frame, as files without such an index do.
+    If the container's index lists a key frame there, it is broken, not missing; except that files without a table of key
+    frames list every frame as one.
     """
     if first.is_keyframe:
         return False
-    claims = [entry.is_keyframe for entry in stream.index_entries]
-    there = bool(claims) and stream.index_entries[0].timestamp in (first.dts, first.pts)
-    return not (there and claims[0]) or all(claims)
+    listed = [entry.is_keyframe for entry in stream.index_entries]
+    at_first = bool(listed) and stream.index_entries[0].timestamp in (first.dts, first.pts)
+    return not (at_first and listed[0]) or all(listed)
 
 
 def _trusted(container: InputContainer, stream: VideoStream) -> bool:
     codec = stream.codec_context
     formats = set(container.format.name.split(","))
     if "avi" in formats:
-        # AVI has no time stamps: they are counted up, and only right where frames are stored as they are shown.
+        # AVI has no time stamps. FFmpeg counts them, which is correct only if frames are stored in display order.
         return codec.name == "mpeg4" and not codec.has_b_frames
     return bool(formats & _TRUSTED_CONTAINERS) and codec.name in _TRUSTED_CODECS

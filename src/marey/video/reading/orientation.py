@@ -1,4 +1,4 @@
-"""How a decoded picture is turned and mirrored to be shown, as its display matrix says."""
+"""The rotation and mirroring with which a decoded picture is displayed, by its display matrix."""
 
 import math
 from collections.abc import Mapping
@@ -13,35 +13,39 @@ Level = TypeVar("Level", bound=np.generic)
 
 
 class Orientation(NamedTuple):
-    """One of the eight ways to lay a rectangle on itself: rows and columns exchanged or not, then each reversed or not."""
+    """One of the eight rotations and mirrorings by multiples of 90 degrees: a transposition, then reversals."""
 
     transposed: bool = False
+    """Whether rows and columns are exchanged, before the reversals."""
     rows_reversed: bool = False
+    """Whether the order of rows is reversed."""
     columns_reversed: bool = False
+    """Whether the order of columns is reversed."""
 
     def upright(self, image: NDArray[Level]) -> NDArray[Level]:
-        """[H, W, ...] as it is shown: a view, [W, H, ...] where rows and columns are exchanged."""
+        """The image [H, W, ...] as displayed, a view of the same memory; [W, H, ...] if it is transposed."""
         if self.transposed:
             image = image.swapaxes(0, 1)
         return image[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
 
 
 AS_STORED = Orientation()
+"""Neither rotated nor mirrored."""
 
 
 def orientation_of(picture: VideoFrame) -> Orientation:
-    """The orientation by the picture's display matrix, from its container or its H.264 or HEVC message, as players and the
-    ffmpeg command apply it.
+    """The orientation by the picture's display matrix, which comes from the container or from an H.264 or HEVC message.
 
-    The matrix (a, b, u, c, d, v, x, y, w) takes column p and row q to column a p + c q and row b p + d q (libavutil,
-    display.h), so that signs tell turns from mirrors; the angle alone, which PyAV's `rotation` gives, takes a mirror for
-    half a turn. An angle that is no multiple of 90 degrees, to half a degree, is left as it is stored.
+    Players and the ffmpeg command apply it likewise. The matrix (a, b, u, c, d, v, x, y, w) maps column p and row q to
+    column a p + c q and row b p + d q (libavutil, display.h). Its signs distinguish rotations from mirrorings. The angle
+    alone, which PyAV's `rotation` returns, confuses a mirroring with a rotation by 180 degrees. Other angles than
+    multiples of 90 degrees, to half a degree, are ignored.
     """
-    # PyAV's stub knows motion vectors alone.
-    found = cast("Mapping[str, Buffer]", picture.side_data).get("DISPLAYMATRIX")
-    if found is None:
+    # PyAV's type stub declares motion vectors only.
+    matrix = cast("Mapping[str, Buffer]", picture.side_data).get("DISPLAYMATRIX")
+    if matrix is None:
         return AS_STORED
-    a, b, _, c, d, *_ = np.frombuffer(bytes(found), np.int32).tolist()
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
     across, down = math.hypot(a, c), math.hypot(b, d)
     if not across or not down:
         return AS_STORED

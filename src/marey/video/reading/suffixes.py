@@ -1,4 +1,4 @@
-"""Which suffixes of file names mean a video, an image that may be a frame, or neither: one list for every command."""
+"""Suffixes of file names: of videos, of images, and of files that are neither. All commands use these lists."""
 
 VIDEO_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc",
@@ -6,13 +6,13 @@ VIDEO_SUFFIXES = frozenset({
     ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv", ".xvid",
     ".y4m",
 })  # fmt: skip
-"""Of videos. Files of other suffixes may be videos too: their content tells (`marey.video.reading.content`)."""
+"""Suffixes of videos. A file with an unlisted suffix is a video if its content is (`marey.video.reading.containers`)."""
 
 IMAGE_SUFFIXES = frozenset({
     ".bmp", ".dib", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
     ".tiff", ".webp",
 })  # fmt: skip
-"""Of images that OpenCV reads, and so of frames."""
+"""Suffixes of images that OpenCV reads; they may be frames."""
 
 OTHER_SUFFIXES = frozenset({
     ".aac", ".aif", ".aiff", ".arw", ".ass", ".avif", ".cfg", ".cr2", ".crdownload", ".csv", ".db", ".dng", ".doc",
@@ -22,5 +22,5 @@ OTHER_SUFFIXES = frozenset({
     ".raw", ".rtf", ".safetensors", ".sh", ".sqlite", ".srt", ".sub", ".svg", ".tar", ".thm", ".tmp", ".toml",
     ".tsv", ".txt", ".url", ".vtt", ".wav", ".wma", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip", ".7z",
 })  # fmt: skip
-"""Of files that are no videos, so that none is opened to find out: text, tables, sound, archives, raw photographs, and what
-cameras write beside a film (a thumbnail, .thm, and a copy of low resolution, .lrv)."""
+"""Suffixes of files that are never videos, so that they need not be opened: text, tables, sound, archives, raw
+photographs, and files that cameras write beside a video (thumbnails, .thm, and copies of low resolution, .lrv)."""

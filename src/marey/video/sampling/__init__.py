@@ -1,12 +1,20 @@
-"""Which frames of a video make the clips: one small class per published rule; integers in, integers out.
+"""Which frames of a video form its clips: one small class for each published rule, from the number of frames to indices.
 
-Every toolkit picks frames differently, and a number is only reproduced by the rule that its weights were trained and
-tested with. A rule spreads K = clips x segments offsets over the video and takes `frames` frames, `stride` apart, from
-each. Its answer has a row per clip, and a clip is what the network sees in one pass:
+Every toolkit samples differently, and a published result is reproduced only by the rule with which its weights were
+trained and tested. A rule distributes K = clips x segments offsets over the video and takes `frames` frames, `stride`
+apart, from each. Its result has one row per clip, which is what the network sees at once:
 
     dense test    clips=10, frames=32, stride=2    -> [10, 32]
     TSN test      segments=25                      -> [1, 25]
     flow stacks   segments=3, frames=5             -> [1, 15]
+
+- `rule`: the base class `SamplingRule`, which defines the fields of all rules.
+- `mmaction`, `mmaction2`, `pyslowfast`, `pytorchvideo`: the rules of each toolkit.
+- `pairs`: Marey's own rule, for difference images.
+
+It exports all rules, and the unions `TrainRule` and `TestRule`.
+
+May import: base.
 """
 
 from typing import Annotated
@@ -34,7 +42,7 @@ TrainRule = Annotated[
     MMActionTrain | MMAction2Train | MMAction2FPSTrain | PySlowFastTrain | PyTorchVideoTrain | FramePairsTrain,
     Field(discriminator="rule"),
 ]
-"""Rules that draw at random."""
+"""Rules for training, which draw at random."""
 
 TestRule = Annotated[
     MMActionTest
@@ -48,4 +56,4 @@ TestRule = Annotated[
     | FramePairs,
     Field(discriminator="rule"),
 ]
-"""Rules without chance."""
+"""Rules for validation and testing, which are deterministic."""

@@ -1,9 +1,8 @@
 """MMAction v0.2's rules (mmaction/datasets/rawframes_dataset.py of c7e3b7c), counted from 0 instead of 1.
 
-With N frames, K offsets and a span D = frames * stride, offsets come by one of the rules below. From an offset p the
-frames p, p + stride, ... follow as long as the next one lies before the video's last frame; after that the place is
-kept, so the tail of a clip repeats one frame. (MMAction counts from 1 and compares with N: frame N - 1 of ours is
-reached only as an offset.)
+With N frames, K offsets and a span D = frames * stride, the rules below choose the offsets. From an offset p the frames p,
+p + stride, ... follow as long as the next one is before the video's last frame; after that the same frame is repeated to the
+end of the clip. (MMAction counts from 1 and compares with N: our frame N - 1 is reached only as an offset.)
 """
 
 from typing import Literal
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.random import RandomSource
-from marey.video.sampling.rule import Indices, SamplingRule, drawn
+from marey.video.sampling.rule import Indices, SamplingRule, require_random
 
 
 class _MMActionRule(SamplingRule):
@@ -24,7 +23,7 @@ class _MMActionRule(SamplingRule):
         return frames
 
     def _spread(self, num_frames: int) -> Indices:
-        """The middle of K equal parts of the places where a span fits: int(tick / 2 + tick * k)."""
+        """The middles of K equal sections of the offsets at which a span fits: int(tick / 2 + tick * k)."""
         tick = (num_frames - self.span + 1) / self.offsets
         return np.array([int(tick / 2.0 + tick * k) for k in range(self.offsets)], dtype=np.int64)
 
@@ -33,7 +32,7 @@ class _MMActionRule(SamplingRule):
 
 
 class MMActionTest(_MMActionRule):
-    """Test: offsets in the middle of K equal parts, all 0 where no span fits (N <= D - 1)."""
+    """Test: offsets in the middles of K equal sections; all are 0 if no span fits (N <= D - 1)."""
 
     rule: Literal["mmaction_test"] = "mmaction_test"
 
@@ -43,7 +42,7 @@ class MMActionTest(_MMActionRule):
 
 
 class MMActionVal(_MMActionRule):
-    """Validation: as in test, but all offsets are 0 already where N <= K + D - 1."""
+    """Validation: as the test, but all offsets are 0 already if N <= K + D - 1."""
 
     rule: Literal["mmaction_val"] = "mmaction_val"
 
@@ -53,22 +52,23 @@ class MMActionVal(_MMActionRule):
 
 
 class MMActionTrain(_MMActionRule):
-    """Training: one place at random in each of K equal parts; in videos too short for parts, K sorted places anywhere."""
+    """Training: one random offset in each of K equal sections; in videos too short for that, K sorted random offsets."""
 
     rule: Literal["mmaction_train"] = "mmaction_train"
 
     def validation(self) -> MMActionVal:
-        """The rule by which MMAction validates what this one trains."""
+        """MMAction's rule for validation during training with this one."""
         return MMActionVal(clips=self.clips, segments=self.segments, frames=self.frames, stride=self.stride)
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
-        return self._frames(self._draw(num_frames, drawn(random, self)), num_frames)
+        return self._frames(self._draw(num_frames, require_random(random, self)), num_frames)
 
     def _draw(self, num_frames: int, random: RandomSource) -> Indices:
-        part = (num_frames - self.span + 1) // self.offsets
-        if part > 0:
-            places: Indices = np.arange(self.offsets) * part + np.asarray(random.randint(part, size=self.offsets))
-            return places
+        section = (num_frames - self.span + 1) // self.offsets
+        if section > 0:
+            inside = np.asarray(random.randint(section, size=self.offsets))
+            offsets: Indices = np.arange(self.offsets) * section + inside
+            return offsets
         if num_frames > max(self.offsets, self.span):
             return np.sort(np.asarray(random.randint(num_frames - self.span + 1, size=self.offsets)))
         return self._zeros()

@@ -1,6 +1,6 @@
 """MMAction2 1.2's rules (mmaction/datasets/transforms/loading.py: SampleFrames, DenseSampleFrames), counted from 0.
 
-Indices beyond the video's end loop back to its beginning (mod N), or repeat the last frame that fits.
+Indices beyond the end of the video continue at its beginning (mod N), or repeat the last frame that fits.
 """
 
 from abc import ABC, abstractmethod
@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from marey.base.random import RandomSource
-from marey.video.sampling.rule import Indices, SamplingRule, drawn, rate
+from marey.video.sampling.rule import Indices, SamplingRule, rate, require_random
 
 
 class _MMAction2Rule(SamplingRule):
+    """Fields and frames common to the rules with a stride in frames."""
+
     beyond: Literal["loop", "repeat_last"] = "loop"
-    """What stands for frames past the end of a short video: the video again, or its last frame that fits."""
+    """Frames beyond the end of a short video: "loop": the video from its beginning; "repeat_last": its last frame that
+    fits."""
 
     def _frames(self, offsets: NDArray[np.integer], num_frames: int) -> Indices:
         """Frames [K, frames] from offsets [K]."""
@@ -28,7 +31,7 @@ class _MMAction2Rule(SamplingRule):
 
 
 class MMAction2Test(_MMAction2Rule):
-    """Test: single frames from the middle of K equal parts; longer runs evenly from the first to the last that fits."""
+    """Test: single frames from the middles of K equal sections; longer runs evenly from the first to the last that fits."""
 
     rule: Literal["mmaction2_test"] = "mmaction2_test"
 
@@ -45,14 +48,14 @@ class MMAction2Test(_MMAction2Rule):
 
 
 class _MMAction2FPSRule(SamplingRule, ABC):
-    """With `target_fps`: a clip is frames * stride / fps seconds long, D frames of this video (a real number).
+    """With `target_fps`: a clip is frames * stride / fps seconds long, which are D frames of this video (a real number).
 
-    Its frames are the whole parts of places evenly over D, added to the clip's offset; they loop.
+    Its frames are evenly spaced positions over D, rounded down and added to the clip's offset, modulo N.
     """
 
     segments: Literal[1] = 1
     fps: PositiveFloat = 30.0
-    """The rate, in frames per second, that `stride` is meant for (`target_fps`)."""
+    """Frame rate to which `stride` refers (`target_fps`), in frames per second, above 0."""
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
         length = max(self.span * (rate(timestamps, self) / self.fps), 1.0)
@@ -61,13 +64,13 @@ class _MMAction2FPSRule(SamplingRule, ABC):
 
     @abstractmethod
     def _offsets(self, num_frames: int, length: float, random: RandomSource | None) -> NDArray[Any]:
-        """Where the K clips begin."""
+        """The offsets of the K clips."""
 
 
 class MMAction2FPSTest(_MMAction2FPSRule):
     """Test with `target_fps`: clips are floor((N - D) / (K - 1)) frames apart, from the first frame on.
 
-    Single frames come from the middles of K equal parts, as without `target_fps`.
+    Single frames come from the middles of K equal sections, as without `target_fps`.
     """
 
     rule: Literal["mmaction2_fps_test"] = "mmaction2_fps_test"
@@ -87,15 +90,15 @@ class MMAction2FPSTrain(_MMAction2FPSRule):
     rule: Literal["mmaction2_fps_train"] = "mmaction2_fps_train"
 
     def validation(self) -> MMAction2FPSTest:
-        """The rule by which MMAction2 validates what this one trains."""
+        """MMAction2's rule for validation during training with this one."""
         return MMAction2FPSTest(clips=self.clips, frames=self.frames, stride=self.stride, fps=self.fps)
 
     def _offsets(self, num_frames: int, length: float, random: RandomSource | None) -> NDArray[Any]:
-        return draw_offsets(num_frames, length, self.clips, drawn(random, self))
+        return draw_offsets(num_frames, length, self.clips, require_random(random, self))
 
 
 class MMAction2TwiceTest(_MMAction2Rule):
-    """TSM's test ("twice_sample"): one clip from the middles of K equal parts, a second one from their beginnings."""
+    """TSM's test ("twice_sample"): one clip from the middles of K equal sections, a second one from their beginnings."""
 
     rule: Literal["mmaction2_twice_test"] = "mmaction2_twice_test"
     clips: Literal[2] = 2
@@ -108,11 +111,12 @@ class MMAction2TwiceTest(_MMAction2Rule):
 
 
 class MMAction2DenseTest(_MMAction2Rule):
-    """Dense test: `clips` windows of `window` frames, evenly from first to last; each is spread over by the segments."""
+    """Dense test: `clips` windows of `window` frames, evenly from first to last; the segments are spread over each."""
 
     rule: Literal["mmaction2_dense_test"] = "mmaction2_dense_test"
     clips: PositiveInt = 10
     window: PositiveInt = 64
+    """Length of a window in frames, at least 1."""
     spreads_both: ClassVar[bool] = True
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
@@ -122,12 +126,12 @@ class MMAction2DenseTest(_MMAction2Rule):
 
 
 class MMAction2Train(_MMAction2Rule):
-    """Training: one place at random in each of K equal parts; in short videos K sorted places, or evenly spread ones."""
+    """Training: one random offset in each of K equal sections; in short videos K sorted random or evenly spread ones."""
 
     rule: Literal["mmaction2_train"] = "mmaction2_train"
 
     def validation(self) -> MMAction2Test:
-        """The rule by which MMAction2 validates what this one trains."""
+        """MMAction2's rule for validation during training with this one."""
         return MMAction2Test(
             clips=self.clips,
             segments=self.segments,
@@ -137,25 +141,25 @@ class MMAction2Train(_MMAction2Rule):
         )
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
-        return self._frames(draw_offsets(num_frames, self.span, self.offsets, drawn(random, self)), num_frames)
+        return self._frames(draw_offsets(num_frames, self.span, self.offsets, require_random(random, self)), num_frames)
 
 
 def draw_offsets(num_frames: int, span: float, count: int, random: RandomSource) -> NDArray[Any]:
-    """`count` offsets of runs of `span` frames: one at random in each equal part, or what short videos allow."""
-    places = num_frames - span + 1
-    part = places // count
-    if part > 0:
-        in_parts: NDArray[Any] = np.arange(count) * part + np.asarray(random.randint(int(part), size=count))
-        return in_parts
+    """`count` offsets of runs of `span` frames: a random one in each equal section, with exceptions for short videos."""
+    choices = num_frames - span + 1
+    section = choices // count
+    if section > 0:
+        in_sections: NDArray[Any] = np.arange(count) * section + np.asarray(random.randint(int(section), size=count))
+        return in_sections
     if num_frames > max(count, span):
-        anywhere: NDArray[Any] = np.sort(np.asarray(random.randint(int(places), size=count)))
+        anywhere: NDArray[Any] = np.sort(np.asarray(random.randint(int(choices), size=count)))
         return anywhere
-    if part == 0:
-        return np.around(np.arange(count) * (places / count)).astype(np.int64)
+    if section == 0:
+        return np.around(np.arange(count) * (choices / count)).astype(np.int64)
     return np.zeros(count, dtype=np.int64)
 
 
-def middles(num_frames: int, parts: int) -> NDArray[np.integer]:
-    """The middle frame of each of `parts` equal parts: int(N / K * k + N / 2K)."""
-    part = num_frames / parts
-    return np.array([int(part * k + part / 2.0) for k in range(parts)])
+def middles(num_frames: int, count: int) -> NDArray[np.integer]:
+    """The middle frames of `count` equal sections of a video: int(N / K * k + N / 2K)."""
+    section = num_frames / count
+    return np.array([int(section * k + section / 2.0) for k in range(count)])

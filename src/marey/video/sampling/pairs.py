@@ -1,4 +1,4 @@
-"""Pairs of frames a short time apart, spread over a video: what difference images are made of. A rule of Marey's own."""
+"""Pairs of frames a short time apart, spread over a video, for difference images. Marey's own rule."""
 
 from abc import ABC, abstractmethod
 from typing import Literal
@@ -9,20 +9,20 @@ from pydantic import PositiveFloat
 
 from marey.base.random import RandomSource
 from marey.video.sampling.mmaction2 import draw_offsets, middles
-from marey.video.sampling.rule import Indices, SamplingRule, drawn, seconds_of
+from marey.video.sampling.rule import Indices, SamplingRule, require_random, seconds_of
 
 
 class _PairRule(SamplingRule, ABC):
-    """`segments` frames, and before each of them the frame that is shown `seconds` earlier: the nearest to that time, but
-    an earlier one where the video has any. The first frame of a video is a pair with itself.
+    """`segments` frames, each preceded by the frame that is shown about `seconds` earlier.
 
-    A clip is earlier 0, frame 0, earlier 1, frame 1, ...
+    It is the frame nearest to that time, but always an earlier one, except that the first frame forms a pair with itself.
+    The frames of a clip are: earlier frame 0, frame 0, earlier frame 1, frame 1, ...
     """
 
     frames: Literal[2] = 2
     stride: Literal[1] = 1
     seconds: PositiveFloat = 1 / 12
-    """From the earlier frame to the frame, in seconds."""
+    """Time from the earlier frame to the later one, in seconds, above 0."""
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
         times = seconds_of(timestamps, self)
@@ -40,7 +40,7 @@ class _PairRule(SamplingRule, ABC):
 
 
 class FramePairs(_PairRule):
-    """Test: frames from the middles of K equal parts."""
+    """Test: frames from the middles of K equal sections."""
 
     rule: Literal["frame_pairs"] = "frame_pairs"
 
@@ -49,13 +49,13 @@ class FramePairs(_PairRule):
 
 
 class FramePairsTrain(_PairRule):
-    """Training: frames at random, one in each of K equal parts, as MMAction2 draws segments."""
+    """Training: random frames, one in each of K equal sections, as MMAction2 draws segments."""
 
     rule: Literal["frame_pairs_train"] = "frame_pairs_train"
 
     def validation(self) -> FramePairs:
-        """The rule that tests what this one trains."""
+        """The rule for testing after training with this one."""
         return FramePairs(clips=self.clips, segments=self.segments, seconds=self.seconds)
 
     def _offsets(self, num_frames: int, random: RandomSource | None) -> NDArray[np.integer]:
-        return draw_offsets(num_frames, 1, self.offsets, drawn(random, self))
+        return draw_offsets(num_frames, 1, self.offsets, require_random(random, self))

@@ -1,9 +1,9 @@
 """PySlowFast's rules (slowfast/datasets/decoder.py: get_start_end_idx, temporal_sampling), counted from 0.
 
-With N frames at r frames per second, a clip spans D = frames * stride * r / fps of them, at least one, so that clips
-cover the same time whatever the video's rate. From its start s, a real number, the frames are the whole parts of
-`frames` places evenly from s to s + D - 1, both included, held inside the video. So neighbours are up to
-(D - 1) / (frames - 1) apart, not `stride`.
+With N frames at r frames per second, a clip spans D = frames * stride * r / fps frames, at least one, so that clips have the
+same duration at any frame rate. From its start s, a real number, `frames` positions are spaced evenly from s to s + D - 1,
+both included, rounded down and clipped to the video. So neighbouring frames are up to (D - 1) / (frames - 1) apart, not
+`stride`.
 """
 
 from abc import ABC
@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat
 
 from marey.base.random import RandomSource
-from marey.video.sampling.rule import Indices, SamplingRule, drawn, evenly, rate
+from marey.video.sampling.rule import Indices, SamplingRule, evenly, rate, require_random
 
 
 class _PySlowFastRule(SamplingRule, ABC):
+    """Fields and frames common to the rules."""
+
     segments: Literal[1] = 1
     fps: PositiveFloat = 30.0
-    """The rate, in frames per second, that `stride` is meant for."""
+    """Frame rate to which `stride` refers, in frames per second, above 0."""
 
     def _length(self, timestamps: NDArray[np.float64] | None) -> float:
-        """D: a clip's length in frames of this video."""
+        """D: the length of a clip in frames of this video."""
         return max(self.span * rate(timestamps, self) / self.fps, 1.0)
 
     def _frames(self, starts: NDArray[np.float64], length: float, num_frames: int) -> Indices:
@@ -32,7 +34,7 @@ class _PySlowFastRule(SamplingRule, ABC):
 
 
 class PySlowFastTest(_PySlowFastRule):
-    """Test: clip k of K starts at (N - D) * k / K, so that none ends with the video; all start at 0 where N <= D."""
+    """Test: clip k of K starts at (N - D) * k / K, so that none ends with the video; all start at 0 if N <= D."""
 
     rule: Literal["pyslowfast_test"] = "pyslowfast_test"
 
@@ -43,16 +45,18 @@ class PySlowFastTest(_PySlowFastRule):
 
 
 class PySlowFastTrain(_PySlowFastRule):
-    """Training: a start uniform between 0 and N - D, a real number."""
+    """Training: the start is uniform between 0 and N - D, a real number."""
 
     rule: Literal["pyslowfast_train"] = "pyslowfast_train"
 
     def validation(self) -> PySlowFastTest:
-        """One clip, as PySlowFast validates. (Its validation draws at random; this is its test's first clip.)"""
+        """The test rule with one clip. (PySlowFast draws that clip at random in validation; this is its test's first
+        clip.)
+        """
         return PySlowFastTest(frames=self.frames, stride=self.stride, fps=self.fps)
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
         length = self._length(timestamps)
-        source = drawn(random, self)
+        source = require_random(random, self)
         starts = np.array([float(source.uniform(0, max(num_frames - length, 0))) for _ in range(self.clips)])
         return self._frames(starts, length, num_frames)

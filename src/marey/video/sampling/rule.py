@@ -1,4 +1,4 @@
-"""What all sampling rules share: their fields, and the folding of offsets into clips."""
+"""`SamplingRule`: the fields of all sampling rules, and how runs of frames form clips."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
@@ -13,21 +13,22 @@ from marey.base.random import RandomSource
 from marey.base.words import counted
 
 Indices = NDArray[np.int64]
+"""Frame indices."""
 
 
 class SamplingRule(Declaration, ABC):
-    """A published way to choose frames. `rule` (of each subclass) names it in YAML."""
+    """A published way to choose frames. The field `rule` of each subclass names it in YAML."""
 
     spreads_both: ClassVar[bool] = False
     """Whether the rule has a formula for several clips of several segments each."""
     clips: PositiveInt = 1
-    """How many clips: separate passes of the network whose scores are averaged."""
+    """Number of clips, which pass the network separately and whose scores are averaged."""
     segments: PositiveInt = 1
-    """How many parts of the video one clip draws from (TSN)."""
+    """Number of segments of the video from which one clip takes frames (TSN)."""
     frames: PositiveInt = 1
-    """Consecutive samples from each part."""
+    """Number of frames from each segment, `stride` apart."""
     stride: PositiveInt = 1
-    """Video frames from one sample to the next."""
+    """Distance of these frames in the video, in frames."""
 
     @model_validator(mode="after")
     def _one_of_clips_and_segments(self) -> Self:
@@ -37,17 +38,17 @@ class SamplingRule(Declaration, ABC):
 
     @property
     def span(self) -> int:
-        """Frames * stride: the length that the toolkits reserve for a run of frames."""
+        """`frames` * `stride`: the length of a run of frames in the toolkits."""
         return self.frames * self.stride
 
     @property
     def offsets(self) -> int:
-        """K: how many runs of frames are spread over the video."""
+        """K: the number of runs of frames in the video."""
         return self.clips * self.segments
 
     @property
     def clip_frames(self) -> int:
-        """Frames in one clip, all segments together."""
+        """Number of frames in one clip, over all segments."""
         return self.segments * self.frames
 
     def sample(
@@ -56,9 +57,12 @@ class SamplingRule(Declaration, ABC):
         timestamps: NDArray[np.float64] | None = None,
         random: RandomSource | None = None,
     ) -> Indices:
-        """Frame indices [clips, segments * frames], from 0, for a video of `num_frames` frames.
+        """Frame indices [clips, segments * frames], from 0, for one video.
 
-        `timestamps` are seconds [num_frames], for rules in seconds; `random` is needed by training rules.
+        Args:
+            num_frames: Number of frames of the video.
+            timestamps: Time of each frame in seconds [num_frames]; required by rules in seconds.
+            random: Random source; required by rules for training.
 
         Raises:
             DataError: the video has no frames.
@@ -70,11 +74,15 @@ class SamplingRule(Declaration, ABC):
 
     @abstractmethod
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
-        """Frame indices [K, frames]: one row per offset."""
+        """Frame indices [K, frames], one row for each run. Arguments are as of `sample`."""
 
 
-def drawn(random: RandomSource | None, rule: SamplingRule) -> RandomSource:
-    """`random`, which a training rule cannot do without."""
+def require_random(random: RandomSource | None, rule: SamplingRule) -> RandomSource:
+    """Return `random`.
+
+    Raises:
+        DataError: it is None, and the rule needs it.
+    """
     if random is None:
         raise DataError(
             f"{type(rule).__name__} draws at random: pass a random source, for example random_for(seed, i)."
@@ -83,7 +91,11 @@ def drawn(random: RandomSource | None, rule: SamplingRule) -> RandomSource:
 
 
 def seconds_of(timestamps: NDArray[np.float64] | None, rule: SamplingRule) -> NDArray[np.float64]:
-    """Time stamps from 0, which a rule in seconds cannot do without."""
+    """The time stamps relative to the first one.
+
+    Raises:
+        DataError: there are none, and the rule needs them.
+    """
     if timestamps is None:
         raise DataError(f"{type(rule).__name__} counts in seconds: pass the video's timestamps (seconds, one a frame).")
     relative: NDArray[np.float64] = timestamps - timestamps[0]
@@ -91,23 +103,23 @@ def seconds_of(timestamps: NDArray[np.float64] | None, rule: SamplingRule) -> ND
 
 
 def rate(timestamps: NDArray[np.float64] | None, rule: SamplingRule) -> float:
-    """Frames per second on average; a single frame counts as one at 30.
+    """Mean frame rate in frames per second; 30 for a single frame.
 
-    To nine decimals: 25 must not come out as 25.000000000000004, since the rules take whole parts of products with it.
+    It is rounded to nine decimals, because the rules round products with it down: 25.000000000000004 must be 25.
     """
     times = seconds_of(timestamps, rule)
     return round((len(times) - 1) / float(times[-1]), 9) if len(times) > 1 and times[-1] > 0 else 30.0
 
 
 def evenly(start: float, end: float, count: int) -> NDArray[np.float32]:
-    """`count` places evenly from start to end, both included, in float32 and from both ends as torch.linspace does.
+    """`count` evenly spaced positions from start to end, both included, in float32 with the arithmetic of torch.linspace.
 
-    The toolkits take whole parts of such places: one rounding apart is another frame.
+    The toolkits round such positions down, so that a rounding difference would select another frame.
     """
     first, last = np.float32(start), np.float32(end)
     if count == 1:
         return np.array([first])
     step = np.float64((last - first) / np.float32(count - 1))
     ahead = np.arange(count)
-    # Fused multiply and add: rounded once, as torch computes it.
+    # torch uses a fused multiply-add, which rounds once: here by float64.
     return np.where(ahead < count // 2, first + step * ahead, last - step * ahead[::-1]).astype(np.float32)

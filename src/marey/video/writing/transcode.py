@@ -1,4 +1,4 @@
-"""A video file written anew for training: smaller, with near key frames, the same frames at the same times."""
+"""Re-encodes a video file for training: smaller, with close key frames, and the same frames at the same times."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from marey.video.reading.orientation import AS_STORED, Orientation, orientation_
 from marey.video.reading.reader import open_video
 
 _FINE = Fraction(1, 90_000)
-"""Seconds per tick where a file's own time base cannot hold its frames' times."""
+"""Time base, in seconds per tick, if the file's own cannot represent the times of its frames."""
 
 _UNSPECIFIED, _BT601, _LIMITED, _FULL = 2, 5, 1, 2
 """AVColorSpace and AVColorRange."""
@@ -27,11 +27,19 @@ _UNSPECIFIED, _BT601, _LIMITED, _FULL = 2, 5, 1, 2
 def transcode(
     source: Path, target: Path, *, short_side: int, crf: int = 20, gop: int = 32, preset: str = "medium"
 ) -> None:
-    """Write `source` as H.264 with its shorter side scaled to `short_side` pixels (bicubic), never enlarged; no sound.
+    """Write `source` as H.264 without sound, with its shorter side reduced to `short_side` pixels (bicubic), atomically.
 
-    Every frame is kept, at its distance in time from the first one, with a variable rate too. Sides are rounded to even
-    numbers, rotation and mirroring are applied to the pixels, colour space and range stay as they are. `gop`: a key frame at
-    least every so many frames. The file is whole or absent, and was counted before it took its place.
+    All frames are written, at their times relative to the first one, also with a variable rate. Videos are never enlarged.
+    Sides are rounded to even numbers. Rotation and mirroring are applied to the pixels; colour space and range stay.
+    Before the file is renamed to `target`, its frames are counted.
+
+    Args:
+        source: The video file.
+        target: The file to write.
+        short_side: Length of the shorter side, in pixels.
+        crf: Constant rate factor; lower values give better quality.
+        gop: Largest distance of key frames, in frames.
+        preset: The encoder's preset of speed and compression.
 
     Raises:
         DecodeError: a frame of the source cannot be decoded.
@@ -60,29 +68,29 @@ def transcode(
                         container.mux(stream.encode(small))
                     container.mux(stream.encode(None))
                 _compare(temporary, since, source)
-        except OSError:  # FFmpeg's are among them: a full disk is no fault of the video
+        except OSError:  # includes FFmpeg's: a full disk is not a fault of the video
             raise
         except (av.FFmpegError, ValueError) as error:
             raise DataError(f"{target}: cannot be written as H.264 ({error}).") from None
 
 
 def even_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """The size with the given shorter side, or the own one where it is smaller; rounded to even sides."""
+    """(height, width) with the given shorter side, or the original one if that is smaller, rounded to even numbers."""
     scale = min(1.0, short_side / min(height, width))
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
 
 
 def _ticks(since: NDArray[np.float64], base: Fraction) -> tuple[NDArray[np.int64], Fraction]:
-    """When each frame is shown, in ticks of the time base; in fine ones where that cannot tell them apart."""
+    """The frames' times in ticks of a time base: `base` if it can represent them, else a finer one."""
     for unit in (base, _FINE):
         ticks = np.rint(since / float(unit)).astype(np.int64)
         if (np.diff(ticks) > 0).all() and np.abs(ticks * float(unit) - since).max() < 1e-5:
             return ticks, unit
-    raise ValueError("its frames' times do not ascend")
+    raise ValueError("the times of its frames do not ascend")
 
 
 class _Scaler:
-    """Scales pictures of one video and turns them upright."""
+    """Scales the pictures of one video, and rotates and mirrors them as displayed."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
@@ -92,7 +100,7 @@ class _Scaler:
         orientation = orientation_of(picture)
         height, width = self._size[::-1] if orientation.transposed else self._size
         yuv = picture.format.name.startswith("yuv")
-        # RGB has no YUV matrix of its own: it becomes BT.601 limited, what readers take where nothing is said.
+        # RGB has no YUV matrix: it becomes BT.601 in limited range, which readers assume without tags.
         space = int(picture.colorspace) if yuv else _BT601
         full = yuv and (int(picture.color_range) == _FULL or picture.format.name.startswith("yuvj"))
         small = self._reformatter.reformat(
@@ -110,7 +118,7 @@ class _Scaler:
 
 
 def _upright(picture: VideoFrame, orientation: Orientation) -> VideoFrame:
-    """The picture turned and mirrored as it is shown, plane by plane."""
+    """The picture rotated and mirrored as displayed, plane by plane."""
     planes = [orientation.upright(plane_array(picture, number)) for number in range(3)]
     upright = VideoFrame(planes[0].shape[1], planes[0].shape[0], "yuv420p")
     for number, plane in enumerate(planes):
@@ -120,21 +128,25 @@ def _upright(picture: VideoFrame, orientation: Orientation) -> VideoFrame:
 
 
 def _untyped(picture: VideoFrame) -> VideoFrame:
-    """The picture without the source's picture type: the encoder places key frames by itself."""
+    """The picture without the source's picture type, so that the encoder chooses key frames."""
     picture.pict_type = 0
     return picture
 
 
 def _tag(codec: Any, picture: VideoFrame) -> None:
-    """Say in the file how its colours are meant."""
+    """Write the colour tags into the file."""
     if int(picture.colorspace) != _UNSPECIFIED:
         codec.colorspace = int(picture.colorspace)
     codec.color_range = int(picture.color_range)
 
 
 def _compare(path: Path, times: NDArray[np.float64], source: Path) -> None:
-    """Count the written frames and their times against the source's."""
+    """Compare the number of written frames and their times with the source.
+
+    Raises:
+        DecodeError: they differ.
+    """
     with open_video(path) as written:
-        found = written.timestamps - written.timestamps[0]
-    if len(found) != len(times) or np.abs(found - times).max() > 1e-4:
-        raise DecodeError(source, f"{counted(len(times), 'frame')} became {len(found)}, or their times moved")
+        times_written = written.timestamps - written.timestamps[0]
+    if len(times_written) != len(times) or np.abs(times_written - times).max() > 1e-4:
+        raise DecodeError(source, f"{counted(len(times), 'frame')} became {len(times_written)}, or their times changed")

@@ -1,4 +1,4 @@
-"""Frames to a video file."""
+"""Writes frames to a video file."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -27,14 +27,21 @@ def write_video(
     gop: int | None = None,
     bframes: int | None = None,
 ) -> None:
-    """Write RGB frames, each uint8 [H, W, 3] with even sides, as 4:2:0 video; the suffix of `path` names the container.
+    """Write RGB frames as 4:2:0 video, atomically. The same frames and options give the same bytes.
 
-    `gop` is the distance of key frames (1: every frame stands alone), `bframes` the most B-frames in a row; `qp` gives every
-    frame the same quantiser in place of `crf`. The same
-    frames and options give the same bytes. The file is whole or absent.
+    Args:
+        path: The file; its suffix selects the container.
+        frames: Frames, each uint8 [H, W, 3] with even sides.
+        fps: Frame rate, in frames per second.
+        codec: FFmpeg's name of the encoder.
+        crf: Constant rate factor; lower values give better quality.
+        qp: Constant quantiser for every frame, instead of `crf`.
+        preset: The encoder's preset of speed and compression.
+        gop: Distance of key frames; 1: every frame is a key frame. None: the encoder's default.
+        bframes: Most consecutive B-frames; None: the encoder's default.
 
     Raises:
-        DataError: no frames, odd sides, frames of different sizes, or an unknown container or codec.
+        DataError: there are no frames, a side is odd, sizes differ, or the container or codec is unknown.
         OSError: the file cannot be written.
     """
     rate = {"crf": str(crf)} if qp is None else {"qp": str(qp)}
@@ -53,7 +60,7 @@ def write_video(
             stream.codec_context.thread_type = "NONE"
             if gop is not None:
                 stream.codec_context.gop_size = gop
-            # BT.601 in limited range, and said so: what readers would assume, and what swscale makes by default.
+            # BT.601 in limited range, with tags: the default of swscale, and what readers assume.
             stream.codec_context.colorspace, stream.codec_context.color_range = 6, 1
             scaler = VideoReformatter()
             for frame in _checked_all(first, source, (height, width), path):
@@ -62,7 +69,7 @@ def write_video(
                     stream.encode(scaler.reformat(picture, format="yuv420p", dst_colorspace=5, dst_color_range=1))
                 )
             container.mux(stream.encode(None))
-    except OSError:  # FFmpeg's are among them: a full disk is no fault of the frames
+    except OSError:  # includes FFmpeg's: a full disk is not a fault of the frames
         raise
     except (av.FFmpegError, ValueError) as error:
         raise DataError(f"{path}: cannot be written as video with {codec} ({error}).") from None

@@ -1,32 +1,31 @@
-"""Whether one can get the weights of a row: by what is declared and what lies here. Nothing is asked or hashed."""
+"""Whether the weights of a row can be had, by its declared sources and the files here: no network, no hashing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from marey.base.network import offline
+from marey.base.address import offline
 from marey.recipe import Recipe, Source, TwoStream
-from marey.recipe.source import asked
-from marey.recipes import get_recipe
+from marey.recipe.source import usable_sources
+from marey.recipes import PARAMETERS, RECIPES, get_recipe
+from marey.weights.fetching.cached_files import cached_path, cached_paths, is_cached
 from marey.weights.fetching.mirrors import may_have, mirrors
-from marey.weights.fetching.sizes import size_of
-from marey.weights.fetching.store import files_of, is_here, place
 
-State = Literal[
+AvailabilityState = Literal[
     "here", "in a mirror", "yes", "asks first", "host was lost", "link broken", "offline", "lost, no hash", "gone", "none"
 ]  # fmt: skip
 
-MEANINGS: dict[State, str] = {
+STATE_MEANINGS: dict[AvailabilityState, str] = {
     "here": "in the cache, or a copy of yours that is registered there",
-    "in a mirror": "in a folder that MAREY_MIRROR names, from where it is taken when needed",
+    "in a mirror": "in a folder that MAREY_MIRROR names; used from there when needed",
     "yes": "fetched when needed: no loss of its host is reported, and a hash of it is known",
-    "asks first": "no hash of it was published: it is fetched on your word (--trust-first-use)",
+    "asks first": "no hash of it was published: it is fetched only with --trust-first-use",
     "host was lost": "fetched when needed: its host was lost and is back, and a hash of it is known",
-    "link broken": "a copy of yours was registered and is not there any more: marey weights verify",
+    "link broken": "a copy of yours was registered and is no longer there: marey weights verify",
     "offline": "not here, and the network is not to be used (--offline, MAREY_OFFLINE)",
-    "lost, no hash": "its host was lost and is back, and no hash is known: it is not fetched by name",
-    "gone": "its host is gone since then and is not asked; a copy of yours works as well",
+    "lost, no hash": "its host was lost and is back, and no hash is known: not fetched by row name",
+    "gone": "its host has been gone since then and is not contacted; a copy of yours also works",
     "none": "no file of its weights is known",
 }
 """What each state means, from the best to the worst."""
@@ -34,38 +33,38 @@ MEANINGS: dict[State, str] = {
 
 @dataclass(frozen=True)
 class Availability:
-    """What there is of the weights of a row."""
+    """Whether the weights of a row can be had, from where, and how large they are."""
 
-    state: State
+    state: AvailabilityState
     available: bool = False
-    """Whether one can get it: it is here, or there is a source to ask and the network may be used."""
+    """Whether it can be had: it is here, or it has a usable source and the network is allowed."""
     sources: tuple[Source, ...] = ()
-    """Those that are here, would be asked first, or are lost: one for each stream, none for state "none"."""
+    """For each stream the source that is here, that would be asked first, or that is lost; empty for the state "none"."""
     paths: tuple[Path, ...] = ()
-    """Where the files of these sources lie or would lie."""
+    """Cache path of the file of each of these sources, whether or not it is there."""
     size: int | None = None
-    """Bytes of all streams; None: there is no file, or nothing is known of its size."""
+    """Size of all streams in bytes; None: there is no file, or its size is unknown."""
     exact: bool = True
-    """Whether `size` is that of the files; else it is the least that it can be, 4 bytes a parameter."""
+    """Whether `size` is the size of the files; otherwise it is a lower bound, 4 bytes for each parameter."""
 
     @property
     def word(self) -> str:
-        """The state in at most 13 characters, with the month since when a file is gone."""
+        """The state in at most 13 characters; for a file that is gone with the month of the loss."""
         dates = [source.state.date for source in self.sources if source.state.reported == "gone" and source.state.date]
         return f"gone {max(dates):%Y-%m}" if self.state == "gone" and dates else self.state
 
     @property
     def licence(self) -> str:
-        """Of all streams, as SPDX writes it."""
+        """The licences of all streams as an SPDX expression."""
         return " AND ".join(dict.fromkeys(source.licence for source in self.sources))
 
 
 def availability(row: Recipe | TwoStream) -> Availability:
-    """What there is of a row's weights; of a row of two streams, the worse state of the two."""
+    """The availability of a row's weights; of a row of two streams the worse state of the two."""
     if isinstance(row, Recipe):
         return availability_of(row.weights)
     streams = [availability(get_recipe(name)) for name in (row.rgb, row.flow)]
-    order = list(MEANINGS)
+    order = list(STATE_MEANINGS)
     sizes = [stream.size for stream in streams if stream.size is not None]
     return Availability(
         state=max((stream.state for stream in streams), key=order.index),
@@ -78,50 +77,75 @@ def availability(row: Recipe | TwoStream) -> Availability:
 
 
 def availability_of(sources: Sequence[Source]) -> Availability:
-    """What there is of the sources of one thing."""
-    if (kept := here(sources)) is not None:
-        size = sum(path.stat().st_size for path in files_of(kept))
-        return Availability("here", True, (kept,), (place(kept),), size)
-    if (lying := _in_a_mirror(sources)) is not None:
-        return Availability("in a mirror", True, (lying,), (place(lying),), *size_of(lying))
-    first = best(sources)
+    """The availability of one file of weights by its sources."""
+    if (cached := cached_source(sources)) is not None:
+        size = sum(path.stat().st_size for path in cached_paths(cached))
+        return Availability("here", True, (cached,), (cached_path(cached),), size)
+    if (mirrored := _mirrored_source(sources)) is not None:
+        return Availability("in a mirror", True, (mirrored,), (cached_path(mirrored),), *size_of(mirrored))
+    first = best_source(sources)
     if first is None:
         return Availability("none")
     broken = next((source for source in sources if broken_link(source) is not None), None)
     state = _state_of(first) if broken is None else "link broken"
     shown = broken or first
-    return Availability(state, first.living and not offline(), (shown,), (place(shown),), *size_of(shown))
+    return Availability(state, first.usable and not offline(), (shown,), (cached_path(shown),), *size_of(shown))
 
 
-def here(sources: Sequence[Source]) -> Source | None:
-    """The first source all of whose files lie in the cache, whatever is in them."""
-    return next(filter(is_here, sources), None)
+def cached_source(sources: Sequence[Source]) -> Source | None:
+    """The first source whose files are all in the cache; their content is not checked."""
+    return next(filter(is_cached, sources), None)
 
 
-def best(sources: Sequence[Source]) -> Source | None:
-    """The source that is asked first; where none lives, one whose host is back before one whose host is gone."""
-    dead = sorted(sources, key=lambda source: source.state.reported == "gone")
-    return next(iter((*asked(sources), *dead)), None)
+def best_source(sources: Sequence[Source]) -> Source | None:
+    """The source that is asked first. If none is usable, one whose host is back comes before one whose host is gone."""
+    back_first = sorted(sources, key=lambda source: source.state.reported == "gone")
+    return next(iter((*usable_sources(sources), *back_first)), None)
 
 
-def _in_a_mirror(sources: Sequence[Source]) -> Source | None:
-    """The first source whose file lies in a folder of $MAREY_MIRROR, whatever is in it."""
-    folders = [mirror for mirror in mirrors() if isinstance(mirror.where, Path)]
+def _mirrored_source(sources: Sequence[Source]) -> Source | None:
+    """The first source whose file is in a folder of $MAREY_MIRROR; its content is not checked."""
+    folders = [mirror for mirror in mirrors() if isinstance(mirror.location, Path)]
     return next((source for source in sources if any(may_have(one, source.address) for one in folders)), None)
 
 
 def broken_link(source: Source) -> Path | None:
-    """The user's own copy that was registered as a file of this source and is not there any more; None: there is none."""
-    links = (path for path in files_of(source) if path.is_symlink() and not path.is_file())
+    """The user's copy that was registered as a file of this source and is no longer there; None if there is none."""
+    links = (path for path in cached_paths(source) if path.is_symlink() and not path.is_file())
     return next((path.readlink() for path in links), None)
 
 
-def _state_of(source: Source) -> State:
-    """The state of a source that is not here."""
-    if not source.living:
+def _state_of(source: Source) -> AvailabilityState:
+    """The state of a source that is neither cached nor mirrored."""
+    if not source.usable:
         return "gone" if source.state.reported == "gone" else "lost, no hash"
     if offline():
         return "offline"
     if source.trust == "none":
         return "asks first"
     return "yes" if source.state.reported == "no loss reported" else "host was lost"
+
+
+def megabytes(size: int, *, exact: bool = True) -> str:
+    """A size in millions of bytes, with "~" before a lower bound."""
+    return f"{'' if exact else '~'}{size / 1e6:,.{0 if size >= 10_000_000 else 1}f} MB"
+
+
+def size_of(source: Source) -> tuple[int | None, bool]:
+    """The size of all files of a source in bytes, and whether it is exact.
+
+    If a size is not declared, it is a lower bound: 4 bytes for each parameter of the recipe that has this address; None if
+    no recipe has it.
+    """
+    known = [size for size in (source.size, *(part.size for part in source.parts)) if size is not None]
+    if len(known) == 1 + len(source.parts):
+        return sum(known), True
+    rows = (row for row in RECIPES if any(one.address == source.address for one in row.weights))
+    parameters = min((PARAMETERS[row.name] for row in rows), default=None)
+    return None if parameters is None else 4 * parameters, False
+
+
+def size_text(source: Source) -> str:
+    """The size of a source's files for a person to read: "130 MB", "~130 MB" for a lower bound, or "size not known"."""
+    size, exact = size_of(source)
+    return "size not known" if size is None else megabytes(size, exact=exact)

@@ -1,11 +1,11 @@
-"""Files and models on the Hugging Face hub, and `bring`, which fetches from there and from any other address.
+"""Files and models on the Hugging Face hub, and `fetch_file`, which fetches from the hub or from any other address.
 
     hf://org/name@revision/file     a file
     hf://org/name@revision          a model: model.safetensors, and recipe.json beside it
 
-Without @revision the main branch is meant. A revision is a branch, a tag or a commit; a slash in it is written %2F, but in
-refs/pr/1. $HF_ENDPOINT is the address of another hub or of a copy of it. With the extra `hub` installed that hub's own
-client fetches, with its cache and its token; without it plain HTTPS does, which gives what is public.
+Without @revision the main branch is used. A revision is a branch, a tag or a commit; a slash in it is written %2F, except in
+refs/pr/1. $HF_ENDPOINT is the address of another hub or of a copy of it. If the extra `hub` is installed, the hub's own
+client fetches, with its cache and its token. Otherwise files are fetched by plain HTTPS, which reaches public files only.
 """
 
 import contextlib
@@ -22,19 +22,19 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, Field, ValidationError
 
+from marey.base.address import offline
 from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.base.files import cache_folder, link, rename
-from marey.base.network import offline
 from marey.base.reporter import notice, warning
 from marey.recipe.source import HUB, Hash
-from marey.weights.fetching.content import difference
-from marey.weights.fetching.download import PATIENCE, AbsentError, Patience, SourceError, download
-from marey.weights.fetching.store import admit, record_of
+from marey.weights.fetching.cached_files import admit, checkpoint_mismatch, record_of
+from marey.weights.fetching.connections import AbsentError, SourceError
+from marey.weights.fetching.download import RETRY_POLICY, RetryPolicy, download
+from marey.weights.files.find_checkpoint import MODEL, RECIPE
 
 PUBLIC_HUB = "https://huggingface.co"
 _EXTRA = 'the extra "hub" (pip install "marey[hub]") uses your token'
-_MODEL, _RECIPE = "model.safetensors", "recipe.json"
 _NAME = r"[A-Za-z0-9_][\w.-]*"
 _ADDRESS = re.compile(
     rf"{HUB}(?!datasets/|spaces/)(?P<repository>{_NAME}/{_NAME})"
@@ -42,21 +42,23 @@ _ADDRESS = re.compile(
     re.ASCII,
 )
 _FORMS = {True: f"{HUB}org/name@revision/file", False: f"{HUB}org/name or {HUB}org/name@revision"}
-"""Of addresses of files, and of models."""
+"""Forms of the address of a file (True) and of a model (False), for messages."""
 _RULES = ", of a model's repository; / in a revision is written %2F, ? and # are %3F and %23."
 
 
 @dataclass(frozen=True)
-class _Place:
-    """What an address of the hub names."""
+class _HubAddress:
+    """The components of an address on the hub."""
 
     repository: str
     """org/name."""
     revision: str | None
+    """A branch, tag or commit; None: the main branch."""
     file: str | None
+    """Path of a file in the repository; None: the address names a model."""
 
     def resolved(self, endpoint: str | None) -> str:
-        """The address of the file by HTTPS."""
+        """The HTTPS address of the file."""
         base, revision = endpoint or _endpoint(), quote(self.revision or "main", safe="")
         return f"{base}/{self.repository}/resolve/{revision}/{quote(self.file or '')}"
 
@@ -65,17 +67,17 @@ def _endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT", "").strip() or PUBLIC_HUB).rstrip("/")
 
 
-def _place(address: str, *, of_a_file: bool) -> _Place:
+def _parse_address(address: str, *, of_a_file: bool) -> _HubAddress:
     found = _ADDRESS.fullmatch(address)
     if found is not None and (found["file"] is not None) == of_a_file:
-        revision, file = (part and unquote(part) for part in (found["revision"], found["file"]))
+        revision, file = (text and unquote(text) for text in (found["revision"], found["file"]))
         if not (file and set(file.split("/")) & {"", ".", ".."}):
-            return _Place(found["repository"], revision, file)
+            return _HubAddress(found["repository"], revision, file)
     raise WeightsError(f"{address}: expected {_FORMS[of_a_file]}{_RULES}")
 
 
 def names_file(address: str) -> bool:
-    """Whether an address of the hub names a file, hf://org/name@revision/file, and not a whole model.
+    """Whether an address on the hub names a file, hf://org/name@revision/file, rather than a model.
 
     Raises:
         WeightsError: an address of neither form.
@@ -90,85 +92,83 @@ def hub_address(address: str, *, endpoint: str | None = None) -> str:
     """The HTTPS address of the file that hf://org/name@revision/file names.
 
     Args:
-        address: It.
-        endpoint: The hub's own address; None is $HF_ENDPOINT, or https://huggingface.co.
+        address: The address on the hub.
+        endpoint: Address of the hub; None: $HF_ENDPOINT, or https://huggingface.co.
 
     Raises:
         WeightsError: an address of another form.
     """
-    return _place(address, of_a_file=True).resolved(endpoint)
+    return _parse_address(address, of_a_file=True).resolved(endpoint)
 
 
-def bring(
-    address: str, target: Path, *, known: Hash | None, size: int | None = None, patience: Patience = PATIENCE
+def fetch_file(
+    address: str, target: Path, *, known: Hash | None, size: int | None = None, retries: RetryPolicy = RETRY_POLICY
 ) -> None:
-    """Bring the file at an address of either kind to `target`: `download`, or `fetch_hub_file` for hf://.
+    """Fetch the file at an address to `target`: by `fetch_hub_file` for hf://, else by `download`.
 
     Raises:
-        WeightsError: as they do.
+        WeightsError: as raised by these functions.
     """
-    (fetch_hub_file if address.startswith(HUB) else download)(
-        address, target, known=known, size=size, patience=patience
-    )
+    (fetch_hub_file if address.startswith(HUB) else download)(address, target, known=known, size=size, retries=retries)
 
 
 def fetch_hub_file(
-    address: str, target: Path, *, known: Hash | None, size: int | None = None, patience: Patience = PATIENCE
+    address: str, target: Path, *, known: Hash | None, size: int | None = None, retries: RetryPolicy = RETRY_POLICY
 ) -> None:
-    """Bring the file that hf://org/name@revision/file names to `target`.
+    """Fetch the file hf://org/name@revision/file to `target`.
 
-    With the extra `hub` it stays in that hub's own cache, and `target` is a link to it.
+    With the extra `hub` the file stays in the cache of the hub's client, and `target` is a link to it.
 
     Args:
-        address: It.
-        target: The file, which is replaced if it is there.
-        known: Its hash; None: not known.
-        size: Bytes, if known.
-        patience: Of a download without the extra.
+        address: The address on the hub.
+        target: Path of the file, which is replaced if it exists.
+        known: Hash of the file; None: unknown.
+        size: Size in bytes; None: unknown.
+        retries: When a download without the extra is tried again.
 
     Raises:
-        AbsentError: no such file, or not for everyone.
-        SourceError: not reachable, or not the file that it should be.
+        AbsentError: the file does not exist or is not public.
+        SourceError: the hub cannot be reached, or the file is not the expected one.
         WeightsError: an address of another form, offline, no space.
     """
-    place = _place(address, of_a_file=True)
+    parsed = _parse_address(address, of_a_file=True)
     hub = _client()
     if hub is None:
-        with _access(address):
-            download(place.resolved(None), target, known=known, size=size, patience=patience)
+        with _access_errors(address):
+            download(parsed.resolved(None), target, known=known, size=size, retries=retries)
         return
     with _errors_of_the_client(address):
-        options = {"revision": place.revision, "local_files_only": offline()}
-        path = Path(hub.hf_hub_download(place.repository, place.file, **options))
-    if other := difference(path, known, size):
-        raise SourceError(f"{address}: is not the file that was published: {other} ({path})")
+        options = {"revision": parsed.revision, "local_files_only": offline()}
+        path = Path(hub.hf_hub_download(parsed.repository, parsed.file, **options))
+    if problem := checkpoint_mismatch(path, known, size):
+        raise SourceError(f"{address}: is not the file that was published: {problem} ({path})")
     link(path, target)
 
 
-def fetch_snapshot(address: str, *, trust_first_use: bool = False, patience: Patience = PATIENCE) -> Path:
+def fetch_snapshot(address: str, *, trust_first_use: bool = False, retries: RetryPolicy = RETRY_POLICY) -> Path:
     """The folder of a model on the hub, hf://org/name or hf://org/name@revision: model.safetensors, and recipe.json.
 
-    A branch or tag is asked anew each time for its commit. Offline, or where the hub cannot be reached, the last one that is
-    known is taken, with a notice. With the extra `hub` the folder is in that hub's own cache; else the files are verified by
-    the hashes that the hub gives, and kept by commit.
+    The hub is asked each time for the commit of a branch or tag. Offline, or if the hub cannot be reached, the last known
+    commit is used, with a notice. With the extra `hub` the folder is in the cache of the hub's client; otherwise the files
+    are verified by the hashes that the hub states, and cached by commit.
 
     Args:
-        address: It.
-        trust_first_use: Fetch a model of which the hub gives no hash, too.
-        patience: Of a download without the extra.
+        address: The address on the hub.
+        trust_first_use: Whether a model without a hash on the hub may be fetched.
+        retries: When a download without the extra is tried again.
 
     Raises:
-        WeightsError: an address of another form, no such model, not reachable and none known, no model.safetensors in it,
-            another content than before, or no hash and no word of the user.
+        WeightsError: an address of another form, no such model, a hub that cannot be reached and no known commit, no
+            model.safetensors in it, another content than before, or no hash and `trust_first_use` not given.
     """
-    place = _place(address, of_a_file=False)
+    parsed = _parse_address(address, of_a_file=False)
     hub = _client()
     if hub is None:
-        return _snapshot(address, place, trust_first_use, patience)
-    options = {"revision": place.revision, "allow_patterns": [_MODEL, _RECIPE], "local_files_only": offline()}
+        return _snapshot(address, parsed, trust_first_use, retries)
+    options = {"revision": parsed.revision, "allow_patterns": [MODEL, RECIPE], "local_files_only": offline()}
     try:
         with _errors_of_the_client(address):
-            return Path(hub.snapshot_download(place.repository, **options))
+            return Path(hub.snapshot_download(parsed.repository, **options))
     except SourceError as error:
         raise (_not_here(address, error.what) if offline() else error) from None
 
@@ -183,10 +183,10 @@ def _client() -> ModuleType | None:
 
 
 def _not_here(address: str, where: str) -> WeightsError:
-    """That a model cannot be had offline; `where` says where it was looked for."""
+    """The error for a model that is not here and cannot be fetched offline; `where` names where it was searched."""
     return WeightsError(
         f"the model {address} is not in the cache ({where}), and the network is not to be used (--offline, MAREY_OFFLINE). "
-        "Name it once where there is a network, and take the cache along; or name a copy of its folder."
+        "Use it once where there is a network and copy the cache, or name a copy of its folder."
     )
 
 
@@ -202,8 +202,8 @@ def _errors_of_the_client(address: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _access(address: str) -> Iterator[None]:
-    """Say what may be behind the hub's refusal of what is not public, and of what does not exist."""
+def _access_errors(address: str) -> Iterator[None]:
+    """Name both possible causes when the hub refuses access: the model or file does not exist, or is not public."""
     try:
         yield
     except AbsentError as error:
@@ -222,7 +222,7 @@ class _LargeFile(BaseModel):
 
 
 class _Listed(BaseModel):
-    """A file of a revision as the hub lists it; what else it says there is left out."""
+    """A file of a revision in the hub's list; other fields of the list are ignored."""
 
     rfilename: str
     size: int | None = None
@@ -231,85 +231,86 @@ class _Listed(BaseModel):
 
     @property
     def hash(self) -> Hash | None:
-        """A large file's SHA-256, a small one's git blob id."""
+        """SHA-256 of a large file, git blob id of a small one; None if the hub states neither."""
         if self.lfs is not None:
             return Hash(digits=self.lfs.sha256, stated_by="the hub")
         return Hash(algorithm="git_blob", digits=self.blobId, stated_by="the hub") if self.blobId else None
 
 
 class _Revision(BaseModel):
-    """What the hub says of a revision."""
+    """The hub's description of a revision."""
 
     sha: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-    """Its commit."""
+    """Commit of the revision."""
     siblings: list[_Listed]
+    """Files of the revision."""
 
 
-def _snapshot(address: str, place: _Place, trust_first_use: bool, patience: Patience) -> Path:
-    home = cache_folder() / "hub" / place.repository.replace("/", "--")
-    kept = home / "revisions" / f"{quote(place.revision or 'main', safe='')}.json"
-    revision = _revision(address, place, kept, patience)
+def _snapshot(address: str, parsed: _HubAddress, trust_first_use: bool, retries: RetryPolicy) -> Path:
+    repository_folder = cache_folder() / "hub" / parsed.repository.replace("/", "--")
+    description = repository_folder / "revisions" / f"{quote(parsed.revision or 'main', safe='')}.json"
+    revision = _revision(address, parsed, description, retries)
     listed = {file.rfilename: file for file in revision.siblings}
-    if _MODEL not in listed:
+    if MODEL not in listed:
         held = ", ".join(list(listed)[:5]) or "nothing"
         raise WeightsError(
-            f"{address}: holds no {_MODEL}, but {held}. Name another file whole: {HUB}org/name@revision/file."
+            f"{address}: holds no {MODEL}, but {held}. Name another file by its address: {HUB}org/name@revision/file."
         )
-    folder = home / revision.sha
-    if listed[_MODEL].hash is None and record_of(folder / _MODEL) is None and not trust_first_use:
+    folder = repository_folder / revision.sha
+    if listed[MODEL].hash is None and record_of(folder / MODEL) is None and not trust_first_use:
         raise WeightsError(
-            f"{address}: the hub gives no hash of {_MODEL}: it is fetched on your word only: --trust-first-use "
+            f"{address}: the hub gives no hash of {MODEL}: it is fetched only with --trust-first-use "
             "(trust_first_use=True). Its SHA-256 is recorded, and a later change is refused."
         )
-    for name in (_RECIPE, _MODEL):
+    for name in (RECIPE, MODEL):
         if name not in listed or record_of(folder / name) is not None:
             continue
         if offline() and not (folder / name).is_file():
             raise _not_here(address, str(folder))
-        url, known = replace(place, revision=revision.sha, file=name).resolved(None), listed[name].hash
-        with _access(address):
-            download(url, folder / name, known=known, size=listed[name].size, patience=patience)
+        url, known = replace(parsed, revision=revision.sha, file=name).resolved(None), listed[name].hash
+        with _access_errors(address):
+            download(url, folder / name, known=known, size=listed[name].size, retries=retries)
         admit(folder / name, address=url, trust="none" if known is None else "checked")
     return folder
 
 
-def _revision(address: str, place: _Place, kept: Path, patience: Patience) -> _Revision:
-    """What the hub says of a revision now; `kept` has its last answer, which is taken for a commit and without a network."""
-    wanted = place.revision or "main"
-    if kept.is_file() and re.fullmatch("[0-9a-f]{40}", wanted):
-        return _parsed(address, kept)
-    url = f"{_endpoint()}/api/models/{place.repository}/revision/{quote(wanted, safe='')}?blobs=true"
-    if offline() and not kept.is_file():
-        raise _not_here(address, str(kept.parent.parent))
+def _revision(address: str, parsed: _HubAddress, saved: Path, retries: RetryPolicy) -> _Revision:
+    """The hub's description of a revision; the `saved` one is used for a commit, which never changes, and offline."""
+    wanted = parsed.revision or "main"
+    if saved.is_file() and re.fullmatch("[0-9a-f]{40}", wanted):
+        return _read_revision(address, saved)
+    url = f"{_endpoint()}/api/models/{parsed.repository}/revision/{quote(wanted, safe='')}?blobs=true"
+    if offline() and not saved.is_file():
+        raise _not_here(address, str(saved.parent.parent))
     if not offline():
         hub = cache_folder() / "hub"
         hub.mkdir(parents=True, exist_ok=True)
         try:
-            with tempfile.TemporaryDirectory(dir=hub) as folder, _access(address):
+            with tempfile.TemporaryDirectory(dir=hub) as folder, _access_errors(address):
                 answer = Path(folder) / "answer.json"
-                download(url, answer, known=None, patience=patience)
-                found = _parsed(address, answer)
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                rename(answer, kept)
-                return found
+                download(url, answer, known=None, retries=retries)
+                current = _read_revision(address, answer)
+                saved.parent.mkdir(parents=True, exist_ok=True)
+                rename(answer, saved)
+                return current
         except AbsentError:
             raise
         except SourceError as error:
-            if not kept.is_file():
+            if not saved.is_file():
                 raise
-            why, tell = error.what, warning
+            why, report = error.what, warning
     else:
-        why, tell = f"{address}: MAREY_OFFLINE forbids asking the hub", notice
-    found = _parsed(address, kept)
-    seen = date.fromtimestamp(kept.stat().st_mtime)
-    tell(f"{why}; taken is the commit {found.sha[:12]}, which {wanted} was on {seen}")
-    return found
+        why, report = f"{address}: MAREY_OFFLINE forbids asking the hub", notice
+    last_known = _read_revision(address, saved)
+    seen = date.fromtimestamp(saved.stat().st_mtime)
+    report(f"{why}; using the commit {last_known.sha[:12]}, which {wanted} was on {seen}")
+    return last_known
 
 
-def _parsed(address: str, answer: Path) -> _Revision:
+def _read_revision(address: str, answer: Path) -> _Revision:
     try:
         return _Revision.model_validate_json(answer.read_bytes())
     except ValidationError as error:
         raise SourceError(
-            f"{address}: the hub's answer is not that of a hub ({': '.join(first_problem(error))})"
+            f"{address}: the answer is not in the format of the hub ({': '.join(first_problem(error))})"
         ) from None

@@ -1,10 +1,10 @@
-r"""$MAREY_MIRROR: folders and addresses of copies, which are searched before the addresses that recipes name.
+r"""$MAREY_MIRROR: folders and addresses of copies, which are searched before the addresses in recipes.
 
     MAREY_MIRROR="/data/weights https://models.lab.example/copies"
 
-They are separated by blanks and searched in this order; a path with blanks is quoted as a shell would. The file of
-https://host/path lies at MIRROR/host/path, as `wget -x` lays files out, that of hf://org/name@revision/file at
-MIRROR/huggingface.co/org/name/resolve/revision/file; in a folder also directly under its own name.
+Mirrors are separated by blanks and searched in this order; a path with blanks is quoted as in a shell. A mirror has the
+file of https://host/path at MIRROR/host/path, as `wget -x` stores files, and that of hf://org/name@revision/file at
+MIRROR/huggingface.co/org/name/resolve/revision/file. A folder may also have a file directly under its name.
 """
 
 import os
@@ -14,35 +14,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from marey.base.address import offline
 from marey.base.errors import WeightsError
 from marey.base.files import link
-from marey.base.network import offline
 from marey.base.reporter import warning, warning_once
 from marey.recipe.source import HUB, Hash
-from marey.weights.fetching.content import difference
-from marey.weights.fetching.download import PATIENCE, AbsentError, Patience, SourceError, check_scheme, download
+from marey.weights.fetching.cached_files import checkpoint_mismatch
+from marey.weights.fetching.connections import AbsentError, SourceError, check_scheme
+from marey.weights.fetching.download import RETRY_POLICY, RetryPolicy, download
 from marey.weights.fetching.hub import PUBLIC_HUB, hub_address
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """A place of copies."""
+    """A folder or an address with copies of weights files."""
 
-    where: Path | str
-    """A folder, or the address to which host and path are added."""
+    location: Path | str
+    """A folder, or an address to which host and path of a file are appended."""
 
 
 def mirrors() -> tuple[Mirror, ...]:
-    """Those that $MAREY_MIRROR names, in its order.
+    """The mirrors that $MAREY_MIRROR names, in its order.
 
     Raises:
-        WeightsError: it names something else than absolute folders and https addresses.
+        WeightsError: it names something other than absolute folders and https addresses.
     """
     return tuple(map(_mirror, _words(os.environ.get("MAREY_MIRROR", ""), posix=sys.platform != "win32")))
 
 
 def _words(value: str, *, posix: bool) -> list[str]:
-    """The words of $MAREY_MIRROR; on Windows backslashes are part of them."""
+    """The words of $MAREY_MIRROR; on Windows a backslash belongs to its word."""
     try:
         words = shlex.split(value, posix=posix)
     except ValueError as error:
@@ -63,68 +64,68 @@ def _mirror(word: str) -> Mirror:
         ) from None
     if "@" in urlsplit(word).netloc:
         raise WeightsError(
-            "MAREY_MIRROR names an address with a user or a password, which Marey does not send: leave that out."
+            "MAREY_MIRROR names an address with a user or a password, which Marey does not send: leave them out."
         )
     return Mirror(word.rstrip("/"))
 
 
 def may_have(mirror: Mirror, address: str) -> bool:
-    """Whether a mirror may have the file of `address`, whose content is not looked at: a folder has it or not; an address
-    may have it, but where $MAREY_OFFLINE forbids asking.
+    """Whether a mirror may have the file of `address`, by name alone: a folder is searched; an address may have every file,
+    unless $MAREY_OFFLINE forbids requests.
     """
-    if isinstance(mirror.where, Path):
-        return bool(_files_in(mirror.where, _https(address)))
+    if isinstance(mirror.location, Path):
+        return bool(_files_in(mirror.location, _https(address)))
     return not offline()
 
 
-def find(
+def fetch_from_mirror(
     mirror: Mirror, address: str, target: Path, known: Hash | None, size: int | None = None,
-    *, patience: Patience = PATIENCE,
+    *, retries: RetryPolicy = RETRY_POLICY,
 ) -> str | None:  # fmt: skip
-    """Bring the file of `address` from a mirror to `target`: a link to a folder's file, or a download.
+    """Fetch the file of `address` from a mirror to `target`: a link to the file in a folder, or a download.
 
-    What a mirror has is checked as what the address itself gives. What is not that file is passed over with a warning, and
+    A mirror's file is checked like one from the address itself. A file that fails the check is skipped with a warning, and
     so is a mirror that cannot be reached. With $MAREY_OFFLINE only folders are searched.
 
     Args:
         mirror: One of `mirrors()`.
         address: https://... or hf://org/name@revision/file.
-        target: The file, which is replaced if it is there.
-        known: Its hash; None: its name decides, and `size` where that is known.
-        size: Bytes, if known.
-        patience: Of a download; a mirror that does not answer is asked once.
+        target: Path of the file, which is replaced if it exists.
+        known: Hash of the file; None: unknown, so that its name decides, and `size` if that is known.
+        size: Size in bytes; None: unknown.
+        retries: When a download is tried again; a mirror that does not answer is tried once.
 
     Returns:
-        Where it was: the path of the folder's file, or an address; None where the mirror does not have it.
+        The path in the folder, or the address, that the file came from; None if the mirror does not have it.
 
     Raises:
-        WeightsError: the file cannot be kept (no space).
+        WeightsError: the file cannot be written (no space).
     """
     parts = _https(address)
-    if isinstance(mirror.where, Path):
-        for file in _files_in(mirror.where, parts):
-            if (other := difference(file, known, size)) is None:
+    if isinstance(mirror.location, Path):
+        for file in _files_in(mirror.location, parts):
+            if (problem := checkpoint_mismatch(file, known, size)) is None:
                 link(file, target)
                 return str(file)
-            warning(f"{file}: passed over, is not the file of {address}: {other}")
+            warning(f"{file}: skipped, because it is not the file of {address}: {problem}")
         return None
     if offline():
         return None
-    place = f"{mirror.where}/{_host(parts)}{parts.path}"
+    copy = f"{mirror.location}/{_host(parts)}{parts.path}"
     try:
-        download(place, target, known=known, size=size, patience=replace(patience, tries_to_connect=1))
+        download(copy, target, known=known, size=size, retries=replace(retries, tries_to_connect=1))
     except AbsentError as error:
         if error.status == 401:
-            warning(f"{error.what}; going on without this mirror")
+            warning(f"{error.what}; continuing without this mirror")
         return None
     except SourceError as error:
-        warning(f"{error.what}; going on without this mirror")
+        warning(f"{error.what}; continuing without this mirror")
         return None
-    return place
+    return copy
 
 
 def _https(address: str) -> SplitResult:
-    """The parts of an address by HTTPS, of the public hub for hf://."""
+    """The components of an address; hf:// becomes the HTTPS address of the public hub."""
     return urlsplit(hub_address(address, endpoint=PUBLIC_HUB) if address.startswith(HUB) else address)
 
 
@@ -133,12 +134,12 @@ def _host(parts: SplitResult) -> str:
 
 
 def _files_in(folder: Path, parts: SplitResult) -> list[Path]:
-    """The files of a folder that the one of an address may be: as `wget -x` lays it out, or by its name alone."""
+    """The files of a folder that may be the file of an address: stored as by `wget -x`, or directly under its name."""
     if not folder.is_dir():
-        warning_once(f"{folder}: MAREY_MIRROR names it, and no such folder is there; going on without it")
+        warning_once(f"{folder}: MAREY_MIRROR names it, but there is no such folder; continuing without it")
         return []
-    # Names on disk are not quoted; wget keeps the query in them.
-    path = _host(parts) + "/".join(unquote(part).replace("/", "%2F") for part in parts.path.split("/"))
+    # wget writes file names unquoted and with their query.
+    path = _host(parts) + "/".join(unquote(word).replace("/", "%2F") for word in parts.path.split("/"))
     if ".." in path.split("/"):
         return []
     names = [path, *([f"{path}?{parts.query}"] if parts.query else []), path.rpartition("/")[2]]

@@ -1,7 +1,7 @@
 """Caffe2 checkpoints: pickles of `{"blobs": {name: array}}`, as PySlowFast and VMZ released theirs.
 
-A pickle is a program. This one is not run: a small machine follows the few instructions that write dictionaries,
-numbers, strings and numpy arrays, builds the arrays itself, and refuses everything else by name.
+A pickle is a program, and running it could execute any code. Instead, a small interpreter follows the few instructions
+that write dictionaries, numbers, strings and numpy arrays, builds the arrays itself, and refuses everything else by name.
 """
 
 import math
@@ -19,21 +19,21 @@ from torch import Tensor
 from marey.base.errors import WeightsError
 
 _TORCH_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
-"""The first number in a file of torch.save before version 1.6."""
+"""The magic number at the start of a file of torch.save before version 1.6."""
 _MOST_INSTRUCTIONS = 1_000_000
 """A network of 1000 blobs is written with about 40 000."""
 _MOST_AXES = 32
-"""Axes of an array, at most: numpy's own limit for long."""
+"""Most axes of an array: numpy's limit until version 2."""
 _STATE = ("momentum", "model_iter", "optimizer_iteration")
 _STATE_NAMES = frozenset({"lr", "iter", "epoch", "ITER"})
 _KINDS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 """Types of values that a blob may have: plain numbers, never objects."""
 _TENSOR_KINDS = {"u2": np.int32, "u4": np.int64, "u8": np.int64}
-"""What torch computes with instead."""
+"""Types that torch computes with in place of unsigned ones."""
 
 
 def is_caffe2(path: Path) -> bool:
-    """Whether a file is a plain pickle: no archive, and not torch's own old form, which begins with its number."""
+    """Whether a file is a plain pickle: not an archive, and not torch's old format, which begins with its magic number."""
     try:
         with path.open("rb") as file:
             start = file.read(32)
@@ -43,27 +43,27 @@ def is_caffe2(path: Path) -> bool:
 
 
 def read_caffe2(path: Path) -> dict[str, Tensor]:
-    """All blobs that are arrays, by their names, with their shapes; nothing in the file is run.
+    """Read all blobs that are arrays, by their names; nothing in the file is run.
 
     Raises:
-        WeightsError: cut short, or with anything in it but dictionaries of plain arrays.
+        WeightsError: the file is incomplete, or holds anything except dictionaries of plain arrays.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error}).") from None
     try:
-        found = _Machine(content).run()
+        value = _Machine(content).run()
     except _RefusedError as refused:
         raise WeightsError(
-            f"{path}: holds more than arrays ({refused}); nothing in it was run. Save the plain arrays anew."
+            f"{path}: holds more than arrays ({refused}); nothing in it was run. Save the plain arrays again."
         ) from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as a pickle of blobs; is it cut short? ({reason})") from None
-    blobs = found.get("blobs", found) if isinstance(found, dict) else None
+    blobs = value.get("blobs", value) if isinstance(value, dict) else None
     if not isinstance(blobs, dict):
-        raise WeightsError(f"{path}: expected a dictionary of blobs, got {type(found).__name__}.")
+        raise WeightsError(f"{path}: expected a dictionary of blobs, got {type(value).__name__}.")
     filled = {name: blob.values for name, blob in blobs.items() if isinstance(blob, _Array)}
     tensors = {str(name): _tensor(values) for name, values in filled.items() if values is not None}
     if not tensors:
@@ -71,28 +71,28 @@ def read_caffe2(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def of_the_solver(name: str) -> bool:
-    """Whether a blob is no part of the network: momentum, learning rate, counters of steps."""
-    return name in _STATE_NAMES or name.endswith("_lr") or any(part in name for part in _STATE)
+def is_solver_state(name: str) -> bool:
+    """Whether a blob belongs to the solver and not to the network: momentum, learning rate, counters of steps."""
+    return name in _STATE_NAMES or name.endswith("_lr") or any(word in name for word in _STATE)
 
 
 def _tensor(value: NDArray[Any]) -> Tensor:
     kind = _TENSOR_KINDS.get(value.dtype.str[1:])
-    # A copy: torch wants memory that may be written, in this machine's byte order.
+    # A copy, because torch needs writable memory in this machine's byte order.
     return torch.from_numpy(np.array(value, kind or value.dtype.newbyteorder("="), order="C"))
 
 
 class _RefusedError(Exception):
-    """What a file asks for that is no array; said to the user by its name."""
+    """A file contains something other than arrays, which the message names."""
 
 
 def _short(text: str) -> str:
-    """Names from a file, fit for one line."""
+    """A name from a file, shortened for one line."""
     return " ".join(text.split())[:80]
 
 
 class _Name:
-    """A name of Python's that an array's pickle mentions, standing for itself: there is nothing behind it to call."""
+    """A name of a Python object in an array's pickle. It stays a name: no object is looked up that could be called."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -100,7 +100,7 @@ class _Name:
 
 @dataclass
 class _Type:
-    """numpy.dtype as a pickle builds it: "f4", then its byte order."""
+    """A numpy.dtype as a pickle builds it: a code such as "f4", then its byte order."""
 
     code: str
     order: str = "="
@@ -121,21 +121,21 @@ _NAMES: Final = {
     }.items()
     for name in names
 }
-"""All that an array's pickle may mention, of numpy before and after version 2."""
+"""All names that an array's pickle may contain, of numpy before and after version 2."""
 _MARK: Final = object()
 
 
 @dataclass(eq=False)
 class _Array:
-    """An array; its values come with the instruction after the one that makes it."""
+    """An array, whose values come with the instruction after the one that makes it."""
 
     values: NDArray[Any] | None = None
 
 
 class _Machine:
-    """Follows a pickle of protocol 1 to 5 (docs: the Python module pickletools), as far as arrays need it.
+    """Interprets a pickle of protocol 1 to 5 (see the Python module pickletools), as far as arrays need it.
 
-    Arrays are filled from strings of the file, and all together hold no more bytes than it: a small file stays small.
+    Arrays are filled from strings of the file, and all together hold at most as many bytes: a small file stays small.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -145,13 +145,13 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """What the pickle describes."""
+        """The value that the pickle describes."""
         for count, (instruction, argument, _) in enumerate(pickletools.genops(self.content)):
             if count > _MOST_INSTRUCTIONS:
                 raise _RefusedError(f"more than {_MOST_INSTRUCTIONS} instructions")
             if instruction.name == "STOP":
-                (found,) = self.stack
-                return found
+                (value,) = self.stack
+                return value
             self._do(instruction.name, argument)
         raise ValueError("no end")
 
@@ -166,7 +166,7 @@ class _Machine:
             raise _RefusedError(f"the instruction {name}")
 
     def mention(self, name: str) -> None:
-        """GLOBAL: a name of Python's. Only the few that arrays need, and they become no function."""
+        """GLOBAL: the name of a Python object. Only the few that arrays need are accepted, and none becomes a function."""
         if name not in _NAMES:
             raise _RefusedError(f"the name {_short(name.replace(' ', '.'))}")
         self.stack.append(_Name(_NAMES[name]))
@@ -176,7 +176,7 @@ class _Machine:
         self.mention(f"{module} {name}")
 
     def call(self, _: Any) -> None:
-        """REDUCE: what numpy's own functions would make of these arguments."""
+        """REDUCE: the result that numpy's own functions would give for these arguments."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, _Name) or not isinstance(arguments, tuple):
             raise _RefusedError("a call of something that is no name")
@@ -210,7 +210,7 @@ class _Machine:
         if not isinstance(raw, bytes):
             raise _RefusedError("an array of objects")
         dtype = kind.resolved()
-        # Sizes are compared before they are multiplied: a number of a million digits is a number too.
+        # Sizes are compared before they are multiplied: a pickle may hold a number of a million digits.
         if len(shape) > _MOST_AXES or not all(isinstance(n, int) and 0 <= n <= len(self.content) for n in shape):
             raise _RefusedError("an array larger than the file")
         if math.prod(shape) * dtype.itemsize != len(raw):
@@ -221,10 +221,10 @@ class _Machine:
         return np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
 
     def since_mark(self) -> list[Any]:
-        """What lies above the last mark; mark and all are taken off."""
-        place = max(i for i, value in enumerate(self.stack) if value is _MARK)
-        above = self.stack[place + 1 :]
-        del self.stack[place:]
+        """The values above the last mark; the mark and they are removed from the stack."""
+        mark = max(i for i, value in enumerate(self.stack) if value is _MARK)
+        above = self.stack[mark + 1 :]
+        del self.stack[mark:]
         return above
 
     def set_items(self, items: list[Any]) -> None:
@@ -236,7 +236,7 @@ class _Machine:
 
     def extend(self, items: list[Any]) -> None:
         if type(self.stack[-1]) is not list:
-            raise _RefusedError("a list that is none")
+            raise _RefusedError("an appended value without a list")
         self.stack[-1].extend(items)
 
     def take(self, count: int) -> list[Any]:
@@ -249,8 +249,8 @@ class _Machine:
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
-    def put(self, place: Any) -> None:
-        self.memo[len(self.memo) if place is None else place] = self.stack[-1]
+    def put(self, index: Any) -> None:
+        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
 
 
 _NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "FLOAT")
@@ -283,7 +283,7 @@ _ACTIONS: Final[dict[str, Callable[[_Machine, Any], None]]] = {
     "LONG_BINPUT": _Machine.put,
     "PUT": _Machine.put,
     "MEMOIZE": _Machine.put,
-    "BINGET": lambda machine, place: machine.push(machine.memo[place]),
-    "LONG_BINGET": lambda machine, place: machine.push(machine.memo[place]),
-    "GET": lambda machine, place: machine.push(machine.memo[place]),
+    "BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    "GET": lambda machine, index: machine.push(machine.memo[index]),
 }

@@ -1,7 +1,7 @@
 """TensorFlow checkpoints (`model.ckpt.index`, `model.ckpt.data-00000-of-00001`), read without TensorFlow.
 
 The index is a LevelDB table (leveldb/doc/table_format.md) from variable names to BundleEntryProto messages
-(tensorflow/core/protobuf/tensor_bundle.proto), which say type, shape, shard, offset, size and checksum of the values.
+(tensorflow/core/protobuf/tensor_bundle.proto), which hold type, shape, shard, offset, size and checksum of the values.
 """
 
 import struct
@@ -20,19 +20,21 @@ from marey.weights.files.crc32c import crc32c, masked
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48
 _TRAILER = 5
-"""Bytes behind a block: how it is compressed (0: not at all) and its checksum."""
+"""Bytes behind a block: its kind of compression (0: none) and its checksum."""
 _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}
-"""tensorflow.DataType of the variables that we meet."""
+"""tensorflow.DataType of the variables that are read, as numpy's types."""
 
 
 @dataclass(frozen=True)
 class TensorFlowCheckpoint:
-    """What a checkpoint holds."""
+    """The content of a TensorFlow checkpoint."""
 
     variables: dict[str, Tensor]
+    """Variables by their names, with TensorFlow's order of axes."""
     slots: tuple[str, ...]
-    """What an optimiser kept beside a variable, by a name below it (`w/Momentum`): not read."""
+    """Names of an optimiser's variables, each below the name of a variable (`w/Momentum`); they are not read."""
     notes: tuple[str, ...]
+    """Remarks for the load report, on checksums."""
 
 
 @dataclass(frozen=True)
@@ -49,35 +51,35 @@ class _Entry:
 
 
 def is_tensorflow(path: Path) -> bool:
-    """Whether `path` is such a checkpoint: its folder, its .index file, or the prefix that both files share."""
+    """Whether `path` is a TensorFlow checkpoint: its folder, its .index file, or the prefix that both files share."""
     return path.suffix == ".index" or bool(_indices(path))
 
 
 def read_tensorflow(path: Path) -> TensorFlowCheckpoint:
-    """All variables in TensorFlow's own order of axes.
+    """Read all variables, in TensorFlow's order of axes.
 
-    Checksums: the index must agree with its own. If some variables agree with theirs and others do not, the data is
-    damaged and refused; if none does, it was rewritten under an old index, and a note says so.
+    The index must match its own checksum. If only some variables match theirs, the data is damaged and refused; if none
+    does, the data was rewritten without its index, and a note says so.
 
     Raises:
-        WeightsError: a file is missing, cut short or damaged, or of a kind that we do not read.
+        WeightsError: a file is missing, incomplete or damaged, or of a kind that is not read.
     """
     index = _index_of(path)
     try:
         entries = dict(_table_entries(index.read_bytes()))
         shards = _shards(entries.pop(b"", b""))
-        found = {name.decode(): _entry(message) for name, message in entries.items()}
+        by_name = {name.decode(): _entry(message) for name, message in entries.items()}
     except (ValueError, IndexError, struct.error, OSError) as error:
         raise WeightsError(
-            f"{index}: not a whole TensorFlow index; is it cut short? ({error or type(error).__name__})"
+            f"{index}: not a complete TensorFlow index; is it cut short? ({error or type(error).__name__})"
         ) from None
-    slots = tuple(name for name in found if _below_another(name, found))
+    slots = tuple(name for name in by_name if _below_another(name, by_name))
     for name in slots:
-        del found[name]
-    if not found:
+        del by_name[name]
+    if not by_name:
         raise WeightsError(f"{index}: names no variables.")
-    variables, agreeing = _read_data(index, shards, found)
-    return TensorFlowCheckpoint(variables, slots, _notes(index, agreeing))
+    variables, matching = _read_data(index, shards, by_name)
+    return TensorFlowCheckpoint(variables, slots, _notes(index, matching))
 
 
 def _indices(path: Path) -> list[Path]:
@@ -107,29 +109,29 @@ def _below_another(name: str, names: dict[str, _Entry]) -> bool:
 def _table_entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) of a LevelDB table in order."""
     if len(content) < _FOOTER or struct.unpack("<Q", content[-8:])[0] != _MAGIC:
-        raise ValueError("no table's end")
+        raise ValueError("no footer of a table")
     footer = _Cursor(content[-_FOOTER:])
-    footer.varint(), footer.varint()  # where the metaindex lies: TensorFlow leaves it empty
+    footer.varint(), footer.varint()  # the metaindex, which TensorFlow leaves empty
     for _, handle in _block_entries(_block(content, footer)):
         yield from _block_entries(_block(content, _Cursor(handle)))
 
 
 def _block(content: bytes, handle: "_Cursor") -> bytes:
-    """The block that a handle (offset, size) points at, its checksum verified."""
+    """The block at a handle (offset, size), with its checksum verified."""
     offset, size = handle.varint(), handle.varint()
     end = offset + size
     if end + _TRAILER > len(content) - _FOOTER:
         raise ValueError("a block beyond the end")
     compression, checksum = struct.unpack("<BI", content[end : end + _TRAILER])
     if masked(crc32c(content[offset : end + 1])) != checksum:
-        raise ValueError("a block does not agree with its checksum")
+        raise ValueError("a block does not match its checksum")
     if compression:
         raise ValueError(f"compression of kind {compression} is not read")
     return content[offset:end]
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) of a block: each key shares its beginning with the one before."""
+    """(key, value) of a block: each key shares a prefix with the one before."""
     (restarts,) = struct.unpack("<I", block[-4:])
     end = len(block) - 4 * (restarts + 1)
     if end < 0:
@@ -138,13 +140,13 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     while not cursor.done:
         shared, unshared, length = cursor.varint(), cursor.varint(), cursor.varint()
         if shared > len(key):
-            raise ValueError("a key that shares more than there is")
+            raise ValueError("a key that shares more than the one before has")
         key = key[:shared] + cursor.take(unshared)
         yield key, cursor.take(length)
 
 
 class _Cursor:
-    """Reads varints and stretches of bytes one after the other; never past the end."""
+    """Reads varints and runs of bytes in order, never past the end."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
@@ -190,7 +192,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _shards(header: bytes) -> int:
-    """How many data files there are, from BundleHeaderProto (num_shards = 1, endianness = 2)."""
+    """The number of data files, from BundleHeaderProto (num_shards = 1, endianness = 2)."""
     fields = dict(_fields(header))
     if fields.get(2, 0):
         raise ValueError("big-endian values are not read")
@@ -227,10 +229,10 @@ def _dimension(message: int | bytes) -> int:
 
 
 def _read_data(index: Path, shards: int, entries: dict[str, _Entry]) -> tuple[dict[str, Tensor], dict[str, bool]]:
-    """The variables, and of each with a checksum whether it agrees with it."""
+    """The variables; and, for each with a checksum, whether its values match it."""
     prefix = index.name.removesuffix(".index")
     variables: dict[str, Tensor] = {}
-    agreeing: dict[str, bool] = {}
+    matching: dict[str, bool] = {}
     for shard in sorted({entry.shard for entry in entries.values()}):
         path = index.with_name(f"{prefix}.data-{shard:05d}-of-{shards:05d}")
         try:
@@ -240,12 +242,12 @@ def _read_data(index: Path, shards: int, entries: dict[str, _Entry]) -> tuple[di
                         raw = _values(file, path, name, entry)
                         variables[name] = _tensor(raw, entry)
                         if entry.crc and len(raw) >= 4:
-                            agreeing[name] = masked(crc32c(raw)) == entry.crc
+                            matching[name] = masked(crc32c(raw)) == entry.crc
         except FileNotFoundError:
             raise WeightsError(f"{path}: missing beside {index.name}.") from None
         except OSError as error:
             raise WeightsError(f"{path}: cannot be read ({error}).") from None
-    return {name: variables[name] for name in entries}, agreeing
+    return {name: variables[name] for name in entries}, matching
 
 
 def _values(file: BinaryIO, path: Path, name: str, entry: _Entry) -> bytes:
@@ -262,7 +264,7 @@ def _values(file: BinaryIO, path: Path, name: str, entry: _Entry) -> bytes:
 
 
 def _count(shape: tuple[int, ...]) -> int:
-    """How many values; in Python's integers, which do not overflow."""
+    """The number of values, in Python's integers, which do not overflow."""
     count = 1
     for size in shape:
         count *= size
@@ -273,16 +275,16 @@ def _tensor(raw: bytes, entry: _Entry) -> Tensor:
     return torch.from_numpy(np.frombuffer(raw, _TYPES[entry.dtype]).copy()).reshape(entry.shape)
 
 
-def _notes(index: Path, agreeing: dict[str, bool]) -> tuple[str, ...]:
-    """What the checksums say.
+def _notes(index: Path, matching: dict[str, bool]) -> tuple[str, ...]:
+    """Notes on the checksums.
 
     Raises:
-        WeightsError: some agree and some do not.
+        WeightsError: some match and some do not.
     """
-    wrong = [name for name, agrees in agreeing.items() if not agrees]
-    if wrong and len(wrong) < len(agreeing):
+    wrong = [name for name, matches in matching.items() if not matches]
+    if wrong and len(wrong) < len(matching):
         first = ", ".join(wrong[:3])
         raise WeightsError(f"{index}: the data is damaged: {len(wrong)} variables break their checksums: {first}.")
     if wrong:
-        return (f"no variable agrees with the checksums of {index.name}: the data was rewritten under an old index",)
+        return (f"no variable matches the checksums of {index.name}: the data was rewritten without its index",)
     return ()

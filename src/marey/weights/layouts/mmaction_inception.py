@@ -1,6 +1,17 @@
 """MMAction v0.2's Inception networks: Caffe's names under `backbone`, the classifier under `cls_head`.
 
 I3D on Inception-V1 (3D, no biases) and TSN on BN-Inception (2D, biased convolutions).
+
+Worked example (recipe i3d_incv1_rgb_64x1_k400):
+
+    backbone.inception_3a_branch1_3x3.weight -> inception.stages.0.a.three.b.conv.weight
+    backbone.inception_3a_branch1_3x3_bn.weight -> inception.stages.0.a.three.b.norm.weight
+    cls_head.fc_cls.weight -> head.weight
+
+Worked example (recipe tsn_bninception_flow_3seg_ucf101):
+
+    backbone.inception_3a_3x3.weight -> inception.stages.0.a.three.b.conv.weight
+    backbone.inception_3a_3x3.bias -> inception.stages.0.a.three.b.conv.bias
 """
 
 from collections.abc import Iterator
@@ -8,22 +19,14 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from marey.models.i3d.config import InceptionI3DConfig
-from marey.models.layers.classifier import PooledClassifier
 from marey.models.layers.inception import InceptionV1Trunk
+from marey.models.network import Network, PooledClassifier
 from marey.models.tsn.config import BNInceptionTSNConfig
-from marey.weights.layouts.inception import STEM, units
-from marey.weights.layouts.resnet import NORM_TENSORS, Variant
+from marey.weights.layouts.layout import InferredConfig, Layout, Signature, linear_pairs, norm_pairs
+from marey.weights.layouts.mmaction2 import HEAD
+from marey.weights.layouts.units.inception import STEM, inception_units
 
-NAME = "mmaction"
-TOOLKIT = "mmaction"
-SIGNS = ("backbone.conv1_7x7_s2.weight",)
-"""A tensor that every file of this layout has and no other layout's."""
-NETWORKS = ("i3d_incv1", "tsn_bninception")
-"""What networks it has names for."""
-HEADS = ("cls_head.fc_cls.weight",)
-"""Its classifier's weight; a file without it holds a network without a classifier."""
-
-_HEAD = "cls_head.fc_cls"
+_FIRST = "backbone.conv1_7x7_s2.weight"
 _STEM = dict(zip(STEM, ("conv1_7x7_s2", "conv2_3x3_reduce", "conv2_3x3"), strict=True))
 _V1 = {
     "one": "1x1",
@@ -33,6 +36,7 @@ _V1 = {
     "five.b": "branch2_3x3",
     "pool.a": "pool_proj",
 }
+"""Names of a block's convolutions in Inception-V1, by our branch."""
 _BN = {
     "one": "1x1",
     "three.a": "3x3_reduce",
@@ -42,32 +46,43 @@ _BN = {
     "pair.c": "double_3x3_2",
     "pool.a": "pool_proj",
 }
+"""Names of a block's convolutions in BN-Inception, by our branch."""
 
 
-def pairs(network: PooledClassifier) -> Iterator[tuple[str, str]]:
-    """(their tensor, our tensor), each of ours once."""
+def pairs(network: Network) -> Iterator[tuple[str, str]]:
+    """(their key, our key), each of ours once."""
+    assert isinstance(network, PooledClassifier)
     flat = not isinstance(network.inception, InceptionV1Trunk)
-    places = _BN if flat else _V1
-    for ours, block, place in units(network.inception):
-        unit = f"backbone.inception_{block}_{places[place]}" if block else f"backbone.{_STEM[place]}"
+    branches = _BN if flat else _V1
+    for ours, block, branch in inception_units(network):
+        unit = f"backbone.inception_{block}_{branches[branch]}" if block else f"backbone.{_STEM[branch]}"
         for tensor in ("weight", "bias") if flat else ("weight",):
             yield f"{unit}.{tensor}", f"{ours}.conv.{tensor}"
-        for tensor in NORM_TENSORS:
-            yield f"{unit}_bn.{tensor}", f"{ours}.norm.{tensor}"
-    for tensor in ("weight", "bias"):
-        yield f"{_HEAD}.{tensor}", f"head.{tensor}"
+        yield from norm_pairs(f"{unit}_bn", f"{ours}.norm")
+    yield from linear_pairs(HEAD)
 
 
-def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
-    """The network that the shapes tell: two or three dimensions, width, input channels, classes; None: none of them."""
-    stem, head = tensors[SIGNS[0]], tensors.get(f"{_HEAD}.weight")
+def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
+    """I3D or TSN by shapes: two or three dimensions, width, input channels, classes; None if it is neither."""
+    stem, head = tensors[_FIRST], tensors.get(f"{HEAD}.weight")
     if head is None or stem.ndim not in (4, 5):
         return None
     channels = int(stem.shape[1])
     sizes = {"width": int(stem.shape[0]), "num_classes": int(head.shape[0])}
     if stem.ndim == 5:
-        variant = {"padding": "mmaction", "pool": "global", "norm_eps": 1e-5}
-        return Variant(InceptionI3DConfig.model_validate(sizes | variant | {"channels": channels}))
+        defaults = {"padding": "mmaction", "pool": "global", "norm_eps": 1e-5}
+        return InferredConfig(InceptionI3DConfig.model_validate(sizes | defaults | {"channels": channels}))
     rgb = channels == 3
     stacked = {"channels": 3 if rgb else 2, "stack": 1 if rgb else channels // 2}
-    return Variant(BNInceptionTSNConfig.model_validate(sizes | stacked))
+    return InferredConfig(BNInceptionTSNConfig.model_validate(sizes | stacked))
+
+
+LAYOUT = Layout(
+    name="mmaction",
+    toolkit="mmaction",
+    signatures=(Signature((_FIRST,)),),
+    networks=("i3d_incv1", "tsn_bninception"),
+    heads=(f"{HEAD}.weight",),
+    pairs=pairs,
+    infer_config=infer_config,
+)

@@ -1,44 +1,40 @@
-"""PyTorchVideo's checkpoints: stem, stages, pools and head are a list of `blocks`."""
+"""PyTorchVideo's networks on ResNets: stem, stages, pools and head are a list of `blocks`.
+
+Worked example (recipe slowonly_r50_8x8_k400_pytorchvideo):
+
+    blocks.1.res_blocks.0.branch2.conv_a.weight -> resnet.stages.0.0.a.conv.weight
+    blocks.1.res_blocks.0.branch2.norm_a.weight -> resnet.stages.0.0.a.norm.weight
+    blocks.5.proj.weight -> head.weight
+"""
 
 from collections.abc import Iterator
 from functools import partial
 
 from torch import Tensor, nn
 
-from marey.models.layers.classifier import LinearClassifier, PooledClassifier
+from marey.models.network import Network, PooledClassifier
 from marey.models.slowfast.network import SlowFast
-from marey.weights.layouts.pyslowfast import WINDOW, two_pathways
-from marey.weights.layouts.resnet import NORM_TENSORS, Unit, Variant, one_resnet, survey, units
+from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature, linear_pairs, norm_pairs
+from marey.weights.layouts.pyslowfast import WINDOW, infer_two_pathways
+from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, infer_3d, resnet_pairs
 
-NAME = "pytorchvideo"
-TOOLKIT = "pytorchvideo"
-SIGNS = ("blocks.0.conv.weight", "blocks.0.multipathway_blocks.0.conv.weight")
-"""Tensors one of which every file of this layout has, and no other layout's."""
-NETWORKS = ("c2d", "i3d_resnet", "slowonly", "slowfast")
-"""What networks it has names for."""
-HEADS = ("blocks.5.proj.weight", "blocks.6.proj.weight")
-"""Its classifier's weight, without and with a second pool; a file without it holds a network without a classifier."""
+_STEM, _SLOW_STEM = "blocks.0.conv.weight", "blocks.0.multipathway_blocks.0.conv.weight"
 
 
-def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:
-    """(their tensor, our tensor), each of ours once."""
+def pairs(network: Network) -> Iterator[tuple[str, str]]:
+    """(their key, our key), each of ours once."""
     pooled = _has_second_pool(network)
-    for unit in units(network):
-        yield f"{_conv(unit, pooled=pooled)}.weight", f"{unit.ours}.conv.weight"
-        for tensor in NORM_TENSORS:
-            yield f"{_norm(unit, pooled=pooled)}.{tensor}", f"{unit.ours}.norm.{tensor}"
+    yield from resnet_pairs(network, partial(_names, pooled=pooled))
     if isinstance(network, SlowFast):
         for number in range(4):
             fusion = f"blocks.{number}.multipathway_fusion"
             yield f"{fusion}.conv_fast_to_slow.weight", f"laterals.{number}.conv.weight"
-            for tensor in NORM_TENSORS:
-                yield f"{fusion}.norm.{tensor}", f"laterals.{number}.norm.{tensor}"
-    for tensor in ("weight", "bias"):
-        yield f"{_head(pooled=pooled)}.{tensor}", f"head.{tensor}"
+            yield from norm_pairs(f"{fusion}.norm", f"laterals.{number}.norm")
+    yield from linear_pairs(_head(pooled=pooled))
 
 
-def _has_second_pool(network: LinearClassifier) -> bool:
-    """Whether a pool stands in the list before the head: I3D's and C2D's second one, SlowFast's last one."""
+def _has_second_pool(network: Network) -> bool:
+    """Whether the list has a pool before the head: I3D's and C2D's second one, SlowFast's last one."""
     if isinstance(network, PooledClassifier):
         return isinstance(network.resnet.second_pool, nn.MaxPool3d)
     return isinstance(network, SlowFast)
@@ -48,42 +44,44 @@ def _head(*, pooled: bool) -> str:
     return f"blocks.{5 + pooled}.proj"
 
 
-def _module(unit: Unit, *, pooled: bool) -> str:
-    if unit.pathway is not None:
-        return f"blocks.{unit.stage}.multipathway_blocks.{unit.pathway}."
-    # The second pool stands behind the first stage and moves the others on by one.
-    return f"blocks.{unit.stage + (pooled and unit.stage > 1)}."
-
-
-def _name(unit: Unit, kind: str, *, pooled: bool) -> str:
-    module = _module(unit, pooled=pooled)
+def _names(unit: ResNetUnit, *, pooled: bool) -> Names:
+    """`pooled`: the list has a second pool, behind the first stage, which moves the later stages on by one."""
+    if unit.pathway is None:
+        module = f"blocks.{unit.stage + (pooled and unit.stage > 1)}."
+    else:
+        module = f"blocks.{unit.stage}.multipathway_blocks.{unit.pathway}."
     if not unit.stage:
-        return f"{module}{kind}"
-    block = f"{module}res_blocks.{unit.place}."
-    return f"{block}branch1_{kind}" if unit.part == "shortcut" else f"{block}branch2.{kind}_{unit.part}"
+        return Names(f"{module}conv", f"{module}norm")
+    block = f"{module}res_blocks.{unit.block}."
+    if unit.layer == "shortcut":
+        return Names(f"{block}branch1_conv", f"{block}branch1_norm")
+    return Names(f"{block}branch2.conv_{unit.layer}", f"{block}branch2.norm_{unit.layer}")
 
 
-def _conv(unit: Unit, *, pooled: bool) -> str:
-    return _name(unit, "conv", pooled=pooled)
-
-
-def _norm(unit: Unit, *, pooled: bool) -> str:
-    return _name(unit, "norm", pooled=pooled)
-
-
-def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
+def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
     """C2D, I3D, Slow or SlowFast by shapes; None if it is none of them."""
     pooled = f"{_head(pooled=True)}.weight" in tensors
     head = tensors.get(f"{_head(pooled=pooled)}.weight")
-    conv = partial(_conv, pooled=pooled)
+    names = partial(_names, pooled=pooled)
     if head is None:
         return None
-    if SIGNS[1] in tensors:
-        slow, fast = (survey(tensors, conv, pathway) for pathway in (0, 1))
+    if _SLOW_STEM in tensors:
+        slow, fast = (find_resnet(tensors, names, pathway) for pathway in (0, 1))
         lateral = tensors.get("blocks.0.multipathway_fusion.conv_fast_to_slow.weight")
-        return two_pathways(slow, fast, lateral, len(head))
-    found = survey(tensors, conv)
+        return infer_two_pathways(slow, fast, lateral, len(head))
+    found = find_resnet(tensors, names)
     if found is None or not found.kernels:
         return None
     pool = {"second_pool": 2 if pooled else 1}
-    return one_resnet(found, len(head), window=WINDOW, c2d=pool, i3d={"stem_stride": 1, "pool_stride": 1} | pool)
+    return infer_3d(found, len(head), window=WINDOW, c2d=pool, i3d={"stem_stride": 1, "pool_stride": 1} | pool)
+
+
+LAYOUT = Layout(
+    name="pytorchvideo",
+    toolkit="pytorchvideo",
+    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    networks=("c2d", "i3d_resnet", "slowonly", "slowfast"),
+    heads=(f"{_head(pooled=False)}.weight", f"{_head(pooled=True)}.weight"),
+    pairs=pairs,
+    infer_config=infer_config,
+)

@@ -2,43 +2,51 @@
 
 The 2D network is TSN's on a single frame; TSM has the same tensors. Other networks start from such files by inflation
 (`marey.weights.pretraining`).
+
+Worked example (recipe tsn_r50_3seg_k400):
+
+    layer1.0.conv1.weight -> resnet.stages.0.0.a.conv.weight
+    layer1.0.bn1.weight -> resnet.stages.0.0.a.norm.weight
+    fc.weight -> head.weight
 """
 
 from collections.abc import Iterator
 
 from torch import Tensor
 
-from marey.models.layers.classifier import LinearClassifier
-from marey.weights.layouts.resnet import NORM_TENSORS, Unit, Variant, flat_resnet, survey, units
+from marey.models.network import Network
+from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature, linear_pairs
+from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, infer_2d, resnet_pairs
 
-NAME = "torchvision"
-TOOLKIT = "torchvision"
-SIGNS = ("conv1.weight",)
-"""A tensor that every file of this layout has, and no other layout's."""
-NETWORKS = ("tsn", "tsm")
-"""What networks it has names for."""
-HEADS = ("fc.weight",)
-"""Its classifier's weight; a file without it holds a network without a classifier."""
+_HEAD = "fc"
 
 
-def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:
-    """(their tensor, our tensor), each of ours once."""
-    for unit in units(network):
-        yield f"{_conv(unit)}.weight", f"{unit.ours}.conv.weight"
-        norm = f"bn{unit.number}" if unit.number else "downsample.1"
-        for tensor in NORM_TENSORS:
-            yield f"{unit.block}{norm}.{tensor}", f"{unit.ours}.norm.{tensor}"
-    for tensor in ("weight", "bias"):
-        yield f"fc.{tensor}", f"head.{tensor}"
+def pairs(network: Network) -> Iterator[tuple[str, str]]:
+    """(their key, our key), each of ours once."""
+    yield from resnet_pairs(network, _names)
+    yield from linear_pairs(_HEAD)
 
 
-def _conv(unit: Unit) -> str:
-    return unit.block + (f"conv{unit.number}" if unit.number else "downsample.0")
+def _names(unit: ResNetUnit) -> Names:
+    if unit.layer == "shortcut":
+        return Names(f"{unit.prefix}downsample.0", f"{unit.prefix}downsample.1")
+    return Names(f"{unit.prefix}conv{unit.number}", f"{unit.prefix}bn{unit.number}")
 
 
-def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
+def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
     """TSN on a ResNet by shapes; None if the file holds no plain 2D ResNet (ResNeXt, ResNet-D, a 3D network)."""
-    head, found = tensors.get("fc.weight"), survey(tensors, _conv)
+    head, found = tensors.get(f"{_HEAD}.weight"), find_resnet(tensors, _names)
     if head is None or found is None or found.kernels:
         return None
-    return flat_resnet(found, len(head))
+    return infer_2d(found, len(head))
+
+
+LAYOUT = Layout(
+    name="torchvision",
+    toolkit="torchvision",
+    signatures=(Signature(("conv1.weight", "layer1.0.conv1.weight")),),
+    networks=("tsn", "tsm"),
+    heads=(f"{_HEAD}.weight",),
+    pairs=pairs,
+    infer_config=infer_config,
+)

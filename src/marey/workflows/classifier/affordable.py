@@ -1,11 +1,13 @@
-"""`--backbone auto`: the network with the highest published accuracy that this machine can afford for so many clips.
+"""What a training may cost (--minutes), and `--backbone auto`: the best backbone within that budget.
 
-Networks trained on Kinetics-400 come before the one that is installed with Marey, which was trained on pictures. Its larger
-relatives (the extra `lite`) are not considered: on three small sets of clips EfficientNet-Lite2 was 1.1 points below Lite0.
+The networks that are considered were trained on Kinetics-400, best published accuracy first; if none is affordable, the
+installed EfficientNet-Lite0, which was trained on ImageNet, is taken. Its larger variants (the extra `lite`) are not
+considered: on three small sets of clips EfficientNet-Lite2 was 1.1 points below Lite0.
 """
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -13,30 +15,50 @@ from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_device
 from marey.backends.memory import require_memory
 from marey.base.errors import RunError, WeightsError
+from marey.base.processes import usable_cores
 from marey.base.reporter import notice, warning
 from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.recipe import Recipe, Source
 from marey.recipes import RECIPES
 from marey.recipes.probe import probe_on
-from marey.weights.fetching.availability import availability_of
+from marey.weights.fetching.availability import availability_of, megabytes
 from marey.weights.fetching.obtain import Obtained, check_sources, obtain_from
-from marey.weights.fetching.sizes import megabytes
 from marey.weights.load import build_model
-from marey.workflows.classifier.budget import unit
 
 AUTO = "auto"
-"""The word for the best backbone that a machine can afford."""
+"""The value of --backbone that chooses the best backbone within the budget."""
+DEFAULT_BUDGET = 600.0
+"""Core-seconds on a CPU, or seconds on another device, that a training may take by default."""
 _PASSES = 2
-"""Forward passes of the full size that are timed; the fastest counts."""
+"""Forward passes at full size that are timed; the fastest counts."""
 
 
-def candidates() -> tuple[Recipe, ...]:
-    """Recipes of RGB networks trained on Kinetics-400 with a source that may be asked without the user's word, by published
+@dataclass(frozen=True)
+class Budget:
+    """How long choosing a backbone and fine-tuning may take."""
+
+    minutes: float | None = None
+    """Minutes of the machine; None: `DEFAULT_BUDGET`."""
+
+    def seconds(self, *, on_cpu: bool) -> float:
+        """The budget in the unit of `budget_unit`."""
+        if self.minutes is None:
+            return DEFAULT_BUDGET
+        return 60 * self.minutes * (usable_cores() if on_cpu else 1)
+
+
+def budget_unit(*, on_cpu: bool) -> str:
+    """The unit of a budget: core-seconds on a CPU, which do not depend on the number of cores; seconds on another device."""
+    return "core-seconds" if on_cpu else "seconds"
+
+
+def backbone_candidates() -> tuple[Recipe, ...]:
+    """Recipes of RGB networks trained on Kinetics-400 whose weights may be downloaded without asking the user, by published
     top-1, best first.
 
-    Such a source has no reported loss, a hash or first digits of one that its publisher states, and a licence that is known
-    to allow commercial use (`Source.not_automatic`).
+    Such weights are not reported lost, their publisher states a hash or its first digits, and their licence is known to
+    allow commercial use (`Source.not_automatic`).
     """
     rows = [
         row
@@ -46,75 +68,75 @@ def candidates() -> tuple[Recipe, ...]:
     return tuple(sorted(rows, key=_top1, reverse=True))
 
 
-def affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe, Obtained] | None:
-    """The best of the candidates whose features of `clips` clips take at most the budget, with its weights on this machine.
+def best_affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe, Obtained] | None:
+    """The best candidate whose features take at most the budget, with its weights downloaded; None: no candidate.
 
-    The time is measured: random weights and a clip of noise go through each network in turn, the best first, until one
-    suffices. Decoding comes on top, for every backbone the same. What was considered, measured and chosen is said; so is
-    the size of a file before it is fetched.
+    The time is measured with random weights and clips of noise, network by network, best first, until one is within the
+    budget. Decoding is not included; it costs the same for every backbone. Notices name each network with its measured time,
+    and the one that is chosen. A network that cannot be downloaded or needs too much memory is skipped.
 
     Args:
-        budget: For all clips, in the unit of `marey.workflows.classifier.budget`.
+        budget: Core-seconds on a CPU, seconds on another device.
         clips: Number of clips.
-
-    Returns:
-        None: none suffices or can be fetched, and what is installed is to be taken.
     """
-    considered, device = candidates(), pick_device(compute.device)
-    what = unit(on_cpu=device.type == "cpu")
+    considered, device = backbone_candidates(), pick_device(compute.device)
+    unit = budget_unit(on_cpu=device.type == "cpu")
     notice(
         f"--backbone auto: {counted(len(considered), 'network')} trained on Kinetics-400 considered for "
-        f"{counted(clips, 'clip')} in {budget:,.0f} {what} on {device_text(device)}"
+        f"{counted(clips, 'clip')} in {budget:,.0f} {unit} on {device_text(device)}"
     )
     for row in considered:
-        words = f"  {row.name} ({_top1(row):g} % on Kinetics-400)"
+        line = f"  {row.name} ({_top1(row):g} % on Kinetics-400)"
         try:
             check_sources(_automatic(row), row.name)
             model = build_model(probe_on(row)).eval()
             require_memory(model, compute)
         except (WeightsError, RunError) as error:
-            notice(f"{words}: not taken: {error}")
+            notice(f"{line}: not taken: {error}")
             continue
         seconds = core_seconds_a_clip(model, compute, enough=budget / clips)
-        measured = f"{words}: {seconds:.2g} {what} a clip, {seconds * clips:,.0f} together"
+        measured = f"{line}: {seconds:.2g} {unit} a clip, {seconds * clips:,.0f} together"
         if seconds * clips > budget:
             notice(f"{measured}: too many")
             continue
         notice(f"{measured}: chosen")
-        announce(row, _automatic(row))
+        announce_download(row, _automatic(row))
         try:
             return row, obtain_from(_automatic(row), row.name)
         except WeightsError as error:
             warning(f"{row.name} cannot be fetched, the next one is tried: {error}")
-    notice("  EfficientNet-Lite0 (trained on pictures of ImageNet), which is installed: chosen")
+    notice("  EfficientNet-Lite0 (trained on ImageNet), which is installed: chosen")
     return None
 
 
 @torch.inference_mode()
 def core_seconds_a_clip(model: Classifier, compute: Compute, *, enough: float) -> float:
-    """Core-seconds that the views of a video take in a network; of another device than the CPU, its seconds.
+    """Core-seconds that a network takes for the views of one video on a CPU; seconds on another device.
 
-    Time of the process over all its threads, so that other work on the machine does not count. A clip of a quarter of the
-    area goes first: where that shows more than twice `enough`, core-seconds a clip, it is the answer.
+    On a CPU the time of all threads of the process is measured, so that other programs do not count.
+
+    Args:
+        enough: The largest acceptable result. Clips of a quarter of the area are timed first; if they show more than twice
+            as much, their estimate is returned.
     """
     size = model.recipe.test.size
-    quick = min(4 * _timed(model, compute, size // 2) for _ in range(2))  # the first pass sets up much
+    quick = min(4 * _timed(model, compute, size // 2) for _ in range(2))  # the first pass includes setup
     return quick if quick > 2 * enough else min(_timed(model, compute, size) for _ in range(_PASSES))
 
 
 def _timed(model: Classifier, compute: Compute, size: int) -> float:
-    """A pass of noise of `size` rows and columns, times the number of views."""
+    """The time of a forward pass of a clip of noise of `size` x `size` pixels, times the number of views."""
     device = pick_device(compute.device)
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     network = model.network.to(device)
     clip = torch.rand(1, model.recipe.model.channels, model.recipe.test.sampling.clip_frames, size, size).to(device)
     begun = clock()
-    network(clip).sum().item()  # waits until the device has done it
+    network(clip).sum().item()  # waits until the device has finished
     return model.recipe.test.views * (clock() - begun)
 
 
-def announce(recipe: Recipe, sources: Sequence[Source]) -> None:
-    """Say before a file is fetched how large it is, where it lies and under which licence; nothing where it is here."""
+def announce_download(recipe: Recipe, sources: Sequence[Source]) -> None:
+    """Print a notice before weights are downloaded: size, licence and host; none if they are cached."""
     found = availability_of(sources)
     if not found.available or found.state == "here":
         return

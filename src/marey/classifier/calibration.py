@@ -1,0 +1,56 @@
+"""A temperature and thresholds that make a classifier's probabilities agree with how often it is right."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, SerializerFunctionWrapHandler, model_serializer
+
+from marey.base.declaration import Declaration
+from marey.base.notebook import keep_beginning
+from marey.base.words import counted, percent
+
+
+class Calibration(Declaration):
+    """How a classifier's probabilities were fitted to the share of right predictions, and on which videos."""
+
+    temperature: PositiveFloat = 1.0
+    """Logarithms of probabilities (log-odds with several labels per video) are divided by it (Guo et al., On Calibration of
+    Modern Neural Networks, ICML 2017, section 4.2); above 1 probabilities become less certain."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """With one label per video: the highest probability must reach it, 0 to 1; otherwise none of the classes is predicted.
+    None: no threshold."""
+    turned_away: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The target of `threshold`: at most this share of rightly predicted videos lies below it, 0 to 1, on average over new
+    videos like those it was fitted on. None: it was chosen differently."""
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    """With several labels per video: the probability from which on each class [K] is predicted. None: classes are ranked by
+    probability, without a decision."""
+    fitted_on: str
+    """The videos that it was fitted on, in words."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out fields that earlier versions lack where they are None, so that runs of those versions can be resumed."""
+        later = ("turned_away", "thresholds")
+        return {name: value for name, value in dump(self).items() if value is not None or name not in later}
+
+    @property
+    def meaning(self) -> str:
+        """What the thresholds mean for a prediction, as a clause; "" without thresholds."""
+        if self.thresholds is not None:
+            return "a class is among the labels of a video from a threshold of its own on"
+        if self.threshold is None:
+            return ""
+        cost = (
+            "" if self.turned_away is None
+            else f" (of videos that are answered rightly at most {percent(self.turned_away, 0)} are lost by that)"
+        )  # fmt: skip
+        return f"below {percent(self.threshold)} the answer is none of the classes{cost}"
+
+    def __repr__(self) -> str:
+        threshold = "" if self.threshold is None else f", threshold {self.threshold:g}"
+        if self.thresholds is not None:
+            threshold += f", {counted(len(self.thresholds), 'threshold')}, one for each class"
+        fitted = keep_beginning(self.fitted_on, 60)
+        return f"Calibration(temperature {self.temperature:g}{threshold}, fitted on {fitted})"
+
+    __str__ = __repr__

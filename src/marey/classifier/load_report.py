@@ -1,0 +1,72 @@
+"""What happened to each tensor of a weights file when it was loaded."""
+
+from dataclasses import dataclass, replace
+
+from marey.base.declaration import Declaration
+from marey.base.jsonable import Json
+from marey.base.words import counted
+from marey.data.lists.videos import short_path
+from marey.recipe.source import Trust
+
+
+class Origin(Declaration):
+    """A published file that weights were loaded from."""
+
+    address: str
+    sha256: str
+    """SHA-256 of the entire file, 64 hexadecimal digits."""
+    trust: Trust
+    """How its content was checked."""
+
+
+@dataclass(frozen=True, repr=False)
+class LoadReport:
+    """What happened to each tensor of a file."""
+
+    source: str
+    layout: str
+    renamed: tuple[tuple[str, str], ...]
+    """(name in the file, our name) of each tensor that was loaded."""
+    dropped: tuple[str, ...] = ()
+    """Tensors of the file that were left out on purpose: the old head, the state of an optimiser, and tensors that the
+    file's toolkit stores and never uses."""
+    notes: tuple[str, ...] = ()
+    """What was assumed because the file does not show it."""
+    said: tuple[str, ...] = ()
+    """The notes that have already been printed while loading."""
+    new_head: bool = False
+    """Whether the head is newly initialised, because the file has another number of classes or no head."""
+    names_assumed: bool = False
+    """Whether the class names are assumed to be those of the recipe's data set, which has as many classes; the file itself
+    has no names."""
+    origin: Origin | None = None
+    """The published file, if it was fetched or registered; None for any other file."""
+
+    def as_json(self) -> dict[str, Json]:
+        """All facts, with the number of the loaded tensors instead of their names."""
+        found: dict[str, Json] = {
+            "source": self.source,
+            "layout": self.layout,
+            "loaded": len(self.renamed),
+            "dropped": list(self.dropped),
+            "notes": list(self.notes),
+        }
+        return found if self.origin is None else found | {"origin": self.origin.model_dump(mode="json")}
+
+    def unsaid(self) -> "LoadReport":
+        """The same report without the notes that have already been printed."""
+        return replace(self, notes=tuple(note for note in self.notes if note not in self.said))
+
+    def __repr__(self) -> str:
+        facts = [f"{self.layout} layout", f"{counted(len(self.renamed), 'tensor')} loaded"]
+        facts += [f"{len(self.dropped):,} left out"] if self.dropped else []
+        facts += ["new head"] if self.new_head else []
+        facts += [counted(len(self.notes), "note")] if self.notes else []
+        return f"LoadReport({short_path(self.source)!r}: {', '.join(facts)})"
+
+    def __str__(self) -> str:
+        facts = [f"{self.source}: {self.layout} layout, {counted(len(self.renamed), 'tensor')} loaded"]
+        if self.dropped:
+            more = f" and {len(self.dropped) - 3} more" if len(self.dropped) > 3 else ""
+            facts.append(f"left out {', '.join(self.dropped[:3])}{more}")
+        return "; ".join([*facts, *self.notes])

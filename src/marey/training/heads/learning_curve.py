@@ -1,0 +1,138 @@
+"""The learning curve: the task's metric out of fold, with heads that were fitted on a share of the clips."""
+
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.data.splits.folds import Folds
+from marey.evaluation.out_of_fold.learning_curve import CurvePoint
+from marey.evaluation.paired_difference import paired_difference
+from marey.models.probe.pooled import PooledFeatures
+from marey.recipe import TaskConfig
+from marey.tasks.choose import task_of
+from marey.tasks.task import Task
+from marey.training.heads.directions import Directions
+from marey.training.heads.logistic import Targets, solve
+
+Number = TypeVar("Number", np.float64, np.int64)
+
+SHARES = (0.25, 0.5, 0.75)
+"""Shares of the recordings that are not held out, 0 to 1, beside all of them."""
+_DRAWS, _MANY = 3, 600
+"""How often each share is drawn; for more than `_MANY` clips once, since fits take longer and draws differ less."""
+
+
+def learning_curve(
+    pooled: PooledFeatures, targets: Targets, folds: Folds, *, classes: int, task: TaskConfig, strength: float
+) -> tuple[CurvePoint, ...]:
+    """The task's first metric out of fold (top-1, or mean average precision), by the number of training clips.
+
+    For each fold a head is fitted on 1/4, 1/2, 3/4 and all of the recordings that are not held out, with at least one clip
+    of each class that they have, and in about the proportions of the classes. Each share is drawn three times, and the
+    mean of the metric is taken. `low` and `high` are a 90 % interval of the difference to the last point, which has the
+    same clips, placed around the point (`marey.evaluation.paired_difference`; the mean over the
+    draws; 0 to 1 where there are too
+    few recordings). For the last point both are the metric itself.
+
+    Shares with the same number of clips are one point. The same clips in the same order give the same curve.
+
+    Args:
+        pooled: The features of N clips.
+        targets: One class a clip [N], or which clip has which label [N, K].
+        folds: The folds. Clips that are never held out are always among those to draw from.
+        classes: The number of classes, K.
+        task: Softmax or sigmoids.
+        strength: The strength of all heads.
+    """
+    curve = _Curve(pooled, targets, folds, classes, task, strength)
+    clips, full = curve.predict(1.0, 0)
+    last = curve.score(full)
+    points = [CurvePoint(clips, last, last, last)]
+    for share in reversed(SHARES):
+        drawn = [curve.predict(share, draw) for draw in range(_DRAWS if len(pooled) <= _MANY else 1)]
+        clips = round(sum(clips for clips, _ in drawn) / len(drawn))
+        if clips < points[-1].clips:
+            logits_of_draws = [logits for _, logits in drawn]
+            metric = float(np.mean([curve.score(logits) for logits in logits_of_draws]))
+            error = curve.error(full, logits_of_draws)
+            points.append(CurvePoint(clips, metric, max(metric - error, 0.0), min(metric + error, 1.0)))
+    return tuple(reversed(points))
+
+
+class _Curve:
+    """Heads that are fitted on shares of the clips, and their out-of-fold predictions."""
+
+    def __init__(
+        self, pooled: PooledFeatures, targets: Targets, folds: Folds, classes: int, config: TaskConfig, strength: float
+    ) -> None:
+        self.pooled, self.targets, self.folds, self.classes, self.config = pooled, targets, folds, classes, config
+        self.strength = strength
+        self.task: Task = task_of(config)
+        self.labels = targets.astype(np.int64)
+        self.held = np.flatnonzero(folds.of_row >= 0)
+        """The rows of the clips that a fold holds out."""
+
+    def predict(self, share: float, draw: int) -> tuple[int, NDArray[np.float64]]:
+        """The mean number of training clips, and logits [N, K]; rows of clips that are never held out are 0."""
+        logits, clips = np.zeros((len(self.pooled), self.classes)), 0
+        for fold in range(self.folds.count):
+            own = np.flatnonzero(self.folds.of_row == fold)
+            rows = np.flatnonzero(self.folds.of_row != fold)
+            if share < 1:
+                rows = self._drawn(rows, share, np.random.default_rng([draw, fold]))
+            directions = Directions.of(self.pooled, rows)
+            solution = solve(
+                directions, self.targets[rows], classes=self.classes, strength=self.strength, task=self.config
+            )
+            logits[own] = solution.logits(directions.coordinates_of(own)).numpy()
+            clips += len(rows)
+        return round(clips / self.folds.count), logits
+
+    def _drawn(self, rows: NDArray[np.int64], share: float, random: np.random.Generator) -> NDArray[np.int64]:
+        """The clips, among these rows, of a share of their recordings, stratified: of each class, about this share is taken.
+
+        A recording belongs to the stratum of its rarest class. Within each stratum recordings are spread evenly over 0
+        to 1 in random order, and those with the lowest values are taken; the first ones of each class come before all
+        others.
+        """
+        _, group_of = np.unique(self.folds.groups[rows], return_inverse=True)
+        has_NK = self.task.positives(self.labels[rows], self.classes)
+        has_GK = np.zeros((int(group_of.max()) + 1, self.classes), bool)
+        np.logical_or.at(has_GK, group_of, has_NK)
+        rarity = np.where(has_GK, has_GK.sum(axis=0), len(rows) + 1)
+        stratum = np.where(has_GK.any(axis=1), rarity.argmin(axis=1), self.classes)
+        order = np.empty(len(has_GK))
+        for number in np.unique(stratum):
+            members = random.permutation(np.flatnonzero(stratum == number))
+            order[members] = (np.arange(len(members)) + random.random()) / len(members)
+        first: list[int] = []
+        later: list[int] = []
+        seen = np.zeros(self.classes, bool)
+        for group in np.argsort(order, kind="stable").tolist():
+            new = has_GK[group] & ~seen
+            (first if new.any() else later).append(group)
+            seen |= has_GK[group]
+        taken = (first + later)[: max(math.ceil(share * len(has_GK)), len(first))]
+        return rows[np.isin(group_of, taken)]
+
+    def score(self, logits: NDArray[np.float64]) -> float:
+        """The task's first metric on the clips that are held out."""
+        return self.task.score(self._judged(logits[self.held]), self._judged(self.labels[self.held]))
+
+    def error(self, full: NDArray[np.float64], drawn: Sequence[NDArray[np.float64]]) -> float:
+        """Half of the 90 % interval of the difference between the metric of the logits `full` and of each of `drawn`,
+        the mean over these; 1 where it cannot be computed.
+        """
+        logits, labels = self._judged(full[self.held]), self._judged(self.labels[self.held])
+        groups = self.folds.groups[self.held].astype(np.str_)
+        found = [paired_difference(self.task, logits, self._judged(one[self.held]), labels, groups) for one in drawn]
+        return float(np.mean([1.0 if one is None else (one.high - one.low) / 2 for one in found]))
+
+    def _judged(self, of_clips: NDArray[Number]) -> NDArray[Number]:
+        """Where clips have several labels, the columns of the classes that can be judged, of logits or labels [N, K]; else
+        unchanged.
+        """
+        return of_clips[:, self.folds.judged] if self.labels.ndim == 2 else of_clips

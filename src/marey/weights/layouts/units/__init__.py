@@ -1,0 +1,11 @@
+"""The layers of our networks, each convolution with its norm at its position, and configs inferred from their shapes.
+
+- `resnet`: ResNets of TSN, TSM, C2D, I3D, SlowOnly and SlowFast.
+- `factorised`: R(2+1)D and CSN.
+- `inception`: Inception-V1 and BN-Inception.
+- `efficientnet_lite`: EfficientNet-Lite.
+
+Exports nothing; each module is imported by its name.
+
+May import: models, weights.layouts.
+"""

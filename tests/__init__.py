@@ -1,0 +1,1 @@
+"""The tests of Marey, in folders like those of src/marey. `support` has what several of them need."""
