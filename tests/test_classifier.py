@@ -59,7 +59,7 @@ def test_one_line_makes_a_classifier_of_a_module() -> None:
     model = marey.Classifier(module, classes=NAMES, clip=CLIP, pixels=PIXELS)
     assert model.network is module
     assert (model.class_names, model.num_classes, model.recipe.test.size) == (NAMES, 2, 28)
-    assert model.recipe.model == UserModuleConfig(module="test_classifier.Mean", num_classes=2)
+    assert model.recipe.model == UserModuleConfig(module="tests.test_classifier.Mean", num_classes=2)
     assert Recipe.model_validate_json(model.recipe.model_dump_json()) == model.recipe
     clip = torch.randn(2, 3, 4, 28, 28)
     model.eval()
@@ -73,7 +73,7 @@ def test_one_line_makes_a_classifier_of_a_module() -> None:
 def test_its_checkpoint_is_loaded_into_the_module(trained, videos, tmp_path) -> None:
     model, file = trained
     with pytest.raises(
-        WeightsError, match=r"holds the weights of test_classifier.Mean.*load_model\(FILE, model=MODULE\)"
+        WeightsError, match=r"holds the weights of tests.test_classifier.Mean.*load_model\(FILE, model=MODULE\)"
     ):
         marey.load_model(file)
     assert marey.load_model(file, model=Classifier(Mean(), model.recipe)).class_names == NAMES
@@ -127,7 +127,7 @@ def test_a_recipe_or_the_settings_of_one() -> None:
         Classifier(Mean(), RECIPE, classes=("a", "b", "c"))
     model = Classifier(Mean(), RECIPE, classes=NAMES)
     assert model.recipe.test == RECIPE.test
-    assert model.recipe.model.module == "test_classifier.Mean"
+    assert model.recipe.model.module == "tests.test_classifier.Mean"
     assert Classifier(nn.Flatten(), model.recipe).recipe.model.module == "torch.nn.modules.flatten.Flatten"
     with pytest.raises(RecipeError, match="a network of Marey's: pass its recipe"):
         Classifier(RECIPE.model.build(), classes=NAMES, clip=CLIP, pixels=PIXELS)
@@ -172,7 +172,7 @@ def test_an_output_that_is_not_the_recipes_logits(module, found, videos, tmp_pat
 
 
 def test_other_objects_are_refused_in_one_line(videos, tmp_path) -> None:
-    for model, message in ((Mean(), "got the bare module test_classifier.Mean"), (3, "got 3")):
+    for model, message in ((Mean(), "got the bare module tests.test_classifier.Mean"), (3, "got 3")):
         with pytest.raises(RecipeError, match=message):
             marey.predict(model, videos)
         with pytest.raises(RecipeError, match=message):
@@ -268,7 +268,7 @@ def test_a_file_of_version_0_1_0_names_another_module(tmp_path) -> None:
         marey.load_model(tmp_path / "old.safetensors")
     loaded = marey.load_model(tmp_path / "old.safetensors", model=Mean())
     assert torch.equal(loaded.network.fc.weight, module.fc.weight)
-    assert loaded.recipe.model == UserModuleConfig(module="test_classifier.Mean", num_classes=2)
+    assert loaded.recipe.model == UserModuleConfig(module="tests.test_classifier.Mean", num_classes=2)
     # Its classes are those of the list, not those of the recipe's network.
     other = RECIPE.variant(model={"num_classes": 7})
     written = {"recipe": other.model_dump_json(), "class_names": json.dumps(NAMES), "provenance": json.dumps(facts)}
@@ -323,7 +323,9 @@ def test_a_module_for_other_classes_is_loaded_except_for_its_last_layer(tmp_path
 
 def test_a_bare_module_is_saved_under_its_own_name(tmp_path) -> None:
     save_checkpoint(tmp_path / "m.safetensors", Mean(), RECIPE, NAMES)
-    assert marey.load_model(tmp_path / "m.safetensors", model=Mean()).recipe.model.module == "test_classifier.Mean"
+    assert (
+        marey.load_model(tmp_path / "m.safetensors", model=Mean()).recipe.model.module == "tests.test_classifier.Mean"
+    )
 
 
 @pytest.mark.parametrize("save", [save_checkpoint, save_folder])

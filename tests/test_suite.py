@@ -80,7 +80,7 @@ def test_what_goes_wrong_ends_the_run_by_name(test, options, told, tmp_path) -> 
 
 
 def test_every_test_has_a_limit(pytestconfig) -> None:
-    from conftest import SLOW_LIMIT
+    from tests.conftest import SLOW_LIMIT
 
     limit, last = float(pytestconfig.getini("timeout")), pytestconfig.getini("faulthandler_timeout")
     assert 0 < limit < SLOW_LIMIT < last
