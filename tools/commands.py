@@ -108,7 +108,7 @@ def _commands(group: typer.Typer, name: str) -> Iterator[_Command]:
 
 
 def _item(parameter: inspect.Parameter) -> str:
-    """A line of a list: name and kind of value, what is asked of it, what it is for."""
+    """An item of a Markdown list: the parameter's name and kind of value, the rules for the value, and the help."""
     kind, info = _declared(parameter)
     text, inner = _split_default(info.help or "")
     several = get_origin(kind) is list
@@ -117,8 +117,12 @@ def _item(parameter: inspect.Parameter) -> str:
     facts: list[str] = []
     if isinstance(info, OptionInfo):
         # Within Annotated Typer keeps the first name where a default would be.
-        names = [name for names in (info.default, *(info.param_decls or ())) for name in str(names).split("/")]
-        head = ", ".join(f"`{name}`" if kind is bool else f"`{name} {value}`" for name in names)
+        stated = [str(names) for names in (info.default, *(info.param_decls or ())) if names is not ...]
+        own = parameter.name.replace("_", "-")
+        stated = stated or [f"--{own}/--no-{own}" if kind in (bool, bool | None) else f"--{own}"]
+        names = [name for names in stated for name in names.split("/")]
+        is_flag = kind in (bool, bool | None)
+        head = ", ".join(f"`{name}`" if is_flag else f"`{name} {value}`" for name in names)
         facts += ["required"] if needed else []
         facts += ["may be repeated"] if several else []
     else:
@@ -135,7 +139,7 @@ def _item(parameter: inspect.Parameter) -> str:
 
 
 def _declared(parameter: inspect.Parameter) -> tuple[type, OptionInfo | ArgumentInfo]:
-    """The type, without None, and what Typer is to know of the parameter."""
+    """The parameter's type, without None, and its declaration for Typer."""
     assert get_origin(parameter.annotation) is Annotated, parameter
     kind, info = get_args(parameter.annotation)[:2]
     assert isinstance(info, OptionInfo | ArgumentInfo)
@@ -163,7 +167,9 @@ def _range(info: OptionInfo | ArgumentInfo) -> list[str]:
 
 
 def _split_default(text: str) -> tuple[str, str]:
-    """The help and the default that it states at its end: as code, if that is one word with signs, else as it is."""
+    """The help, and the default that it states at its end: marked as code if that is one word with digits or
+    punctuation.
+    """
     found = re.fullmatch(r"(.*?)\s*[\[(]default: (.*)[\])]\.?", text)
     if found is None:
         return text, ""
@@ -172,7 +178,7 @@ def _split_default(text: str) -> tuple[str, str]:
 
 
 def _markdown(text: str) -> str:
-    """Plain text with its code marked: options, names of files and settings, words with signs of Markdown."""
+    """Plain text in which options, file names and settings are marked as code."""
     parts = re.split(r"(`[^`]+`)", text)
     return "".join(part if part.startswith("`") else _MARKED.sub(r"`\g<0>`", part) for part in parts)
 
