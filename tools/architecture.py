@@ -30,7 +30,7 @@ ROWS = (
     ("video", ""),
     ("base",),
 )
-"""The picture's rows, from above; an empty name leaves a gap for the lines."""
+"""The rows of the picture, from top to bottom; an empty name leaves a gap for the lines."""
 LAYERS = tuple(tuple(name for name in row if name) for row in ROWS)
 """The packages, the highest layer first. A package imports packages of lower layers only."""
 
@@ -46,7 +46,8 @@ class Import:
     line: int
     """Line of the statement in the importer's file, from 1."""
     deferred: bool
-    """Whether importing the importer leaves it out: it is inside a function, or for the type checker alone."""
+    """Whether it does not run when the importing module is loaded: it is inside a function, or for the type checker
+    alone."""
 
 
 def module_files(source: Path = SOURCE) -> dict[str, Path]:
@@ -109,7 +110,7 @@ def packages(source: Path = SOURCE) -> dict[str, Path]:
 
 
 def package_of(module: str, known: Iterable[str]) -> str:
-    """The package that a module belongs to: of a package itself its own name, of `classifier.py` "classifier"."""
+    """The package of a module: "video" for "video.open". Packages, and modules outside of all packages, are their own."""
     return module if module in known else module.rpartition(".")[0] or module
 
 
@@ -226,7 +227,7 @@ def with_table(page: str, rows: str) -> str:
 
 
 def main() -> None:
-    """Write both."""
+    """Write the picture and the table."""
     imports, files = all_imports(), module_files()
     PICTURE.write_text(picture(imports, subpackages_of(packages())), encoding="utf-8")
     PAGE.write_text(with_table(PAGE.read_text("utf-8"), table(imports, files)), encoding="utf-8")

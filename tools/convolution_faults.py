@@ -2,9 +2,9 @@
 
 The geometries (kernel, stride, padding, groups) are those of every convolution of every recipe, found by building the
 networks. Each is run with many channel counts, those of narrow variants (`model.width`) and 1 to 17 included, forward
-and backward, in draws of batch, size, memory format, type and number of threads. Cases run in child processes under
-glibc's heap checker; the gradients are compared with float64. A child that dies, or that does not end, is started again
-behind the case where it stopped, and that case is run once more by itself.
+and backward, with randomly drawn batch, size, memory format, type and number of threads. Cases run in child processes under
+glibc's heap checker; the gradients are compared with float64. A child that dies, or that does not end, is replaced by
+one that begins after the case where it stopped, and that case is run once more by itself.
 
     python tools/convolution_faults.py                       # this CPU's own instructions
     python tools/convolution_faults.py --avx2                # as on a CPU without AVX-512 and bfloat16
@@ -16,8 +16,9 @@ Found with torch 2.13.0 (oneDNN 3.12.0) in November 2026, on an x86-64 CPU with 
 - float32 and bfloat16, 2D, kernel (1, 1), any stride but 1 ((2, 2), (3, 3), (1, 2) and (2, 1) were tried), no padding,
   one group, channels-last input, every side a multiple of its stride: the gradient of weight and bias. With AVX2: 1 to 7
   input channels, from 8x8 on. With AVX-512: 1 to 15, at 56x56 and 64x64 but not at 32x32. One thread ends in a corrupted
-  heap, several in wrong gradients (off by a fifth to nine tenths of their norm), a crash or no end. Sound: 8 (16) channels
-  and more, multiples or not, groups, contiguous input, odd sides, 1D, 3D, and the gradient of the input alone.
+  heap, several in wrong gradients (off by a fifth to nine tenths of their norm), a crash or no end. No fault: 8 channels
+  and more (16 with AVX-512), multiples of that or not, groups, contiguous input, odd sides, 1D, 3D, and the gradient of the
+  input alone.
 - bfloat16 with AVX-512 and a kernel longer than its input: wrong values and infinities in the gradient of the weight,
   seen with kernels of 3 over 2 frames and of 5 over 2 to 4.
 - Nothing else, and nothing with `--safe`.
@@ -46,14 +47,14 @@ CHECKER = Path("/lib/x86_64-linux-gnu/libc_malloc_debug.so.0")
 CHANNELS = (*range(1, 18), 20, 24, 31, 32, 33, 48, 64)
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24)
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
-"""Of a gradient's difference, in norms of the gradient."""
+"""Largest accepted difference of an output or gradient from that in float64, relative to its norm."""
 PER_CHILD, SECONDS = 300, 20
 """Cases of a child process, and how long one may take until it counts as never ending."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a convolution is but for its channels."""
+    """A convolution without its numbers of channels."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -62,6 +63,7 @@ class Geometry:
 
     @property
     def pointwise(self) -> bool:
+        """Whether its kernel is 1x1 and its stride is not, as in the first fault that the module's docstring lists."""
         return all(k == 1 for k in self.kernel) and any(s > 1 for s in self.stride)
 
 
@@ -155,7 +157,7 @@ def draw(rng: random.Random, geometry: Geometry, channels: tuple[int, int]) -> C
 
 
 def errors(case: Case, safe: bool) -> dict[str, float]:
-    """Of the output and of each gradient: the distance from float64's, in its norms."""
+    """The difference of the output and of each gradient from those in float64, relative to their norms."""
     torch.set_num_threads(case.threads)
     dtype = getattr(torch, case.dtype)
     convolve = F.conv2d if len(case.kernel) == 2 else F.conv3d
@@ -194,7 +196,7 @@ def distance(got: Tensor, expected: Tensor) -> float:
 
 
 def work(safe: bool) -> None:
-    """The child: cases from standard input; a line when each begins, and one for what is wrong with it."""
+    """Work of the child: read cases from standard input; print a line when a case begins, and one if it is wrong."""
     for number, line in enumerate(sys.stdin):
         case = Case(**{name: _tuples(value) for name, value in json.loads(line).items()})
         faulthandler.dump_traceback_later(SECONDS, exit=True)
@@ -231,7 +233,7 @@ def run(batch: list[Case], arguments: argparse.Namespace) -> tuple[dict[int, str
 
 
 def search(arguments: argparse.Namespace) -> int:
-    """Print what is found, then a summary; the number of findings."""
+    """Print what is found, then a summary; return the number of findings."""
     rest = list(cases(arguments.draws, arguments.seed, arguments.only))
     random.Random(arguments.seed).shuffle(rest)  # a search cut short has seen some of everything
     print(f"{len(rest)} cases, torch {torch.__version__}, {'AVX2' if arguments.avx2 else 'own instructions'}")

@@ -1,8 +1,8 @@
 """Ask every declared address of weights for its header and write docs/links.md. `make links`.
 
-Asked are status, redirects, size, hash and certificate; at most the first KiB of a file is read. Printed is what
-each address answers and then what to change in the declarations. Addresses that are declared gone are asked only with
-`--gone`, and only for their header: their hosts may belong to another by now.
+It asks for status, redirects, size, hash and certificate, and reads at most the first KiB of a file. It prints what each
+address answers, and then what to change in the declarations. Addresses that are declared gone are asked only with
+`--gone`, and only for their header: their hosts may belong to somebody else by now.
 """
 
 import argparse
@@ -39,7 +39,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "links.md"
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ASK_BY_GET = frozenset({400, 403, 404, 405, 410, 501})
-"""Answers to HEAD that GET may improve; some stores explain an error to GET alone."""
+"""Status codes in answer to HEAD after which the address is asked by GET, too: some stores explain an error to GET
+alone."""
 _THIS_MACHINE = ("127.0.0.1", "localhost")
 _EXPIRED, _WRONG_NAME, _NO_CHECK_TIME = 10, (62, 64), 0x200000
 """OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED, X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH and
@@ -68,7 +69,7 @@ _COLUMNS = (
 
 
 def addresses() -> list[Source]:
-    """All declared sources, of rows and of what training starts from."""
+    """All declared sources: of the weights of recipes, and of those that training starts from."""
     from marey.recipes import RECIPES
     from marey.recipes.starts import STARTS
 
@@ -76,7 +77,7 @@ def addresses() -> list[Source]:
 
 
 def once(sources: Iterable[Source]) -> list[Source]:
-    """Each address once, by host; a file that belongs to a source counts as a source of its own."""
+    """Each address once, sorted by host; every part of a source counts as a source of its own."""
     found: dict[str, Source] = {}
     for source in sources:
         found.setdefault(source.address, source)
@@ -100,11 +101,11 @@ class Answer:
 
     on: date
     status: int | None = None
-    """The last one; None: there was no answer by HTTP."""
+    """The status of the last response; None: there was no answer by HTTP."""
     problem: Literal["", "name", "connection", "certificate", "authority", "redirect"] = ""
     """What kept the file's own server from answering."""
     words: str = ""
-    """The problem."""
+    """The problem, described."""
     hops: tuple[str, ...] = ()
     """Addresses that redirects led to."""
     size: int | None = None
@@ -116,7 +117,7 @@ class Answer:
     content: str = ""
     """What came in place of the file, or how a storage service explains its error."""
     until: date | None = None
-    """The day on which the first certificate on the way expires."""
+    """The earliest day on which a certificate of the asked servers expires."""
     seconds: float = 0.0
 
     @property
@@ -125,12 +126,12 @@ class Answer:
 
     @property
     def reached(self) -> bool:
-        """Whether any server took part."""
+        """Whether any server answered, be it only with its certificate."""
         return self.status is not None or self.problem in ("certificate", "authority")
 
     @property
     def text(self) -> str:
-        """In a few words."""
+        """The answer or the problem, in a few words."""
         way = f" from {urlsplit(self.hops[-1]).hostname}" if self.hops else ""
         answer = f"answers {self.status}{way}" + (f": {self.content}" if self.content else "")
         led = "after a redirect: " if self.hops and self.words and self.problem != "redirect" else ""
@@ -168,7 +169,7 @@ class Network:
         self.by = _proxy()
 
     def wait(self, host: str) -> None:
-        """Until the host may be asked again, whichever thread asks."""
+        """Wait until the host may be asked again; all threads share the rate."""
         with self.lock:
             now = time.monotonic()
             turn = max(now, self.free[host])
@@ -182,7 +183,7 @@ class Network:
         return None if parts.scheme == "http" or host in _THIS_MACHINE or proxy_bypass(host) else self.by
 
     def connection(self, address: str, context: ssl.SSLContext) -> http.client.HTTPConnection:
-        """Not yet connected."""
+        """A connection for `address`, not yet opened; through the proxy, if there is one."""
         parts, by = urlsplit(address), self.proxy(address)
         host = parts.hostname or ""
         if parts.scheme == "http":
@@ -301,11 +302,12 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
 
 
 def _read(answer: Answer, heads: list[HTTPMessage], first: bytes | None) -> Answer:
-    """What the last header says, and the hub's first one, which knows the file that its store will send.
+    """The answer, completed by the headers of the last response, and by those of the hub's first one: these state size and
+    hash of the file that the hub's store sends.
 
     Args:
-        answer: As known so far.
-        heads: Of every hop.
+        answer: The answer as known so far.
+        heads: The headers of each response, in order.
         first: The first bytes of the content; None: they were not asked for.
     """
     last, good = heads[-1], answer.status in (200, 206)
@@ -336,7 +338,7 @@ def _number(value: str | None) -> int | None:
 
 
 def _distrusted(answer: Answer, error: ssl.SSLCertVerificationError, address: str, network: Network) -> Answer:
-    """What is wrong with a certificate; a second handshake shows its date and names, and asks nothing."""
+    """The answer with what is wrong with a certificate. A second handshake, without a request, shows its date and names."""
     host = urlsplit(address).hostname
     if error.verify_code not in (_EXPIRED, *_WRONG_NAME):
         words = f"the certificate of {host} is not trusted ({error.verify_message})"
@@ -374,11 +376,11 @@ def _unreached(answer: Answer, error: Exception, address: str, network: Network)
 
 
 class Difference(NamedTuple):
-    """Between what is declared of a source and what was found."""
+    """A difference between the declaration of a source and its server's answer."""
 
     found: str
     declare: str = ""
-    """As Python; empty: a person has to look."""
+    """What to declare, as Python; empty: a person has to look."""
 
     def __str__(self) -> str:
         return f"{self.found}: declare {self.declare}" if self.declare else self.found
@@ -501,7 +503,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _ask_all(sources: list[Source], network: Network, limit: float) -> list[tuple[Source, Answer]]:
-    """One host's addresses in turn, the hosts side by side: what has answered within `limit` seconds."""
+    """Ask all hosts at the same time, and each host's addresses in turn; return what has answered within `limit`
+    seconds.
+    """
     hosts, answers = defaultdict[str, list[Source]](list), dict[str, Answer]()
     for source in sources:
         hosts[source.host].append(source)

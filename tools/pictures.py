@@ -1,6 +1,7 @@
 """Draw docs/pictures: one SVG per family of networks, and what `motions` looks like. `python tools/pictures.py`.
 
-Sizes of maps are those of our networks, read off a pass without numbers.
+The sizes of the feature maps are those of Marey's networks, each run once on torch's meta device, which computes shapes
+only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -70,11 +71,11 @@ def box(x: float, y: float, width: float, height: float, kind: str) -> str:
 _STEP = 112
 """Pixels from one map of a chain to the next."""
 _SHOWN = 12
-"""More frames than this are drawn as so many."""
+"""Most frames of a feature map that are drawn."""
 
 
 def stack(x: float, y: float, shown: Map, kind: str) -> list[str]:
-    """A map as a stack of frames around (x, y); sides on a scale of the square root, so that 7 beside 224 is seen."""
+    """A map as a stack of frames around (x, y). Its side is drawn as the square root, so that 7 is visible beside 224."""
     side = 4.5 * shown.side**0.5
     count = min(shown.frames, _SHOWN)
     shift = 2 if count > 1 else 0
@@ -96,7 +97,7 @@ def chain(maps: Sequence[Map], y: float, kind: str, *, names: Sequence[str]) -> 
 
 
 def maps_of(network: nn.Module, modules: Sequence[nn.Module], clip: Tensor) -> list[Map]:
-    """What goes in, and what the modules make of it."""
+    """The clip and the outputs of `modules`, as maps, in one pass of the network."""
     seen = [Map(*clip.shape[1:4])]
 
     def note(_: nn.Module, __: object, out: Tensor) -> None:
@@ -111,7 +112,7 @@ def maps_of(network: nn.Module, modules: Sequence[nn.Module], clip: Tensor) -> l
 
 
 def meta(frames: int, side: int = 224) -> Tensor:
-    """A clip without numbers."""
+    """A clip on the meta device, which has a shape and no values."""
     return torch.zeros(1, 3, frames, side, side, device="meta")
 
 
@@ -212,7 +213,7 @@ PICTURES = {"tsn": tsn, "i3d": i3d, "slowfast": slowfast, "r2plus1d": r2plus1d, 
 
 
 def _fitting_scenes() -> list[tuple[DrawnObject, Scene]]:
-    """Every object on a scene where it is met; scenes are shown about equally often."""
+    """Each object with a scene in which it may appear; all scenes are used about equally often."""
     shown = dict.fromkeys((scene.name for scene in SCENES), 0)
     pairs = []
     for drawn_object in OBJECTS:
@@ -231,7 +232,7 @@ def _motions_frame(drawn_object: DrawnObject, scene: Scene, number: int, size: i
 
 
 def motions_sheet(size: int = 128, columns: int = 6) -> bytes:
-    """A PNG of every object of the drawn look, and every scene at least once."""
+    """A PNG of every object and every scene at least once, in the drawn look of `motions`."""
     frames = [
         _motions_frame(drawn_object, scene, number, size)
         for number, (drawn_object, scene) in enumerate(_fitting_scenes())

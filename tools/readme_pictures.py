@@ -1,8 +1,9 @@
-"""Photograph the pages that README shows: docs/pictures/answer.png and report.png. `python tools/readme_pictures.py`.
+"""Take the screenshots that README shows: docs/pictures/answer.png and report.png. `python tools/readme_pictures.py`.
 
-Writes videos of `motions`, trains the demo's network on them, answers for new ones, all by Marey's own commands, and lets
-a headless Chromium or Chrome photograph the top of both pages. Videos and network stay in --work, and a second call takes
-only the answers, the report and the photographs anew. A few minutes, then some seconds.
+Writes videos of `motions`, trains the demo's network on them and predicts a new one, all by Marey's own commands. A
+headless Chromium or Chrome then takes screenshots of the top of both pages. Videos and network stay in --work, so that a
+second call makes only predictions, report and screenshots anew. The first call takes a few minutes, later ones some
+seconds.
 """
 
 import argparse
@@ -24,7 +25,7 @@ FOLDER = ROOT / "docs" / "pictures"
 WORK = ROOT / "build" / "readme-pictures"
 RECIPE = "slowonly_r18_8x2_motions"
 SHOWN = "clockwise"
-"""The class of the video that is answered for."""
+"""The class of the video whose prediction is shown."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
@@ -32,11 +33,11 @@ _WIDTH = 860
 """Pixels of a page: README is about as wide on GitHub, so that its letters keep their size there."""
 _HEIGHTS = {"answer": 560, "report": 760}
 _LARGEST = 300_000
-"""Bytes of a picture."""
+"""Most bytes of a picture."""
 
 
 def find_browser(named: str | None) -> str:
-    """The program that takes the photographs: the one that is named, else the first that the system finds.
+    """The browser that takes the screenshots: the one that is named, else the first that the system finds.
 
     Raises:
         SystemExit: there is none.
@@ -59,7 +60,7 @@ def marey(*words: str | Path, at: Path) -> None:
 
 
 def pages(work: Path) -> dict[str, Path]:
-    """Train once, then answer and report; the page of each picture."""
+    """Train once, then predict and report; return the page of each picture by the picture's name."""
     _, new = write_motions(work / "clips", train=1344, test=120, size=128, frames=20)
     run = work / "motions"
     if not (run / "report.html").exists():
@@ -74,7 +75,7 @@ def pages(work: Path) -> dict[str, Path]:
 
 
 def photograph(browser: str, page: Path, height: int) -> NDArray[np.uint8]:
-    """The top of a page as BGR, uint8 [at most height, width, 3], without the empty ground below its content."""
+    """The top of a page as BGR, uint8 [at most height, width, 3], without the empty space below its content."""
     # Without a sandbox, which a browser refuses to set up for root: the pages are Marey's own.
     with tempfile.TemporaryDirectory() as scratch:
         shot = Path(scratch) / "shot.png"

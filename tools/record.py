@@ -38,7 +38,7 @@ STATISTICS = ("running_mean", "running_var")
 """How the names of a batch norm's statistics end."""
 
 
-# What a pair consists of, and any machine can make anew: weights, clips, frames -----------------------------------------
+# What any machine can make again from a pair: weights, clips, frames --------------------------------------------------
 
 
 def drawn(key: str, shape: tuple[int, ...], std: float | None = None) -> np.ndarray:
@@ -76,9 +76,8 @@ def weights(
         statistics: Running means and variances by name; those that are not there are drawn.
         constants: Tables that the network computes instead of learning them, by name.
     """
-    more = (
-        info if info.get("draw") == "anchor-v2" else {}
-    )  # in some files of the first rule, `std` is that of the pixels
+    # In some files of the first rule, anchor-v1, `std` is the deviation of pixels, not of weights.
+    more = info if info.get("draw") == "anchor-v2" else {}
     deviations, named = more.get("std", {}), more.get("const", {})
     tensors = {}
     for key, (shape, dtype) in info["keys"].items():
@@ -103,7 +102,9 @@ def noise(shape: Sequence[int], seed: int) -> np.ndarray:
 
 
 def synthetic_frames(source: str) -> np.ndarray:
-    """Frames of an integer formula, uint8 [8, H, W, 3]: 256 x 340 ("land"), 193 x 317 ("odd") or 340 x 256 ("portrait")."""
+    """Frames computed by a formula of integers, uint8 [8, H, W, 3]: 256 x 340 ("land"), 193 x 317 ("odd") or 340 x 256
+    ("portrait").
+    """
     t, y, x, c = np.ogrid[0:8, 0:256, 0:340, 0:3]
     land = (128 + (x - 170) * (y - 128) * (c + 1) // 64 + 9 * t + (7 * x + 13 * y + 29 * c) % 31) % 256
     land = land.astype(np.uint8)
@@ -121,7 +122,7 @@ def sha(values: np.ndarray) -> str:
 
 
 def fingerprint(tensors: Mapping[str, np.ndarray]) -> str:
-    """16 hex digits over all float32 tensors: equal ones mean that weights were made anew as they were recorded."""
+    """A hash of all float32 tensors, 16 hex digits. If it equals the recorded one, the weights were reproduced exactly."""
     digest = hashlib.sha256()
     for key in sorted(tensors):
         if tensors[key].dtype == np.float32:
@@ -134,16 +135,16 @@ def fingerprint(tensors: Mapping[str, np.ndarray]) -> str:
 
 
 class Network(Protocol):
-    """A network to record. Of a torch module `TorchNetwork` is one; write such a class for another framework."""
+    """A network to record. `TorchNetwork` makes one of a torch module; for another framework, write such a class."""
 
     def tensors(self) -> Mapping[str, np.ndarray]:
         """All tensors by their names in the toolkit's checkpoint."""
 
     def constants(self) -> Collection[str]:
-        """The names of those that the network computes instead of learning them."""
+        """The names of the tensors that the network computes instead of learning them."""
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take all tensors from here."""
+        """Replace all tensors of the network by these."""
 
     def calibrate(self, clip: np.ndarray) -> None:
         """Set the running statistics of all batch norms to those of one pass over the clip."""
@@ -157,7 +158,7 @@ class TorchNetwork:
 
     Args:
         module: It is put in eval mode.
-        call: Runs it on a clip where `module(clip)` would not do; gives what `Network.__call__` gives.
+        call: Runs the module on a clip, if it is not called as `module(clip)`; returns what `Network.__call__` returns.
     """
 
     def __init__(self, module: nn.Module, call: Callable[..., object] | None = None) -> None:
@@ -195,7 +196,9 @@ class TorchNetwork:
 
 
 def as_network(built: object) -> Network:
-    """What a function that builds a network gave: a torch module, a pair of one and its `call`, or a `Network`."""
+    """A `Network` from the result of a function that builds one: a torch module, a pair of a module and its `call`, or a
+    `Network`.
+    """
     module, call = built if isinstance(built, tuple) else (built, None)
     torch = sys.modules.get("torch")
     return TorchNetwork(module, call) if torch is not None and isinstance(module, torch.nn.Module) else module
@@ -229,14 +232,14 @@ def record_network(
 
     Args:
         out: The path of the files without their endings.
-        build: Gives the network: a torch module, a pair (module, function that runs it on a clip), or a `Network`.
-        toolkit: Its name and version or commit.
+        build: Returns the network: a torch module, a pair (module, function that runs it on a clip), or a `Network`.
+        toolkit: The toolkit's name and version or commit.
         runs: Shape and seed of the clip of each run, by the run's name.
         layout: The order of the axes of clips, one of `LAYOUTS`; None: the first of those with so many axes.
         root: The name of the dictionary of tensors in the toolkit's checkpoint file; None: there is none.
         calibrate: The shape of the clip whose statistics batch norms take; None: the statistics are drawn.
         std: The standard deviation of weights by a regular expression of their names: 0.5 for position embeddings and
-            tokens, which are else drawn so small that a missing one is not seen.
+            tokens, which are else drawn so small that logits without them would be almost equal.
         scale: A regular expression of names, and a power of two that multiplies these weights; the first that fits counts.
         notes: Further fields of the description, such as the toolkit's configuration file.
 

@@ -24,7 +24,7 @@ _FAMILIES = {
 }
 """Headings, and the networks below each."""
 _OWN = ("motions", "folder")
-"""Data sets of recipes that reproduce no row."""
+"""Data sets of Marey's own recipes, which reproduce no published result."""
 _HEAD = """# Model zoo
 
 Generated from the recipes by `python tools/zoo.py`. Every number is its publisher's, under the protocol beside it: numbers
@@ -44,7 +44,7 @@ of two protocols, splits or copies of a data set do not compare. `marey show NAM
 _STATES = ("no loss reported", "lost and back", "gone")
 """From the best to the worst."""
 _BEFORE = {"no loss reported": 7, "lost and back": 26, "gone": 22, "none": 44}
-"""Version 0.1.0, which knew one address of a row, and none without a hash."""
+"""The same counts in version 0.1.0, which had one address for each recipe, and none without a hash."""
 _COLUMNS = ("recipe", "parameters", "input", "starts from", "data", "top-1 / top-5", "protocol", "weights")
 _TWO_COLUMNS = ("row", "streams", "fusion", "data", "top-1 / top-5", "protocol")
 

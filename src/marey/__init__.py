@@ -8,8 +8,8 @@
     marey.predict("runs/a", "new/")                      # of a folder, a list or several paths: an answer for each
     marey.evaluate("runs/a", "test.csv").top1
 
-Answer, test, train: predict, predict_many, evaluate, features, train, fit; their results: Prediction, Predictions,
-EvaluationResult, Features, FitResult; where they compute: Compute; what decoding may take: Limits.
+Predict, test, train: predict, predict_many, evaluate, features, train, fit; their results: Prediction, Predictions,
+EvaluationResult, Features, FitResult; where they compute: Compute; time and memory of decoding: Limits.
 Models: load_model, build_model, build_network, save_checkpoint; Classifier, Calibration, LoadReport.
 Recipes: get_recipe, RECIPES, Recipe.
 Videos: open_video, write_video; Video, FrameFolder, FlowFolder.
@@ -129,7 +129,7 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names are strings
 
 
-if not _typing.TYPE_CHECKING:  # a type checker knows every name from above, and would take any other one for right
+if not _typing.TYPE_CHECKING:  # with __getattr__ type checkers would accept every name; they know ours from above
 
     def __getattr__(name: str) -> object:
         from importlib import import_module

@@ -23,21 +23,21 @@ from marey.base.reporter import notice
 from marey.classifier import Classifier, Output
 
 _ASSUMED = 0.7
-"""Assumed time of a compiler that was not measured yet, as a fraction of the best time so far; docs/performance/backends.md
-reports 0.2 to 0.8."""
+"""Assumed seconds per view of a compiled network whose speed was not measured yet, as a fraction of the best measured so
+far; docs/performance/backends.md reports 0.2 to 0.8."""
 _FASTER = 0.95
-"""A compiler is chosen if it takes at most this fraction of the best time so far: measurements repeat within some per
-cent."""
+"""A compiler is chosen if its network takes at most this fraction of the best seconds per view so far: repeated
+measurements differ by some per cent."""
 _WORTH_A_NOTICE = 10.0
-"""With less than this many seconds of work left, no notice says that eager was chosen: compiling takes 5 s or more, so
-that there was no choice."""
+"""With fewer seconds of work left, the choice of eager is not announced: compiling takes 5 s or more, so no other backend
+could be faster."""
 
 
 class AutoBackend(Backend):
     """Chooses a backend on its first batch, by measuring that batch.
 
     Eager computes the batch and is timed. A compiler is tried if compiling, and computing the rest at its speed, takes less
-    time than computing the rest at the best speed so far. Its speed comes from an earlier measurement on such a machine;
+    time than computing the rest at the best speed so far. Its speed comes from an earlier measurement on an equal machine;
     without one it is assumed, and then measured. The cache keeps the measurements and the compilers that failed, which are
     not tried again. Work that is too short for this takes no longer than under eager. On other devices than the CPU, where
     no compiler was measured, eager is chosen.
@@ -169,7 +169,7 @@ class AutoBackend(Backend):
         self._use(chosen, f"seconds per view, {how} on this machine: {each}{short}", left=seconds)
 
     def _key(self, output: Output, views_VTHWC: Tensor) -> str:
-        """A hash of all that a measurement depends on, which the values of the weights are not. Batches of a single
+        """A hash of all that a measurement depends on; it does not depend on the values of the weights. Batches of a single
         view, for which compilers may make a separate function, are measured separately; all larger batches share one
         measurement.
         """

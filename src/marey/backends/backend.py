@@ -34,7 +34,7 @@ class BackendReport:
 
 
 class Backend(Protocol):
-    """Runs a network on decoded views, [V, T, H, W, C] uint8 (float32 grey levels if a pixel rule resizes in float), and
+    """Runs a network on decoded views, [V, T, H, W, C] uint8 (float32, 0 to 255, if preprocessing resizes in float), and
     returns float32 on the CPU. V may differ between calls; the other sizes may not.
 
     A backend is a subclass that implements `run` and `report`.

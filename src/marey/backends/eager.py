@@ -11,7 +11,7 @@ from marey.classifier import Classifier, Output
 
 
 class FromFrames(nn.Module):
-    """A classifier from decoded frames [V, T, H, W, C] to one of its outputs: normalisation and network.
+    """Computes one output of a classifier from decoded frames [V, T, H, W, C]: normalisation, then the network.
 
     Args:
         classifier: In eval mode.

@@ -1,4 +1,4 @@
-"""What every other package needs and what knows nothing of videos or networks: errors, messages, files, processes, texts.
+"""Helpers of all other packages, without knowledge of videos or networks: errors, messages, files, processes, texts.
 
 In reading order, beginning with what callers meet first:
 
@@ -9,9 +9,9 @@ In reading order, beginning with what callers meet first:
 - `processes`: ranks, cores and signals. `jobs`: one function on many items. `limited`: the same under limits of time and
   memory.
 - `address`, `absent`: paths and addresses of files, and why there is no file.
-- `declaration`: the base class of recipes and configs. `options`, `random`, `jsonable`: shared types.
-- `words`, `names`, `notebook`, `page`, `shell`: texts, HTML and commands for people. `versions`, `parquet`: installed
-  packages.
+- `declaration`: the base class of recipes and configs. `options`, `jsonable`: shared types. `random`: random numbers.
+- `words`, `names`, `notebook`, `page`, `shell`: texts, HTML and commands for people. `versions`: of the installed
+  packages. `parquet`: the import of pyarrow.
 
 It exports nothing itself; import from its modules.
 

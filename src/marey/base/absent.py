@@ -52,9 +52,10 @@ def _near(path: Path) -> str:
 
 
 def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
-    """Why there is no file at `path`, and what to do instead. `otherwise` is the reason if the path has no special form.
+    """Why there is no file at `path`, and what to do instead. `otherwise` is the reason if it is no address; advice may
+    follow.
 
-    `Path` drops one of the slashes of an address, so both forms are recognised.
+    An address that went through `Path` has lost a slash (s3:/bucket/key). It is recognised in both forms.
     """
     text = str(path)
     unquoted = text.strip(_QUOTES)

@@ -21,7 +21,8 @@ _PARAMETER = (
     r"|signature|sign|sig|[^=&#]*token|[^=&#]*key|key-pair-id|policy|password|passwd|pwd|secret|auth[^=&#]*|jwt"
     r"|expires|se|st|sv|sp|sr|spr|skoid|sktid|skt|ske|sks|skv)="
 )
-"""Query parameters that sign an address: anyone who has them can read the file. Their companions are hidden with them."""
+"""Query parameters that sign an address: anyone who has them can read the file. Other parameters of a signature, such as
+its date, are hidden with them."""
 _SECRET = re.compile(_PARAMETER + r"[^&#]*", re.IGNORECASE)
 _SECRET_IN = re.compile(_PARAMETER + r"""[^&#\s'"]*[^&#\s'",.:;)\]}]""", re.IGNORECASE)
 """The same within a sentence, where punctuation may follow the address."""
@@ -51,7 +52,7 @@ class Address:
 
     @property
     def server(self) -> str:
-        """Scheme with bucket, or with host and port; without a login."""
+        """The server of this address, without a login: "s3://bucket", "https://host:8080"."""
         return f"{self.scheme}://{_LOGIN.sub('', self.url).partition('://')[2].partition('/')[0].partition('?')[0]}"
 
     @property
@@ -72,7 +73,7 @@ class Address:
         return PurePosixPath(self.name).suffix
 
     def joined(self, name: str) -> str:
-        """The address of a file below this one, given by its relative path. A query of this address stays."""
+        """The address of the file with the relative path `name` below this address. The query of this address is kept."""
         if self.scheme not in _HTTP:
             return f"{self.url.rstrip('/')}/{name.removeprefix('./')}"
         parts = urlsplit(self.url)
@@ -115,7 +116,7 @@ def location_of(text: str | Path | Address) -> Location:
 
 
 def as_listed(location: str | Path | Address) -> str:
-    """The text of a path or address in a list. `location_in` turns it back. file:// addresses become paths."""
+    """The text by which a list names a path or address; `location_in` reads it. file:// addresses become paths."""
     if (address := address_in(location)) is not None:
         return address.url
     text = str(location)
@@ -123,7 +124,7 @@ def as_listed(location: str | Path | Address) -> str:
 
 
 def path_in(root: str | Path, name: str) -> str:
-    """The path of a listed file, which is relative to `root`; an address stays as it is in the list."""
+    """The path of the file that a list names, relative to `root`, as `name`; an address is returned as the list has it."""
     return as_listed(name) if is_address(name) else os.path.join(root, name)  # noqa: PTH118 - a Path per row takes seconds
 
 

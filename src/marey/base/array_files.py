@@ -1,4 +1,4 @@
-"""Arrays of videos, cached as one file per video or segment, which is named by the identity of its content."""
+"""Caches arrays computed from videos: one file per video, named by the identity of the video's content."""
 
 import contextlib
 import shutil
@@ -51,7 +51,9 @@ class ArrayFiles:
         """Whether nothing more is written to the cache."""
 
     def hold(self, identities: Iterable[int]) -> frozenset[int]:
-        """The identities that are cached. This process keeps their files, and other processes remove them last."""
+        """Return those of the identities that are cached, and keep their files: this process does not remove them, and
+        other processes remove them last.
+        """
         cached = set()
         for identity in identities:
             path = self.path(identity)
@@ -69,7 +71,7 @@ class ArrayFiles:
         return self.path(identity).exists()
 
     def read(self, identity: int) -> dict[str, NDArray[Any]] | None:
-        """The arrays of a video by their names; None if they are not cached or damaged."""
+        """The arrays of a video by their names; None if they are missing or damaged."""
         return read_arrays(self.path(identity))
 
     def write(self, identity: int, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -92,11 +94,11 @@ class ArrayFiles:
         _write(self._temporary / _name(identity), arrays)
 
     def tidy(self) -> None:
-        """Remove the files used longest ago until the cache is within its limit, except those that are needed here."""
+        """Remove the files used longest ago until the cache is within its limit, except those that this process needs."""
         prune(self.folder, spared=self._sizes)
 
     def path(self, identity: int) -> Path:
-        """The path of the file of a video, which need not exist: for processes that only read, with `read_arrays`."""
+        """The path at which the file of a video is, or would be. Processes that only read pass it to `read_arrays`."""
         folder = self._temporary if identity in self._in_temporary else self.folder
         return folder / _name(identity)
 
@@ -107,8 +109,8 @@ class ArrayFiles:
         return folder
 
     def _reserve(self, path: Path, size: int) -> bool:
-        """Whether the cache has room for a file, which is then reserved. A file that is written again replaces its
-        former size.
+        """Reserve room in the cache for a file; returns whether there was enough. If the file is written again, only its
+        new size counts.
         """
         with self._lock:
             fits = not self._full and self._size - self._sizes.get(path, 0) + size <= self._limit
@@ -139,10 +141,10 @@ class ArrayFiles:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     """The arrays of a file by their names; None if the file is missing or damaged.
 
-    If the table of contents is damaged, which has no checksum, some arrays may be missing.
+    A ZIP file's table of contents has no checksum: if it is damaged, some arrays may be missing.
     """
     try:
-        # Opened here: NumPy leaves a file that it cannot read open, and Windows does not replace open files.
+        # Opened here, to be closed in any case: NumPy leaves a damaged file open, and Windows does not replace open files.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return dict(file)
     except OSError:

@@ -1,7 +1,8 @@
 """The cache: everything that Marey stores outside run folders, in one folder per kind.
 
-Three kinds are limited in size, each by itself: files of backends, features, and signatures of videos. When one is over its
-limit, the files that were used longest ago are removed. Downloaded weights and indices of videos have no limit.
+Three kinds are limited in size, each separately: files of backends, features, and signatures of videos. When one is over
+its limit, the files that were used longest ago are removed. Downloaded weights, models of the Hugging Face hub, and facts
+about video files have no limit.
 """
 
 import contextlib
@@ -29,17 +30,17 @@ features of a clip take 0.2 MB, so that 20,000 clips fit, more than most project
 
 
 def backends_folder(kind: str) -> Path:
-    """The cache folder for one kind of file of backends."""
+    """The cache folder of the files of backends that are named `kind`: "openvino", "measured"."""
     return cache_folder() / "backends" / kind
 
 
 def features_folder(key: str) -> Path:
-    """The cache folder for features of one network, extracted by one rule."""
+    """The cache folder for features. `key` is a hash of the network and of all settings that change them."""
     return cache_folder() / "features" / key
 
 
 def signatures_folder(key: str) -> Path:
-    """The cache folder for signatures of one format."""
+    """The cache folder for signatures. `key` names their format."""
     return cache_folder() / "signatures" / key
 
 

@@ -5,7 +5,7 @@
         ...                                         # all of the work
 
 A note, one JSON file, states which run is at a path. During the work a lock of the operating system excludes other
-processes; it ends with the process. A refused claim changes nothing.
+processes; the lock ends with its process. A refused claim changes nothing.
 """
 
 import contextlib
@@ -44,18 +44,19 @@ _FILES = frozenset(
 _LONGER = 14
 """Characters that the names of locks, notes and unfinished files add to the name of the output file."""
 _LONGEST = 40
-"""Characters of a setting that a refusal quotes, around the first difference. Of hashes it gives only the name."""
+"""Most characters of a setting's value that a refusal quotes, around the first difference. If the value is a hash, only the
+setting is named."""
 _HASH = re.compile(r"[0-9a-f]{32,}")
 _MOST = 5
 """Most differing settings that a refusal lists."""
 _PATIENCE_OF_SHARES = 2.0
-"""Seconds that a share waits for the command's first process, which may still hold the entire path: after a training, all of
-its processes test it.
+"""Seconds for which a process with one share of the work waits for the command's first process, which may still hold the
+entire path: after a training, all of its processes test the network, each a share of the videos.
 """
 
 
 class Command(Enum):
-    """The commands that write runs, with the files by which a run of theirs is recognised. Other commands refuse its folder.
+    """The commands that write runs, each with the files by which its run is recognised. Other commands refuse that folder.
 
     A new command adds one line here.
     """
@@ -134,8 +135,8 @@ class OutputPath:
         return self.note_folder / f"{self.name or ''}{command.note}"
 
     def older_note(self, command: Command) -> Path:
-        """The path of the same note in version 0.1.0, which left out the suffix of an output file: `r.a` and `r.b`
-        shared one.
+        """The path of the same note in version 0.1.0, which left out the suffix of an output file, so that
+        the files `r.a` and `r.b` shared one note.
         """
         return self.note_folder / f"{Path(self.name or '').stem}{command.note}"
 
@@ -155,10 +156,11 @@ class OutputPath:
 
     @contextlib.contextmanager
     def held(self, *, share: int | None = None) -> Iterator[None]:
-        """Hold the lock of this path, or with `share` that of one share of work that several processes do there together.
+        """Hold the lock of this path, or with `share` only the lock of one share of the work: several processes may write
+        to one path, each a share, named by its index from 0.
 
-        A share excludes the same share, and processes that hold the entire path. On a file system without locks, a warning
-        is printed and the work continues.
+        Excluded are other processes with the same share, and processes that hold the entire path. On a file system without
+        locks, a warning is printed and the work continues.
 
         Raises:
             RunError: another process holds the lock, or nothing can be written there.
@@ -421,7 +423,7 @@ def differences(
 
 
 def _excerpt(text: str, same: int) -> str:
-    """The text; of a long one, an excerpt around the end of its first `same` characters."""
+    """The text, or an excerpt of a long one around its first difference: `same` characters before that are equal."""
     if len(text) <= _LONGEST:
         return text
     begin = max(0, min(same - _LONGEST // 4, len(text) - _LONGEST))

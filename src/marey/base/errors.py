@@ -32,9 +32,10 @@ class MareyError(Exception):
 
 @contextmanager
 def in_python_words() -> Iterator[None]:
-    """Add Python's parameter names to errors that name options of a command, for functions that a command calls as well.
+    """Add the names of Python's parameters to errors that name options of a command, in functions that commands call, too.
 
-    The names are a note of the exception, printed after its traceback. Messages that name the parameter themselves get none.
+    The names are a note of the exception, printed after its traceback. A message that names the
+    parameter itself gets no note.
     """
     try:
         yield
@@ -50,7 +51,7 @@ def in_python_words() -> Iterator[None]:
 class DecodeError(MareyError):
     """A video, or a requested frame of it, cannot be read.
 
-    `path` names the file. `reason` states what FFmpeg or the scan reported ("frame 28 of 50: Invalid data ...").
+    `path` names the file. `reason` states what FFmpeg or Marey's reader reported ("frame 28 of 50: Invalid data ...").
     """
 
     def __init__(self, path: str | Path | Address, reason: str) -> None:
@@ -59,7 +60,9 @@ class DecodeError(MareyError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type["DecodeError"], tuple[str, str]]:
-        """Pickle between loader processes: the default would call the class with one argument."""
+        """Pickle with both arguments, since loader processes send errors; by default an exception is pickled with its
+        message.
+        """
         return type(self), (self.path, self.reason)
 
 

@@ -20,7 +20,7 @@ from marey.base.reporter import notice, release_waiting_messages
 
 PATIENCE = 0.25
 """Seconds for which a lock is requested again before it is refused. Other processes hold it for a moment when they check
-whether it is free, or a share whether it is the last.
+whether it is free, or whether they are its last shared holder.
 """
 _RENAME_PATIENCE = 2.0
 """Seconds for which a rename is tried again on Windows, which refuses it while another program has the file open. Virus
@@ -167,7 +167,8 @@ def link(path: str | Path, target: str | Path) -> None:
 
 
 def name_twice(path: str | Path, same: str | Path) -> bool:
-    """Atomically make `path` a hard link to the file `same`; returns False, changing nothing, on file systems without them.
+    """Atomically make `path` a hard link to the file `same`; returns False, changing nothing, on file systems without hard
+    links.
 
     Later atomic writes to either name replace that name only, and leave the other file as it is.
     """
@@ -184,7 +185,7 @@ def name_twice(path: str | Path, same: str | Path) -> bool:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically. File names in it that are not UTF-8 are written as the bytes that they are."""
+    """Write `text` as UTF-8, atomically. File names in it that are not UTF-8 are written as their original bytes."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors=BYTES)
 
@@ -283,7 +284,8 @@ def locked(
     remove: bool = False,
     patience: float = PATIENCE,
 ) -> Iterator[BinaryIO]:
-    """Hold the lock file `path` within the block, so that one process works at a time; yields it, open for writing.
+    """Hold the lock file `path` within the block, so that one process works at a time; yields it, open for writing
+    (for reading only, if it is another user's).
 
     It is a lock of the operating system, which ends with its process in every case. A lock file that is left over is not
     locked. A holder may write into the file who it is.

@@ -52,7 +52,7 @@ def run_jobs(
         unit: What an item is, in the plural.
 
     Raises:
-        RunError: a process died; or the main script starts them outside of `if __name__ == "__main__":`.
+        RunError: a process died; or the main script makes this call outside of `if __name__ == "__main__":`.
     """
     return list(each_job(function, items, workers=workers, title=title, unit=unit))
 
@@ -156,7 +156,7 @@ class _Worker:
         """Mark the block as work on an item, which SIGINT interrupts."""
         self._at_work = True
         try:
-            if sys.platform != "win32":  # not earlier: the pool reports an exit during its own start-up as a failure
+            if sys.platform != "win32":  # not earlier: the pool takes an exit during a worker's start for a failure
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
             if self._interrupted:
                 sys.exit(128 + signal.SIGINT)
@@ -183,7 +183,7 @@ def end_with_parent() -> None:
 def compute_in_one_thread() -> None:
     """Limit NumPy to one thread in this process, as there is one process per core. Values that the user set stay.
 
-    NumPy reads these variables on import, which must come later; it comes earlier if the main script imports NumPy.
+    NumPy reads these variables when it is imported, so this has no effect if the main script has imported NumPy before.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")

@@ -10,7 +10,7 @@ from marey.base.errors import DataError
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 BYTES = "surrogateescape"
-"""The `errors` argument for text files: file names that are not UTF-8 are written as the bytes that they are."""
+"""The `errors` argument for text files: file names that are not UTF-8 are written as their original bytes."""
 Parsed = TypeVar("Parsed")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

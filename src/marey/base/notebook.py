@@ -1,4 +1,4 @@
-"""HTML without scripts that values show in a notebook, and shortened texts for their `repr`.
+"""HTML by which values of Marey are shown in a notebook, without scripts; and shortened texts for their `repr`.
 
 The HTML uses the text colour around it and only translucent shades, so that it is readable in light and dark themes. All
 text is escaped.

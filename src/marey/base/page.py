@@ -110,9 +110,9 @@ class Dot:
     """A dot of a `dot_chart`."""
 
     x: float
-    """Horizontal share, 0 to 1."""
+    """Position on the horizontal axis, 0 to 1."""
     y: float
-    """Vertical share, 0 to 1."""
+    """Position on the vertical axis, 0 to 1."""
     count: int
     """Number of predictions, which sets the size of the dot."""
 
@@ -140,7 +140,9 @@ _DOTS = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 
 
 def dot_chart(title: str, across: str, series: Mapping[str, Sequence[Dot]]) -> Markup:
-    """A chart as SVG of named series of dots beside the diagonal. `across` is the label of the horizontal axis."""
+    """A chart as SVG of named series of dots, with the diagonal, both axes from 0 to 100 %. `across` is the label of the
+    horizontal axis.
+    """
     side, most = 300, max((dot.count for dots in series.values() for dot in dots), default=1)
 
     def drawing(dot: Dot) -> dict[str, float | str]:

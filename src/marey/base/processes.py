@@ -42,7 +42,8 @@ UNGUARDED = (
 
 
 def reruns_main_script(method: str | None) -> bool:
-    """Whether processes started by `method` run the main script again, and so its calls without a guard.
+    """Whether processes started by `method` run the main script again, and with it all calls that are not under
+    `if __name__ == "__main__":`.
 
     `fork` does not, and neither does any method if the main script is no file: a notebook, or standard input.
     """

@@ -87,7 +87,7 @@ _KINDS = {
     Command.FLOW: "optical flow of videos",
     Command.RESIZE: "resized videos or their frames",
 }
-"""What a subfolder is, by the note in it."""
+"""What a folder or subfolder holds, by the command whose note is in it."""
 
 
 def write_readme(folder: str | Path, *, always: bool = False) -> None:
@@ -247,7 +247,7 @@ def _folder_text(parent: Path, name: str) -> str | None:
 
 
 def _hard_link(here: _Folder, name: str) -> str:
-    """Addition for the last network, if it is also the best one."""
+    """What is added to the description of the last network's file, if that is the best one's file, too."""
     same = name == LAST and here.has(BEST) and _same(here.path / BEST, here.path / LAST)
     return f"; here it is the same file as {BEST}, under a second name" if same else ""
 

@@ -199,7 +199,9 @@ class _SummaryFirst(SilentReporter):
 
 
 class _Current:
-    """The current reporter, and its warnings that are printed once. There is one per process (ADR 12)."""
+    """The current reporter, and its warnings that are printed once. There is one per process
+    (docs/decisions/0012-reporter.md).
+    """
 
     def __init__(self) -> None:
         self.reporter: Reporter = TerminalReporter()
@@ -227,7 +229,7 @@ def reporting(reporter: Reporter) -> Iterator[None]:
 
 
 def notice(message: str) -> None:
-    """Report the expected course of work; with several processes, rank 0 does."""
+    """Report something about the expected course of work; of several processes, only rank 0 reports it."""
     if processes().first:
         _CURRENT.reporter.notice(message)
 
@@ -245,7 +247,9 @@ def work_summary(message: str) -> None:
 
 
 def work_summary_pending() -> bool:
-    """Whether `work_summary` would print the first line of a command, so that a short measurement for it is worthwhile."""
+    """Whether the work summary is still to be printed and will be seen, so that measuring the speed for it is
+    worthwhile.
+    """
     return processes().first and isinstance(_CURRENT.reporter, _SummaryFirst) and _CURRENT.reporter.pending
 
 
@@ -273,7 +277,7 @@ def warning(message: str) -> None:
 
 
 def warning_once(message: str) -> None:
-    """As `warning`, for what every process and every call would report: rank 0 does, once per reporter."""
+    """As `warning`, for what every process and every call would report: only rank 0 reports it, once per reporter."""
     if processes().first and message not in _CURRENT.warned:
         _CURRENT.warned[message] = warning_once
         warning(message)

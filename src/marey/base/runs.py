@@ -13,7 +13,7 @@ BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.ckpt"
 """Files of a run folder: weights of the best epoch, weights of the last step, and the training state to resume from."""
 TUNING = "tuning"
 """Subfolder of a run for the fine-tuning of its network. It has a folder per set of tuning settings, which contains one
-training without the validation fold and one on all clips.
+training without the validation fold and one on all videos.
 """
 _LONGEST_NAME = 80
 """Longest folder name in bytes, without its number."""
@@ -23,7 +23,8 @@ def next_run(name: str, *, inside: Path | None = None, option: str = "--out") ->
     """The first of runs/<name>-1, runs/<name>-2, ... that does not exist yet; with `inside`, in that run folder.
 
     Raises:
-        RunError: there are several processes, which could choose different folders. `option` is what sets the folder.
+        RunError: there are several processes, which could choose different folders. `option`, which sets the
+            folder, is named in the message.
     """
     if processes().world > 1:
         raise RunError(f"under several processes the folder must be the same for all: name it with {option}.")
@@ -40,7 +41,7 @@ def run_name(data: Path) -> str:
 
 
 def free_file(name: str) -> Path:
-    """The first of a.html, a-2.html, a-3.html, ... that does not exist yet."""
+    """For the name a.html, the first of a.html, a-2.html, a-3.html, ... that does not exist yet."""
     path, number = Path(name), 1
     while os.path.lexists(path):
         number += 1

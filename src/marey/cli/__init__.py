@@ -1,6 +1,6 @@
 """The command line: one Typer app. Each command parses its options, calls one function of a lower package, and prints.
 
-- `app`: the program, its commands in the order of `marey --help`, and the short ones
+- `app`: the program, its commands in the order of `marey --help`, and those without a module of their own
 - `train`, `predict`, `evaluate`, `reproduce`: the commands that run networks
 - `data`, `videos`: `marey data`: commands on lists, and those that write video files or images
 - `weights`: `marey weights`

@@ -1,4 +1,4 @@
-"""The `marey` command: its commands in the order of `marey --help`, and the short ones among them.
+"""The `marey` command: registers all commands in the order of `marey --help`, and defines those without a module.
 
 Each command parses, calls one function and prints; torch loads only where it is needed.
 """

@@ -1,4 +1,4 @@
-"""`marey train`: a recipe on a list, or a classifier from a folder of clips or a list of them."""
+"""`marey train`: a recipe on a list, or a classifier on frozen features from a folder or list of videos."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -184,7 +184,7 @@ def train(
         test=videos.test, labels=videos.labels, settings=method.settings or (), epochs=method.epochs, lr=method.lr,
         backbone=method.backbone, finetune=method.finetune, minutes=method.minutes, options=options,
     )  # fmt: skip
-    # Fine-tuning of a run resumes by the very command that was typed.
+    # The command that resumes the fine-tuning of a run is the one that was typed.
     more = () if tunes_run else ("--resume", "--out", folder)
     with interruptible(partial(kept_training, folder), *more):
         plan = request.plan()
@@ -216,7 +216,7 @@ def _data_and_recipe(word: str, data: Path | None) -> "tuple[Path, Recipe | None
 
 
 def _recipe_to_train(word: str) -> "Recipe":
-    """`declared_recipe`, where the user may have meant a folder or list.
+    """As `declared_recipe`; its error adds that no folder or list has this name, which the user may have meant.
 
     Raises:
         RecipeError: there is no such recipe.
@@ -230,7 +230,7 @@ def _recipe_to_train(word: str) -> "Recipe":
 
 
 def _is_tuned(data: Path, out: Path | None) -> bool:
-    """Whether `data` is a run on frozen features, which is fine-tuned in its own folder."""
+    """Whether `data` is a run on frozen features that is to be fine-tuned: in its own folder, so `out` names no other."""
     from marey.workflows.classifier.finetuning.saved_start import can_be_tuned
 
     return can_be_tuned(data) and (out is None or out.resolve() == data.resolve())
@@ -246,6 +246,6 @@ def _trust(recipe: "Recipe | None", start: str | None, given: bool) -> bool:
 
 
 def _check_folder(folder: Path, *inputs: str | Path | None, resume: bool) -> None:
-    """`check_folder` in the first process only, which writes for all and may have begun before another process starts."""
+    """`check_folder` in the first process only: it writes for all, and one that starts later would find its files."""
     if processes().first:
         check_folder(folder, *inputs, writes=() if resume else _WRITTEN)

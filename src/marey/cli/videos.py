@@ -166,7 +166,7 @@ def flow(
     _check_output(out, source, classes, writes=LIST)
     height_width = None if size is None else _height_width(size, least=16)
     rule = FlowRule(method=flow_method(method, settings or ()), short_side=short_side, size=height_width, bound=bound)
-    # Methods other than tvl1 run on the CPU alone, with any default of --device.
+    # Methods other than tvl1 run on the CPU only, so the default of --device, auto, is not looked up for them.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     manifest = read_manifest(source, root=root, classes=classes)
     announce_videos(manifest, f"optical flow by {method} into {out}", workers, device=where)

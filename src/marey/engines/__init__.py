@@ -1,8 +1,8 @@
 """Tables of results for very long lists: computed by one process, in shards, or on a Ray cluster, and merged.
 
-Finished rows are written in small complete files, so that work can be resumed; a video that fails only costs its own row;
-several machines may share the rows. The package needs pyarrow, and ray for the modules `ray_*`: a command imports it only
-when a table is wanted. Reading order:
+Finished rows are written in small complete files, so that work can be resumed; a video that cannot be read becomes a failed
+row, and the work goes on; several machines may share the rows. The package needs pyarrow, and ray for the modules `ray_*`:
+a command imports it only when a table is wanted. Reading order:
 
 - `shard`: the rows of `--shard I/N`
 - `table_format`: columns and metadata of a table

@@ -33,7 +33,7 @@ class Engine(ABC, Generic[Row]):
 
     @property
     def device(self) -> str | None:
-        """Where networks compute, such as "cuda"; None: where the job's own network does."""
+        """Where networks compute, such as "cuda"; None: on the device of the job's `maker`."""
         return None
 
     @abstractmethod
@@ -68,7 +68,8 @@ def fill_table(job: TableJob[Row], engine: Engine[Row], *, retry_failed: bool = 
     """Compute the missing rows of a job, and write its table.
 
     Finished rows are written as small complete files into the folder `out` + ".parts", and joined at the end. If the process
-    is killed, the same job resumes; it loses the rows of at most a minute, or of as long as the next video takes.
+    is killed, the same job resumes. It computes again the rows of at most the last minute; of more only if one video takes
+    longer.
 
     Args:
         job: The rows, and the table.

@@ -25,11 +25,12 @@ from marey.base.files import atomic_path, rename
 from marey.engines.table_format import FAILED, Row, TableColumns, TableMetadata, open_parquet
 
 _ROWS, _SECONDS = 1024, 60.0
-"""A file is written when so many rows are in memory, or so many seconds after the first of them: more is never lost."""
+"""A file is written when so many rows are in memory, or with the first row that comes so many seconds after the oldest."""
 _JOINED = 8192
 """Rows of a row group in the joined table."""
 _BYTES = 1 << 26
-"""Approximate bytes in memory at which a file is written before `_ROWS`, and of a row group in the joined table."""
+"""Approximate bytes of rows in memory: a file is written when it reaches them before `_ROWS`, and a row group of the joined
+table has at most so many."""
 _OPEN = 4
 """Row groups that a join keeps in memory; rows that follow each other are mostly in the same one."""
 _FILE, _WHOLE = re.compile(r"rows-(\d+)\.parquet"), "joined.parquet"
@@ -136,7 +137,7 @@ class FinishedRows:
 
     @contextlib.contextmanager
     def _explain_failure(self) -> Iterator[None]:
-        """A block in which an error of writing becomes one that names the rows that are kept.
+        """A block in which an OSError of writing becomes a RunError that says where the finished rows are kept.
 
         Raises:
             RunError: for example the disk is full.
@@ -162,7 +163,7 @@ class RowIndex:
     groups: NDArray[np.int64]
     """The index in `row_groups` of the row group that holds each row [N]."""
     offsets: NDArray[np.int64]
-    """The position of each row in its row group [N]."""
+    """The index of each row inside its row group [N]."""
     row_groups: tuple[tuple[Path, int], ...]
     """Each row group: its file, and its index in that file."""
     repeated: NDArray[np.int64]
@@ -262,8 +263,8 @@ def opened_schema(path: Path) -> pa.Schema:
 
 
 class RowWriter(Generic[Row]):
-    """Collects rows and writes them as a file: when there are enough, when one comes a minute after the first, and at the
-    end of its `with` block, also if an error ends the block.
+    """Collects rows and writes them as a file: when `_ROWS` or `_BYTES` is reached, when a row comes `_SECONDS` after the
+    first, and at the end of its `with` block, also if an error ends the block.
     """
 
     def __init__(self, finished: FinishedRows, columns: TableColumns[Row], schema: pa.Schema) -> None:

@@ -1,4 +1,4 @@
-"""Decoding on Ray: videos of the list in blocks, single videos, and decoded videos, each as a row of a Ray Data block.
+"""Decoding on Ray. Each block of Ray Data has one row with a pickled value: many videos of the list, one, or one decoded.
 
 This module does not import torch: processes of Ray that only decode start much faster and need a third of the memory.
 """
@@ -35,7 +35,7 @@ class DecodedRow(NamedTuple):
 
 
 def video_blocks(videos: Iterator[tuple[int, VideoEntry]]) -> Iterator[pa.Table]:
-    """Blocks of one row, each of which holds the rows and videos of up to `_BLOCK` entries."""
+    """Blocks of one row, each with up to `_BLOCK` videos and their row numbers in the list."""
     while several := list(islice(videos, _BLOCK)):
         yield packed("videos", several)
 

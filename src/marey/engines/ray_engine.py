@@ -48,7 +48,7 @@ _NEVER = -1.0
 started another one every 12 seconds, which took a quarter of a core. After a lost node, and at the end, actors end
 regardless."""
 _STALL = 600.0
-"""Least seconds without progress after which an attempt is given up, by default."""
+"""By default an attempt is given up after so many seconds without progress; later if videos may take longer to decode."""
 _MOST_FUTILE = 3
 """Consecutive attempts that may end without a new row."""
 

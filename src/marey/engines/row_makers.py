@@ -44,7 +44,7 @@ class RowMaker(ABC, Generic[Row]):
     settings: Mapping[str, Json]
     """What rows depend on: tables with equal settings may be merged."""
     decoders: tuple[ViewDecoder, ...]
-    """For each network, how it decodes a video."""
+    """For each network, how videos are decoded for it."""
     title: str
     """A clause for the first line of the output: "predicting with ..."."""
     device: str
@@ -136,7 +136,7 @@ class FeatureRowMaker(RowMaker[VideoFeatures]):
 
 
 class TolerantRowMaker(Generic[Row]):
-    """Computes one row after the other. A video for which the network fails only costs its own row, as a failed one."""
+    """Computes one row after the other. A video for which the network fails becomes a failed row."""
 
     def __init__(self, maker: RowMaker[Row]) -> None:
         self._maker, self._failures = maker, 0

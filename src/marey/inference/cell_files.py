@@ -1,4 +1,4 @@
-"""The cache folder of cells: which settings of a classifier decide it, besides the content of each video."""
+"""The cache folder of the cells of a classifier's backbone, named by a hash of the settings that cells depend on."""
 
 import hashlib
 from pathlib import Path
@@ -33,7 +33,7 @@ def probe_of(model: Classifier) -> tuple[Probe, FrameProbeConfig | ClipProbeConf
 
 def cells_folder(model: Classifier, arithmetic: Arithmetic) -> Path:
     """The cache folder for the cells of a probe's backbone. Its name is a hash of all that cells depend on besides the
-    video: not of the pooling, the head or the class names.
+    video. Pooling, head and class names are not in it.
     """
     probe, config = probe_of(model)
     recipe = model.recipe

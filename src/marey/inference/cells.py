@@ -1,6 +1,7 @@
 """Cells of videos: the feature maps of a probe's frozen backbone on a small grid, computed once, cached, and then pooled.
 
-Shape suffixes: V views, T frames, H height, W width, C channels; S, P, G, D, F as in `marey.models.probe.network`.
+Shape suffixes: V views, U distinct views, T frames, H height, W width, C channels; S streams (frames, and for a network of
+single frames difference images), P time steps, G rows and columns of the grid, D channels of the feature maps.
 """
 
 import time
@@ -68,12 +69,13 @@ class Cells:
     rows: NDArray[np.int64]
     """[N]: the row of each video in the list."""
     identities: NDArray[np.uint64]
-    """The identities that a checkpoint records (`marey.data.files.identity.noted_identities`), all in one array."""
+    """The identities of these videos, and for segments those of their files, as a checkpoint records them
+    (`marey.data.files.identity.noted_identities`)."""
     broken: tuple[Broken, ...]
     computed: int
     """Videos that went through the network in this call; the others were cached, or are copies of another video."""
     core_seconds: float
-    """Processor time of this call, over all cores and decoding processes: decoding, network and files."""
+    """Processor time of this call in seconds, over all cores and decoding processes: decoding, network and files."""
     seconds: float
     """Elapsed time of this call."""
     backend: BackendReport
@@ -117,8 +119,8 @@ class Estimate:
     kept: int
     """Videos whose cells are in the cache now."""
     seconds_a_clip: float | None
-    """Seconds for each other video: of one core on a CPU, otherwise of decoding plus network. None: not known, because there
-    are no others, or the videos that were tried cannot be read."""
+    """Seconds for each video that is not cached (all its views): core-seconds on a CPU, else elapsed seconds of decoding and
+    network. None: not known, because there are no such videos, or those that were tried cannot be read."""
     cores: int
     """Cores that work at the same time; 1 if another device computes."""
     measured: int
@@ -133,7 +135,7 @@ class Estimate:
 
     @property
     def core_seconds(self) -> float | None:
-        """Core-seconds for all missing videos; None if that is not known."""
+        """Core-seconds for all missing videos, on another device than the CPU seconds; None if that is not known."""
         if not self.missing:
             return 0.0
         return None if self.seconds_a_clip is None else self.missing * self.seconds_a_clip
@@ -329,7 +331,9 @@ class _CellComputation:
         return half, views.index
 
     def _of_views(self, views_VTHWC: Tensor) -> Tensor:
-        """Cells [V, S, P, G, G, D]. Frame pairs do not influence each other, so that a clip can be split along time."""
+        """Cells [V, S, P, G, G, D]. For a network of single frames a clip is pairs of frames, each pair computed for itself,
+        so that the clip can be split along time.
+        """
         chunks = torch.tensor_split(views_VTHWC, self._passes(views_VTHWC.shape[1]), dim=1)
         shape = len(views_VTHWC), self.probe.streams, -1, GRID, GRID, self.probe.channels
         return torch.cat([self._backend.features(chunk).reshape(shape) for chunk in chunks], dim=2)

@@ -34,11 +34,12 @@ from marey.video.reading.suffixes import VIDEO_SUFFIXES
 from marey.weights.load import as_classifier
 
 _EARLY = 1000
-"""Predictions that may wait for that of an earlier video, at most. Each takes a few KB, decoded frames tens of MB."""
+"""At most so many predictions wait for the prediction of an earlier video. Predictions wait, not decoded frames: one takes
+a few KB, the frames of a video tens of MB."""
 
 
 @overload
-def predict(  # type: ignore[overload-overlap]  # one path is one video, though a str has characters
+def predict(  # type: ignore[overload-overlap]  # a str is also an Iterable[str]: as a path it is one video
     model: Classifier | Recipe | str | Path,
     video: str | Path | VideoEntry,
     *,
@@ -161,7 +162,7 @@ def predict_many(
 def predict_each(
     predictor: "Predictor", listed: VideoList, *, workers: int | None, limits: Limits
 ) -> Iterator[Prediction]:
-    """As `predict_many`, with an open network. At the end a notice counts the long videos (`LongVideos`).
+    """As `predict_many`, with an open network. At the end a notice counts the videos that are too long (`LongVideos`).
 
     While one video takes long, the following videos are predicted, and up to a thousand of their predictions wait for it.
     """

@@ -1,6 +1,6 @@
-"""Videos: from a file, a folder of images or an address to the frames of a clip, and back to files.
+"""Videos: reads the frames of clips from files, folders of images and addresses, and writes frames to files.
 
-- `source`: the interface `FrameSource`, which everything that frames are read from implements.
+- `source`: `FrameSource`, the base class of everything from which frames are read.
 - `open`: opens any source by its path.
 - `reading`: video files, folders of images, and files on servers.
 - `sampling`: which frames form a clip.

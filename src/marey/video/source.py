@@ -1,6 +1,6 @@
-"""`FrameSource`: the interface of everything that frames are read from by index.
+"""`FrameSource`: the base class of everything from which frames are read by index.
 
-Video files, folders of images, and stored or computed flow implement it.
+Its subclasses read video files, folders of images, and stored or computed flow.
 """
 
 import abc
@@ -16,8 +16,8 @@ from marey.base.notebook import keep_end
 from marey.base.reporter import warning_of_file
 
 Frames = NDArray[np.uint8 | np.float32]
-"""Frames [T, H, W, C]; C is 3 (RGB) or 2 (flow x, y). uint8 as decoded, or float32 in grey levels after a resize in
-float."""
+"""Frames [T, H, W, C]; C is 3 (RGB) or 2 (flow x, y). uint8 as decoded, or float32 after a resize in float. Both are
+in grey levels: on the scale 0..255 in each channel."""
 
 Conversion = Literal["rgb", "planes"]
 """How decoded frames become RGB: see `marey.video.reading.conversion`."""

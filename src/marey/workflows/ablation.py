@@ -1,4 +1,4 @@
-"""`marey reproduce --ablation`: one of the announcement's two findings, as a pair of trainings on the same videos."""
+"""`marey reproduce --ablation`: one of two findings of MMAction's announcement, as two trainings on the same videos."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ class _AblationPair:
 
     claim: str
     with_it: tuple[str, str | None]
-    """(recipe, init)."""
+    """(name of the recipe, value of --init; None: what the recipe says)."""
     without: tuple[str, str | None]
 
 

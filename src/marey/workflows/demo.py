@@ -33,7 +33,8 @@ from marey.workflows.training_time import measure_speed
 _SECONDS = 200.0
 """Longest demo in seconds, by its own estimate, which assumes that nothing else runs on the machine."""
 _SEEN = 0.9
-"""Accuracy inside the mirrored pairs, 0 to 1, above which the text states that the network sees the order of frames."""
+"""Accuracy between a class and its mirror image, other classes ignored, 0 to 1. Above it the text states that the network
+sees the motion."""
 
 
 def run_demo(

@@ -172,7 +172,7 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
     note = _note(path)
     if not note.exists():
         for _ in read_predictions(out):
-            """Without a note, a file is only written to if it holds predictions."""
+            """A file without a note is only appended to if all its lines are predictions."""
     first, others = (model.classifiers[0], model.classifiers[1:]) if isinstance(model, Streams) else (model, ())
     fused = [weights_hash(other) for other in others]
     settings = model_settings(first, top=top, precision=precision, fused=fused)
@@ -187,7 +187,7 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
 
 
 def _note(path: OutputPath) -> Path:
-    """The note beside a file of predictions; for a file that version 0.1.0 began, the note that it wrote.
+    """The note (NAME.run.json, the settings) beside a file of predictions; for a file that version 0.1.0 began, its note.
 
     Raises:
         RunError: version 0.1.0 wrote one note for several files, and which of them it describes cannot be known.

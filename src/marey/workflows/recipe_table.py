@@ -64,7 +64,7 @@ def split_by_availability(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[R
 def recipe_table(rows: Sequence[Row], left_out: Sequence[Row] = ()) -> str:
     """A line of at most 100 characters for each row, the meanings of the words in it, and why `left_out` are missing."""
     found = [availability(row) for row in rows]
-    cells = [COLUMNS, *(_cells(row, available) for row, available in zip(rows, found, strict=True))]
+    cells = [COLUMNS, *(_columns_of(row, available) for row, available in zip(rows, found, strict=True))]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         f"{name:{widths[0]}}  {top1:>{widths[1]}}  {size:>{widths[2]}}  {licence:{widths[3]}}  {weights}"
@@ -73,7 +73,7 @@ def recipe_table(rows: Sequence[Row], left_out: Sequence[Row] = ()) -> str:
     return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found), *_reasons(left_out)])
 
 
-def _cells(row: Row, found: Availability) -> tuple[str, ...]:
+def _columns_of(row: Row, found: Availability) -> tuple[str, ...]:
     top1 = None if row.published is None else row.published.top1
     return (
         row.name,

@@ -52,22 +52,22 @@ def write_recordings(manifest: Manifest, path: Path, *, workers: int | None = No
 
 @dataclass(frozen=True, eq=False)
 class ClipsInFolds:
-    """Training clips without copies, in folds that keep each recording together, after frames of all clips were compared."""
+    """Training videos without copies, in folds that keep each recording together, after frames of all were compared."""
 
     train: Manifest
-    """The clips to train on: each content once per class, and none that is tested on."""
+    """The videos to train on: each content once per class, and none that is tested on."""
     listed: Manifest
-    """The clips to train and to test on, with a column `split`, and the recording of each as its column `group`."""
+    """The videos to train and to test on, with a column `split`, and the recording of each as its column `group`."""
     folds: Folds
     """The folds of `train`."""
     left_out: tuple[str, ...]
-    """The ids of training clips that are copies, which `train` lacks."""
+    """The ids of training videos that are copies, which `train` lacks."""
     notes: tuple[str, ...]
     """What was found, as sentences; those about folds are in `folds`."""
     recordings: Recordings | None
-    """The recordings of all clips, those to train on first; None: there were too many clips to compare."""
+    """The recordings of all videos, those to train on first; None: there were too many videos to compare."""
     rows: NDArray[np.int64]
-    """The rows of the given training clips that `train` has."""
+    """The rows of the given training videos that `train` has."""
 
     @property
     def core_seconds(self) -> float:
@@ -78,19 +78,19 @@ class ClipsInFolds:
 def divide_by_recordings(
     given: TrainValTest, folds: Folds, *, workers: int | None = None
 ) -> tuple[ClipsInFolds, ContactSheets | None]:
-    """Compare frames of the clips that a classifier is fitted and tested on, leave out copies, and make folds again.
+    """Compare frames of the videos that a classifier is fitted and tested on, leave out copies, and make folds again.
 
     Args:
-        given: The clips.
-        folds: The folds of the training clips by names alone; they are kept if there are too many clips to compare.
+        given: The videos.
+        folds: The folds of the training videos by names alone; they are kept if there are too many videos to compare.
         workers: Processes that decode and compare; None: one per core, 0: this one.
 
     Returns:
-        The clips in folds, and their contact sheets, None if frames were not compared.
+        The videos in folds, and their contact sheets, None if frames were not compared.
 
     Raises:
         RunError: a process died.
-        DataError: without copies too few clips are left to evaluate any class.
+        DataError: without copies too few videos are left to evaluate any class.
     """
     lists = [given.train, *given.tested.values()]
     total, all_rows = sum(map(len, lists)), np.arange(len(given.train))
@@ -127,7 +127,7 @@ def divide_by_recordings(
 
 
 def _folds(train: Manifest, together: RecordingsAndCopies, notes: Sequence[str]) -> Folds:
-    """The folds of the training clips that remain.
+    """The folds of the training videos that remain.
 
     Raises:
         DataError: too few remain to evaluate any class; the message adds `notes`, what comparing frames showed.
@@ -139,7 +139,7 @@ def _folds(train: Manifest, together: RecordingsAndCopies, notes: Sequence[str])
 
 
 def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:
-    """The list with the known group of each clip, if corrections changed some groups; else unchanged.
+    """The list with the known group of each video, if corrections changed some groups; else unchanged.
 
     A list with a column `group` is read with these groups alone, so that the column must hold all of them.
     """
@@ -147,8 +147,8 @@ def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:
 
 
 def _copies_left_out(copies: Copies, given: TrainValTest) -> tuple[list[int], list[str]]:
-    """The rows of the training clips that are left out as copies, and the reasons, as sentences: one clip of each content
-    and class stays, and none whose content is tested on.
+    """The rows of the training videos that are left out as copies, and the reasons, as sentences: one video of each
+    content and class stays, and none whose content is tested on.
     """
     count = len(given.train)
     tested = copies.rows_copied_elsewhere(TRAIN)

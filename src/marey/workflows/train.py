@@ -59,8 +59,8 @@ class TrainRequest:
     def on_features(self) -> bool:
         """Whether a classifier is fitted on frozen features; else an entire network is trained.
 
-        It is where no recipe is given and no field of one is set, unless --init names none, imagenet or ig65m, or a run of
-        an entire network is resumed.
+        A classifier is fitted where no recipe is given and no field of one is set, unless --init is none, imagenet or
+        ig65m, or a run of an entire network is resumed.
         """
         if self.recipe is not None or self.settings or self.options.init in WORDS:
             return False
@@ -252,8 +252,8 @@ def train(
         train("list.csv", recipe="slowonly_r50_8x8_k400")       a recipe, which decides all settings
 
     Without a recipe a linear classifier is fitted on the features of a frozen backbone, and evaluated by out-of-fold
-    predictions: the class of each clip is predicted by a classifier that was fitted without it and without the clips of the
-    same recording.
+    predictions: the class of each video is predicted by a classifier that was fitted without it and without the other
+    videos of its recording.
 
     Args:
         data: The folder, divided into train, val and test or not; or a list, with a split column or without. Or a run that
@@ -275,7 +275,7 @@ def train(
         settings: Changed fields of the recipe, such as "train.clip_norm=5". Without a recipe they train an entire network,
             TSM on EfficientNet-Lite0, instead of a classifier on frozen features.
         logger: "csv" is log.csv, which is always written; "tensorboard" writes its numbers for TensorBoard, too.
-        root: Folder that a list's paths are relative to; for a run that is fine-tuned, the folder of its clips now.
+        root: Folder that a list's paths are relative to; for a run that is fine-tuned, the folder of its videos now.
         classes: The class names in order, or a file of them.
         init: "none" or "imagenet" train an entire network from there; a recipe's name or a checkpoint is the backbone, or
             with a recipe the initial weights.
@@ -286,7 +286,7 @@ def train(
         trust_first_use: Download initial weights even if no hash of them was published.
         compute: Device, precision, clips per pass and decoding processes.
         options: Fields of `compute` by name: device="cuda", workers=4; batch=4 is the number of clips in one pass, for
-            memory and speed: a step keeps `train.base_batch` clips, which the learning rate is for.
+            memory and speed: an optimiser step still takes `train.base_batch` clips, for which the learning rate is given.
 
     Returns the out-of-fold predictions of a classifier on frozen features; with a recipe the test of the last checkpoint on
     the held-out videos, None if none are held out.

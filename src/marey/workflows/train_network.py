@@ -136,13 +136,15 @@ def plan_folder(
 ) -> NetworkPlan:  # fmt: skip
     """Plan a network for the classes of a folder or list: choose the recipe, and the videos to hold out.
 
-    The recipe is TSM on EfficientNet-Lite0 from ImageNet's weights; if `options.init` is another word, a small SlowOnly.
+    The recipe is TSM on EfficientNet-Lite0 from ImageNet's weights, or a small SlowOnly if `options.init` is neither None
+    nor "imagenet".
 
     Args:
         val: The validation videos; None: those that the split column names, else a fifth of the videos.
 
     Raises:
-        DataError: no videos, fewer than two classes, a class whose clips are all of one group, or too many missing files.
+        DataError: no videos, fewer than two classes, a class whose videos are all of one group, or too many missing
+            files.
         RunError: another run is in `out`, or none to resume, or a list that is read is the split.csv of it.
     """
     _check_machine(options)

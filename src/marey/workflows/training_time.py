@@ -32,16 +32,16 @@ from marey.weights.load import build_model
 _STEPS = 6
 """Optimiser steps that are timed for the demo; the first is not counted."""
 _LAUNCH = 3.0
-"""Seconds of a training that are not measured: starting processes, loading weights, writing the report."""
+"""Seconds added to each estimate of a training: starting processes, loading weights, writing the report."""
 _LONG = 0.6
-"""Seconds of a first clip above which it is not timed again, although it includes one-time setup."""
+"""If the first clip takes more seconds, no second one is timed, although the first includes one-time setup."""
 _START = 10.0
-"""Seconds of a demo that are not measured: starting processes, the report, single predictions."""
+"""Seconds added to each estimate of a demo: starting processes, the report, single predictions."""
 
 
 @dataclass(frozen=True)
 class MachineSpeed:
-    """Seconds that this machine takes for each step of the demo, measured while nothing else of Marey runs."""
+    """Seconds that this machine takes for each part of the demo, measured while nothing else of Marey runs."""
 
     write: float
     """Seconds to render and encode a video on one core."""
@@ -155,7 +155,7 @@ def _clip_seconds(recipe: Recipe, clips: Sequence[Frames], device: torch.device,
     clips as fit into about a second.
 
     Args:
-        most: Most clips in that step.
+        most: The largest number of clips in that step.
     """
     model = build_model(recipe).to(device).train()
     one = torch.from_numpy(np.stack(clips[:1]))

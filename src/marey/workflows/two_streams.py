@@ -159,7 +159,7 @@ def check_models(
     """Check before any work that `open_models` will find weights. Nothing is downloaded.
 
     Args:
-        command: What the message puts before the name of another row, where there are no weights.
+        command: Where there are no weights, the message suggests this command with the name of a row that has them.
 
     Raises:
         RecipeError, WeightsError: a wrong name, or no weights can be obtained for it.

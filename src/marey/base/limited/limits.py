@@ -59,7 +59,7 @@ class Limits:
         return max(self.seconds, self.times_duration * (amount.duration or 0.0)) + self.seconds_a_field * amount.fields
 
     def too_long(self, amount: Amount) -> str:
-        """Why work was stopped that took longer, and which option allows more time: the end of a sentence."""
+        """Why work that took too long was stopped, and which option allows more time: the end of a sentence."""
         why = "its file states no duration"
         if amount.duration is not None:
             times = self.times_duration * amount.duration
@@ -73,7 +73,7 @@ class Limits:
         )
 
     def too_large(self) -> str:
-        """Why work was stopped that took too much memory, and which option allows more: the end of a sentence."""
+        """Why work that took too much memory was stopped, and which option allows more: the end of a sentence."""
         if self.memory is None:
             return "needs more memory than there is"
         return (

@@ -81,10 +81,9 @@ def each_limited(
 ) -> Generator[ItemOutcome[Item, Result]]:
     """Do `work` on every item under limits, in `workers` processes, and yield the outcomes in the order of completion.
 
-    An item that hangs delays only the item that waits for the same process. `items` is read in this thread, as processes
-    have
-    room: at most two unfinished or unread items per process. Notices and warnings of the processes are repeated here with
-    the result they belong to, equal ones once.
+    An item that hangs delays only the item that waits for the same process. `items` is read in this thread, whenever a
+    process has room: at most two items per process are unfinished or not yet yielded. Notices and warnings of the processes
+    are repeated here with the result that they belong to, equal ones once.
 
     Args:
         work: What is done on each item.
@@ -146,9 +145,9 @@ class _Process:
     begun: bool = False
     """Whether it has begun the first of them."""
     spent: float = 0.0
-    """Seconds spent on that one so far."""
+    """Seconds that it has spent on the first of `items` so far."""
     amount: Amount = field(default_factory=Amount)
-    """How much work that one is, as far as is known."""
+    """How much work the first of `items` is, as far as is known."""
 
     def remaining(self, limits: Limits) -> float:
         """Seconds left for the current item."""
@@ -158,7 +157,7 @@ class _Process:
 class _Pool:
     """The worker processes, and a thread that sends them items, receives results and ends processes that exceed a limit.
 
-    The thread keeps them busy, and their time measured, while the caller computes a network.
+    The thread keeps the processes busy, and measures their time, while the caller runs a network.
     """
 
     def __init__(self, work: LimitedWork[Any, Any], *, processes: int, limits: Limits) -> None:
@@ -294,8 +293,7 @@ class _Pool:
 
     def _end_late(self) -> None:
         for one in list(self._processes):
-            # A pipe that was inherited by a fork of this process is not closed at the worker's end: check the process
-            # itself.
+            # A pipe that a fork of this process inherited stays open when the worker ends: check the process itself.
             ended = one.process.exitcode is not None
             late = one.begun and one.remaining(self._limits) <= 0
             if (ended or late) and not one.connection.poll():
@@ -352,7 +350,7 @@ class _Pool:
 
 @contextlib.contextmanager
 def _main_script_left_out(*, unless: bool) -> Iterator[None]:
-    """Within the block, processes start without running the main script, as `spawn` would, unless `unless` is true.
+    """Within the block, `spawn` starts processes that do not run the main script again; with `unless` they do, as usual.
 
     The script's calls would begin again in each process if it lacks `if __name__ == "__main__":`, and all of its imports
     would be loaded. It has to be run if it defines the work itself.

@@ -227,7 +227,7 @@ class _Watch:
             self._at_work = number, item, time.monotonic() + self._patience
 
     def end(self, finished: Finished) -> None:
-        """Report that it ended."""
+        """Report that work on an item has ended."""
         self._at_work = None
         self.send(finished)
 

@@ -126,8 +126,8 @@ def _message(error: MareyError | OSError | UnicodeEncodeError) -> str:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """No message of Marey's, and no warning of Python's `warnings` module unless `python -W` or PYTHONWARNINGS sets how
-    warnings are treated.
+    """Within the block: no message of Marey's, and no warning of Python's `warnings` module unless `python -W` or
+    PYTHONWARNINGS sets how warnings are treated.
     """
     from marey.base.reporter import SilentReporter, reporting
 
@@ -172,7 +172,7 @@ def json_document(value: Any) -> str:
 
 
 def resume_command(context: typer.Context, out: Path, *more: str) -> str:
-    """The command line that resumes this command, to be copied: the typed one with `more` options and its output folder."""
+    """The command line that resumes this command, to be copied: what was typed, the options `more`, and --out."""
     return typed_line(*more, "--out", out, given=context.obj)
 
 

@@ -28,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def long_command(function: Callable[Options, None]) -> Callable[Options, None]:
-    """A command whose first line of output is the one given to `understood`. Where Ctrl-C ends it outside a block of
+    """Decorate a command whose first line of output is its `work_summary`. Where Ctrl-C ends it outside a block of
     `interruptible`, the message is that nothing was saved.
     """
 

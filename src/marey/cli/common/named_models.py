@@ -41,7 +41,7 @@ class NamedModels:
 
         Args:
             given: Whether --trust-first-use was given.
-            command: What the message puts before the name of another row, where there are no weights.
+            command: Where there are no weights, the message suggests this command with the name of a row that has them.
         """
         from marey.workflows.two_streams import check_models
 
@@ -79,7 +79,9 @@ def weights_to_fetch(*models: tuple[str | None, str | None], untrained: bool) ->
 
 
 def trust_after_check(names: Sequence[str], given: bool, check: Callable[..., None]) -> bool:
-    """`trust_without_hash` between two calls of `check`: what is refused in any case is refused before the user is asked."""
+    """As `trust_without_hash`; `check` is called before, to refuse what is refused even if the user agrees, and again with
+    the answer.
+    """
     check(trust_first_use=True)
     trust = trust_without_hash(names, given)
     check(trust_first_use=trust)

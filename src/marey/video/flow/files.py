@@ -21,8 +21,8 @@ from marey.video.source import Box, Frames, FrameSource, Size
 from marey.video.writing.images import write_image
 
 Storage = Literal["jpg", "png", "video", "lossless"]
-"""How flow is stored. "jpg": images of JPEG quality 95; "png": PNG images; "video": H.264 with half the loss of the
-rounding to 8 bits; "lossless": H.264 without loss."""
+"""How flow is stored. "jpg": images of JPEG quality 95; "png": PNG images; "video": H.264 whose loss is half as
+large as that of rounding to 8 bits; "lossless": H.264 without loss."""
 
 VIDEO_SUFFIX = ".flow.mkv"
 """End of the names of video files of flow."""

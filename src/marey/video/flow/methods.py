@@ -50,7 +50,7 @@ class _TVL1(_Method):
     scale_step: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Size of each scale relative to the next finer one, between 0 and 1."""
     warps: PositiveInt = 5
-    """Linearisations at each scale, at least 1."""
+    """Number of times that the second frame is warped and linearised at each scale, at least 1."""
     epsilon: PositiveFloat = 0.01
     """A warp ends when the root mean square change of the flow in one iteration is at most this, in pixels, above 0."""
     outer_iterations: PositiveInt = 10

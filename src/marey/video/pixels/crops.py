@@ -1,8 +1,8 @@
 """Random crops and flips of training clips, the same for all frames of a clip.
 
 A `TrainCrop` declares a published augmentation. Its `plan(height, width, random)` draws once per clip and returns a
-`Geometry`, which consists of numbers. A pixel rule (`marey.video.pixels.rules`) carries it out; the first steps are done
-by the reader.
+`Geometry`: the numbers of its crops and resizes. A pixel rule (`marey.video.pixels.rules`) carries it out; `crop` and
+`size` are applied when the frames are read.
 """
 
 from abc import ABC, abstractmethod
@@ -97,10 +97,10 @@ class RandomCrop(_Resized):
 class MultiScaleCrop(_Resized):
     """TSN's corner cropping with scale jitter (section 3.2), as in MMAction and MMAction2.
 
-    Sides are int(base * scale) for the resized short side `base`, set to `size` when closer than 3 pixels. The candidates
-    are pairs (width, height) whose scales are at most `max_distort` apart in the list, height-major. One of them is chosen
-    uniformly, then one of 5 (corners and centre) or 13 positions uniformly, or any position. The window is resized to
-    `size`.
+    Sides are int(base * scale) for the resized short side `base`, set to `size` when closer to it than 3 pixels. The
+    candidates are pairs (width, height) whose scales are at most `max_distort` places apart in `scales`, ordered by height.
+    One of them is chosen uniformly, then one of 5 (corners and centre) or 13 positions uniformly, or any position. The
+    window is resized to `size`.
     """
 
     geometry: Literal["multi_scale"] = "multi_scale"
@@ -108,7 +108,7 @@ class MultiScaleCrop(_Resized):
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     """Sides of the window relative to the short side."""
     max_distort: Annotated[int, Field(ge=0)] = 1
-    """Largest distance in `scales` of the scales of width and height; 0: square windows only."""
+    """How many places the scales of width and height may be apart in `scales`; 0: square windows only."""
     offsets: Literal[5, 13, "any"] = 5
     """Number of positions of the window, or "any" position."""
 
@@ -196,11 +196,11 @@ class MMAction2RandomCrop(TrainCrop):
 class MMActionRandomResizedCrop(TrainCrop):
     """MMAction's `resize_crop`, including its errors, with which its weights were trained.
 
-    It works on the raw frame. Up to ten attempts draw an area uniform in `area` of the frame and an aspect ratio uniform
-    (not log-uniform) in 3/4 to 4/3, and swap the sides with probability one half. An attempt succeeds if the width fits the
-    frame's *height* and the height its *width*. Offsets are also drawn with swapped sides, so that the box may exceed the
-    frame, where it is clipped. If all attempts fail, the box is a centred square of the shorter side. It is resized to
-    `size`.
+    It crops the frame before any resize. Up to ten attempts draw an area uniform in `area` of the frame and an aspect ratio
+    uniform (not log-uniform) in 3/4 to 4/3, and swap the sides with probability one half. An attempt succeeds if the width
+    fits the frame's *height* and the height its *width*. Offsets are also drawn with swapped sides, so that the box may
+    exceed the frame, where it is clipped. If all attempts fail, the box is a centred square of the shorter side. It is
+    resized to `size`.
     """
 
     geometry: Literal["mmaction_random_resized"] = "mmaction_random_resized"

@@ -8,7 +8,9 @@
 | crop offsets | floor(slack / 2), last = 2 * that | ceil(slack / 2), last = slack |
 | normalise | after the crop | before the resize: the same numbers, as both are linear |
 
-A test crop therefore differs by up to a pixel between the families, and by up to half a grey level everywhere.
+short and long are the sides of a frame, short' is `short_side`, slack is a side of the resized frame minus that of the
+crop, and last is the offset of the last of three crops. A test crop therefore differs by up to a pixel in its place between
+the families, and by up to half a grey level everywhere.
 """
 
 import math
@@ -89,9 +91,9 @@ class Pixels(_PixelRule):
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
     """Standard deviation of each channel, in grey levels."""
     flow_x: Literal["plain", "mmaction"] = "plain"
-    """For flow: how the x component is inverted. "plain": when a field is mirrored. "mmaction": as MMAction v0.2, which
-    inverted x in every field, mirrored or not; mirrored test crops, inverted twice, show x unchanged, and training did not
-    invert it again when mirroring."""
+    """For flow: when the x component is inverted. "plain": in mirrored fields. "mmaction": as MMAction v0.2, which inverted
+    x in every field, mirrored or not. It inverted the x of mirrored test crops a second time, so that they show x
+    unchanged, but not that of mirrored training clips."""
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

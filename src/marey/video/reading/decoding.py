@@ -14,7 +14,9 @@ class FetchError(DecodeError):
 
 
 class FrameError(DecodeError):
-    """A requested frame is not shown, or not as it was encoded. Frames before `near` were decoded correctly."""
+    """The decoder does not output a requested frame, or not as it was encoded. Frames before `near` were decoded
+    correctly.
+    """
 
     def __init__(self, path: str, reason: str, near: int = 0) -> None:
         super().__init__(path, reason)

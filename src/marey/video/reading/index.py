@@ -1,4 +1,5 @@
-"""The index of a video file: which frames it shows, and when. It takes one pass over its packets, or a full decode.
+"""The index of a video file: which frames the file shows, and when. To make it takes a pass over the packets, or a full
+decode.
 
 Frame indices are never computed from times. If the time stamps of a file can be trusted, frame i is the packet with the i-th
 smallest time stamp; this holds for constant and variable rates, B-frames and edit lists. If they cannot be trusted (AVI with
@@ -133,7 +134,7 @@ class Beginning:
         self.begun = False
         """Whether the first picture has been returned."""
         self._sent: list[tuple[int | None, bool]] = []
-        """Time stamp of each packet before it, and whether that is a key frame."""
+        """Time stamp of each packet up to the first picture, and whether the packet is a key frame."""
         self._first_pts: int | None = None
 
     def decode(self, packet: "Packet[Any]") -> list[VideoFrame]:

@@ -39,8 +39,8 @@ _LOCAL_SCHEMES = frozenset({"memory"})
 class RemoteFile(io.RawIOBase):
     """A file at an address, opened for reading, and usable only in the process that opened it.
 
-    Reading may raise a FetchError too, once: FFmpeg reads again after an error, and then gets the end of the file. Code that
-    reads further has to check `failure`.
+    Not only opening but also reading may raise a FetchError. It is raised once: FFmpeg reads on after an error, and then
+    gets the end of the file. So code that reads through FFmpeg has to check `failure`.
 
     Args:
         address: The address of the file.

@@ -31,7 +31,8 @@ def find_video_track(container: InputContainer) -> VideoTrack:
     2. A track of one frame is excluded if another one has more: cameras write a preview as an ordinary track. A single
        JPEG or PNG beside sound is a song with its cover. A track of one frame without sound is a video of one frame.
     3. A track of still images (JPEG, PNG, ...) is excluded if another one uses a video codec: previews may have several
-    frames. 4. Of the tracks that are left, the first that the file marks as default is chosen, which players show (MP4
+       frames.
+    4. Of the tracks that are left, the first that the file marks as default is chosen, which players show (MP4
        marks every enabled track), or else the first.
 
     FFmpeg's "best stream" is not used: it compares sizes and bit rates, so that adding a second camera or a larger copy

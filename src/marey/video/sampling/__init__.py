@@ -1,4 +1,4 @@
-"""Which frames of a video form its clips: one small class for each published rule, from the number of frames to indices.
+"""Which frames of a video form its clips: each published rule is a class that computes frame indices.
 
 Every toolkit samples differently, and a published result is reproduced only by the rule with which its weights were
 trained and tested. A rule distributes K = clips x segments offsets over the video and takes `frames` frames, `stride`

@@ -1,8 +1,9 @@
 """MMAction v0.2's rules (mmaction/datasets/rawframes_dataset.py of c7e3b7c), counted from 0 instead of 1.
 
-With N frames, K offsets and a span D = frames * stride, the rules below choose the offsets. From an offset p the frames p,
-p + stride, ... follow as long as the next one is before the video's last frame; after that the same frame is repeated to the
-end of the clip. (MMAction counts from 1 and compares with N: our frame N - 1 is reached only as an offset.)
+N is the number of frames of the video, K that of the offsets, and D = frames * stride the span. The rules below choose the
+offsets. A run takes the frames p, p + stride, ... from its offset p on, up to index N - 2 at most; it then repeats the
+frame that it took last. (MMAction counts frames from 1 and takes a further one only if its number is below N. So the last
+frame of the video, N - 1, is taken only if it is the offset itself.)
 """
 
 from typing import Literal
@@ -52,7 +53,9 @@ class MMActionVal(_MMActionRule):
 
 
 class MMActionTrain(_MMActionRule):
-    """Training: one random offset in each of K equal sections; in videos too short for that, K sorted random offsets."""
+    """Training: one random offset in each of K equal sections; in videos too short for that, K sorted random offsets; in
+    videos of at most max(K, D) frames, all are 0.
+    """
 
     rule: Literal["mmaction_train"] = "mmaction_train"
 

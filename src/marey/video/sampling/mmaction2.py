@@ -31,7 +31,9 @@ class _MMAction2Rule(SamplingRule):
 
 
 class MMAction2Test(_MMAction2Rule):
-    """Test: single frames from the middles of K equal sections; longer runs evenly from the first to the last that fits."""
+    """Test: single frames are the middles of K equal sections; longer runs begin evenly from frame 0 to the last that
+    fits.
+    """
 
     rule: Literal["mmaction2_test"] = "mmaction2_test"
 
@@ -68,7 +70,7 @@ class _MMAction2FPSRule(SamplingRule, ABC):
 
 
 class MMAction2FPSTest(_MMAction2FPSRule):
-    """Test with `target_fps`: clips are floor((N - D) / (K - 1)) frames apart, from the first frame on.
+    """Test with `target_fps`: clips begin floor((N - D) / (K - 1)) frames after each other, the first one at frame 0.
 
     Single frames come from the middles of K equal sections, as without `target_fps`.
     """
@@ -111,7 +113,9 @@ class MMAction2TwiceTest(_MMAction2Rule):
 
 
 class MMAction2DenseTest(_MMAction2Rule):
-    """Dense test: `clips` windows of `window` frames, evenly from first to last; the segments are spread over each."""
+    """Dense test: `clips` windows of `window` frames begin evenly from frame 0 to the last that fits; the segments of a
+    clip are spread over its window.
+    """
 
     rule: Literal["mmaction2_dense_test"] = "mmaction2_dense_test"
     clips: PositiveInt = 10

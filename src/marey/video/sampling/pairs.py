@@ -15,8 +15,8 @@ from marey.video.sampling.rule import Indices, SamplingRule, require_random, sec
 class _PairRule(SamplingRule, ABC):
     """`segments` frames, each preceded by the frame that is shown about `seconds` earlier.
 
-    It is the frame nearest to that time, but always an earlier one, except that the first frame forms a pair with itself.
-    The frames of a clip are: earlier frame 0, frame 0, earlier frame 1, frame 1, ...
+    The earlier frame is the one nearest to that time, but always an earlier one, except that the first frame forms a pair
+    with itself. The frames of a clip are: earlier frame 0, frame 0, earlier frame 1, frame 1, ...
     """
 
     frames: Literal[2] = 2

@@ -1,4 +1,8 @@
-"""`SamplingRule`: the fields of all sampling rules, and how runs of frames form clips."""
+"""`SamplingRule`: the fields of all sampling rules, and how runs of frames form clips.
+
+An offset is a frame at which a run begins. A run is `frames` frames from there on, mostly `stride` apart. A clip is the
+runs of its `segments`, one after the other.
+"""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self

@@ -2,7 +2,7 @@
 
 The networks that are considered were trained on Kinetics-400, best published accuracy first; if none is affordable, the
 installed EfficientNet-Lite0, which was trained on ImageNet, is taken. Its larger variants (the extra `lite`) are not
-considered: on three small sets of clips EfficientNet-Lite2 was 1.1 points below Lite0.
+considered: on three small sets of videos EfficientNet-Lite2 was 1.1 points below Lite0.
 """
 
 import time
@@ -57,7 +57,7 @@ def backbone_candidates() -> tuple[Recipe, ...]:
     """Recipes of RGB networks trained on Kinetics-400 whose weights may be downloaded without asking the user, by published
     top-1, best first.
 
-    Such weights are not reported lost, their publisher states a hash or its first digits, and their licence is known to
+    Such weights are not reported as lost, their publisher states a hash or its first digits, and their licence is known to
     allow commercial use (`Source.not_automatic`).
     """
     rows = [
@@ -77,7 +77,7 @@ def best_affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe
 
     Args:
         budget: Core-seconds on a CPU, seconds on another device.
-        clips: Number of clips.
+        clips: Number of videos.
     """
     considered, device = backbone_candidates(), pick_device(compute.device)
     unit = budget_unit(on_cpu=device.type == "cpu")

@@ -39,7 +39,7 @@ _OWN_FILE = "own-file"
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A network with trained weights, as a probe that pools moments and has a random head."""
+    """A network with trained weights, as a probe with the pooling `Moments` and a random head."""
 
     model: Classifier
     """In eval mode, on the CPU. Its network is a `Probe`; its load report shows what happened to each tensor of the file."""
@@ -73,8 +73,8 @@ def find_backbone(
     A notice lists what was loaded and left out.
 
     Args:
-        budget: For "auto", what the features of all clips may cost, in the unit of `budget_unit`.
-        clips: Number of clips.
+        budget: For "auto", what the features of all videos may cost, in the unit of `budget_unit`.
+        clips: Number of videos.
         compute: Where the network will run.
         trust_first_use: Download a file even if no hash of it was published.
 

@@ -1,4 +1,4 @@
-"""Measure the effect of corrected labels: out-of-fold predictions for uncorrected clips, before and after."""
+"""Measure the effect of corrected labels: out-of-fold predictions for uncorrected videos, before and after."""
 
 import time
 from dataclasses import dataclass, replace
@@ -47,16 +47,16 @@ def compare_corrections(
 ) -> FittedClassifier:
     """The classifier with a comparison of its out-of-fold predictions and those of heads fitted on the original labels.
 
-    Only clips without a corrected label are compared: those that stay and whose label is the list's; their group may have
-    been corrected. Both sets of folds use the corrected groups: with the original groups, clips of one recording might be in
-    several folds, and the number before would be too good. The fold of a recording does not depend on labels, except for the
-    few that are moved because a class has most of its recordings in one fold. The heads before are also fitted on the clips
-    that are left out, whose features and frames are computed for this; copies are used by neither. Pooling and strength are
-    chosen again for the heads before.
+    Only videos whose label was not corrected and that were not left out are compared; their group may have been corrected.
+    Both sets of folds use the corrected groups: with the original groups, videos of one recording might be in several folds,
+    and the number before the corrections would be too good. The fold of a recording does not depend on labels, except for
+    the few recordings that are moved because a class has most of its recordings in one fold. The heads for the original
+    labels are also fitted on the videos that the corrections leave out, whose features and frames are computed for this;
+    pooling and strength are chosen again for them. Copies are used by neither.
 
     Args:
-        cells: The features of the clips of `divided` that could be read.
-        divided: The corrected training clips, without copies.
+        cells: The features of the videos of `divided` that could be read.
+        divided: The corrected training videos, without copies.
         begun: When the work began, by `time.perf_counter`.
     """
     if not corrected.changes:
@@ -77,7 +77,7 @@ def compare_corrections(
 
 
 def _cells_left_out(corrected: CorrectedData, backbone: Backbone, compute: Compute) -> Cells | None:
-    """The features of the left-out clips that can be read; None if no clips are left out."""
+    """The features of the left-out videos that can be read; None if no videos are left out."""
     rows = corrected.left_out
     if not len(rows):
         return None
@@ -119,7 +119,7 @@ def _compared(
 
 @dataclass(frozen=True, eq=False)
 class _Before:
-    """Heads fitted on the original labels of the N clips of a classifier, followed by those that are left out."""
+    """Heads fitted on the original labels of the N videos of a classifier, followed by those that are left out."""
 
     folds: Folds
     choice: HeadChoice
@@ -133,12 +133,12 @@ class _Before:
         left_out: Cells | None,
         count: int,
     ) -> "_Before | None":
-        """Fit the heads; None if too few classes have clips of two recordings.
+        """Fit the heads; None if too few classes have videos of two recordings.
 
         Args:
-            manifest: The clips with their original labels.
-            together: Which clips must share a fold.
-            left_out: The features of the clips that are left out; None: there are none.
+            manifest: The videos with their original labels.
+            together: Which videos must share a fold.
+            left_out: The features of the videos that are left out; None: there are none.
             count: Number of folds.
         """
         task = fitted.model.recipe.task
@@ -159,7 +159,7 @@ class _Before:
         return cls(folds, choice)
 
     def compared(self, fitted: FittedClassifier, rows: NDArray[np.int64]) -> BeforeAfter:
-        """The comparison on some of the N clips, which have the same labels before and after."""
+        """The comparison on some of the N videos, which have the same labels before and after."""
         rule = task_of(fitted.model.recipe.task)
         labels = rule.labels(fitted.manifest)[rows]
         columns = np.arange(len(fitted.manifest.class_names))
@@ -174,25 +174,25 @@ class _Before:
 
 
 def _together(manifest: Manifest, divided: ClipsInFolds, compute: Compute) -> RecordingsAndCopies:
-    """Which clips must share a fold, including those that are left out: by frames if these were compared, else by names."""
+    """Which videos must share a fold, including those left out: by frames if these were compared, else by names."""
     if divided.recordings is None:
         return recordings_and_copies_by_names(manifest)
     return find_recordings([manifest], workers=compute.workers).together
 
 
 def _with_left_out(candidate: HeadCandidate, left_out: Cells) -> HeadCandidate:
-    """The candidate with the features of the left-out clips appended."""
+    """The candidate with the features of the left-out videos appended."""
     own, appended = candidate.pooled, left_out.pooled(candidate.pooling)
     return replace(candidate, pooled=PooledFeatures(np.concatenate([own.features, appended.features]), own.widths))
 
 
 def _probabilities(task: Task, logits_MK: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The probabilities of M clips by the task [M, K]."""
+    """The probabilities of M videos by the task [M, K]."""
     return np.stack([probabilities_of(task, logits_K) for logits_K in torch.from_numpy(logits_MK).float()])
 
 
 def _recordings(fitted: FittedClassifier) -> NDArray[np.str_]:
-    """The recording of each clip [N]; "" if it is not known."""
+    """The recording of each video [N]; "" if it is not known."""
     recordings, known = np.full(len(fitted.manifest), "", object), fitted.out_of_fold.result.scores.groups
     if known is not None:
         recordings[fitted.folds.of_row != NEVER] = known

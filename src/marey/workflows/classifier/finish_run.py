@@ -83,7 +83,7 @@ def tested_lines(run: Path, videos: RunVideos) -> list[str]:
 
 def clips_shown(folder: Path) -> Manifest | None:
     """The videos whose frames the report on a folder shows, by the ids of its scores; None, with a notice, if they are not
-    found. For a classifier on frozen features they are the clips that it was fitted on; else as `read_tested_list`.
+    found. For a classifier on frozen features they are the videos that it was fitted on; else as `read_tested_list`.
     """
     if not can_be_tuned(folder) or not (folder / SCORES).exists():
         return read_tested_list(folder)
@@ -100,7 +100,7 @@ def _report(folder: Path, data: Manifest) -> None:
 
 @dataclass(frozen=True)
 class _Test:
-    """A test of a classifier, identified by the settings in its note."""
+    """A test of a classifier, identified by the settings in the note of its folder (one JSON file)."""
 
     model: Mapping[str, Json]
     """Weights and calibration."""

@@ -47,27 +47,28 @@ _OF_FRAMES = (
     ("single frames", FrameMean(), False),
 )
 _OF_CLIPS = (("mean and change over the clip", Moments(), True), ("order and position", Halves(), True))
-"""Candidates for the head, for a network of single frames and for one of clips: name, pooling, and whether it may be chosen.
-"single frames" is a yardstick only. A network of clips has none: the mean of its features contains motion."""
+"""Candidates for the head, for a backbone of single frames and for one of clips: name, pooling, whether it may be chosen.
+"single frames" is never chosen: it shows what is right without motion. For a backbone of clips there is no such head: the
+mean of its features contains motion."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedClassifier:
-    """A classifier fitted to the N clips that could be read, and its out-of-fold predictions."""
+    """A classifier fitted to the N videos that could be read, and its out-of-fold predictions."""
 
     manifest: Manifest
-    """The N clips."""
+    """The N videos."""
     folds: Folds
     """Their folds."""
     targets: Targets
-    """Class index of each clip [N]; with several labels per clip, whether it has each class [N, K]."""
+    """Class index of each video [N]; with several labels per video, whether it has each class [N, K]."""
     choice: HeadChoice
     """The head that was chosen, and the out-of-fold logits of every candidate."""
     model: Classifier
     out_of_fold: OutOfFold
     """The out-of-fold result, which is written into the run."""
     suspects: SuspectList
-    """Clips that are likely mislabelled or unusual."""
+    """Videos that are likely mislabelled or unusual."""
 
 
 def fit_on_cells(
@@ -83,9 +84,9 @@ def fit_on_cells(
     """Choose and fit a head, calibrate it, and measure it by out-of-fold predictions.
 
     Args:
-        cells: The features of the training clips that could be read.
-        divided: All training clips, and their folds.
-        notes: Assumptions and doubts about the clips, as sentences.
+        cells: The features of the training videos that could be read.
+        divided: All training videos, and their folds.
+        notes: Assumptions and doubts about the videos, as sentences.
         begun: When the work began, by `time.perf_counter`.
         estimate: The features that were computed to estimate the time; None: the time was not estimated.
     """
@@ -131,20 +132,20 @@ def fit_on_cells(
 
 
 def _candidates(cells: Cells, backbone: Backbone) -> list[HeadCandidate]:
-    """The candidates for the head, and the yardstick if there is one."""
+    """The candidates for the head, and the head of single frames if there is one."""
     kinds = _OF_FRAMES if isinstance(backbone.model.network, FrameProbe) else _OF_CLIPS
     return [HeadCandidate(name, pooling, cells.pooled(pooling), eligible) for name, pooling, eligible in kinds]
 
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """The M clips and C classes that out-of-fold predictions are evaluated on: clips that a fold holds out, and with several
-    labels per clip the classes that have clips of two recordings. A held-out clip may have another class as well, which the
-    heads of its fold never saw. With one label per clip C is all classes.
+    """The M videos and C classes that out-of-fold predictions are evaluated on: the videos that a fold holds out, and with
+    several labels per video the classes that have videos of two recordings. A held-out video may have other classes too,
+    which the heads of its fold never saw. With one label per video these are all classes.
     """
 
     rows: NDArray[np.int64]
-    """Rows of the clips [M]."""
+    """Rows of the videos [M]."""
     columns: NDArray[np.int64]
     """Indices of the classes [C]."""
 
@@ -154,11 +155,11 @@ class _Judged:
         return cls(rows, np.arange(classes) if labels.ndim == 1 else np.flatnonzero(folds.judged))
 
     def labels(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Their labels as in a score file, [M] or [M, C], from those of all clips."""
+        """Their labels as in a score file, [M] or [M, C], from those of all videos."""
         return labels[self.rows] if labels.ndim == 1 else labels[np.ix_(self.rows, self.columns)]
 
     def probabilities(self, task: Task, logits_NK: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Their probabilities by the task [M, C], from the logits of all clips."""
+        """Their probabilities by the task [M, C], from the logits of all videos."""
         tensors = torch.from_numpy(logits_NK[self.rows]).float()
         return np.stack([probabilities_of(task, logits_K) for logits_K in tensors])[:, self.columns]
 
@@ -180,7 +181,7 @@ def _calibration(
 
 
 def _single_frames(choice: HeadChoice, judged: _Judged, task: Task) -> NDArray[np.float32] | None:
-    """The probabilities of the yardstick head [M, C]; None if there is none."""
+    """The probabilities of the head of single frames [M, C], for comparison; None if there is none."""
     logits = next((logits for candidate, logits in choice.of_candidates if not candidate.chosen_if_better), None)
     return None if logits is None else judged.probabilities(task, logits)
 
@@ -198,9 +199,9 @@ def _threshold_notes(left_out: tuple[str, ...]) -> tuple[str, ...]:
 def _folds_of_readable(
     listed: Manifest, folds: Folds, cells: Cells, notes: tuple[str, ...]
 ) -> tuple[Folds, tuple[str, ...]]:
-    """The folds of the clips that could be read, and the notes about them.
+    """The folds of the videos that could be read, and the notes about them.
 
-    If some could not be read, folds are made again, since a class may have lost a recording; the other clips keep theirs.
+    If some could not be read, folds are made again, since a class may have lost a recording; other videos keep their fold.
     """
     if not cells.broken:
         return folds.rows(cells.rows), notes
@@ -239,7 +240,7 @@ def with_head(model: Classifier, head: Head) -> Classifier:
 def _classifier(
     choice: HeadChoice, calibration: Calibration, backbone: Backbone, cells: Cells, manifest: Manifest, task: TaskConfig
 ) -> Classifier:
-    """The classifier of the backbone and the head that was fitted to all clips, calibrated."""
+    """The classifier of the backbone and the head that was fitted to all videos, calibrated."""
     model = with_head(with_pooling(backbone, manifest.class_names, choice.candidate.pooling, task), choice.head)
     seen = Identities.of(cells.identities.tolist())
     model.calibration = calibration
@@ -257,7 +258,7 @@ def _scores(
     *,
     listed: int,
 ) -> Scores:
-    """The calibrated out-of-fold predictions as a score file; `listed` is the number of clips before broken ones."""
+    """The calibrated out-of-fold predictions as a score file; `listed` is the number of videos before broken ones."""
     assert model.calibration is not None
     calibration, recipe = model.calibration, model.recipe
     protocol = EvaluationProtocol(
@@ -283,7 +284,7 @@ def _scores(
 
 
 def _recordings_known(folds: Folds) -> NDArray[np.bool_]:
-    """Whether the recording of each clip is known and kept in one fold [N]."""
+    """Whether the recording of each video is known and kept in one fold [N]."""
     known: NDArray[np.bool_] = folds.sources.known & folds.sources.together
     return known
 
@@ -302,5 +303,5 @@ def _heads(choice: HeadChoice, task: Task, labels: NDArray[np.int64], judged: _J
 
 
 def probabilities_of(task: Task, logits_K: torch.Tensor) -> NDArray[np.float32]:
-    """The task's probabilities for the logits of one clip, [K]."""
+    """The task's probabilities for the logits of one video, [K]."""
     return task.probabilities(logits_K[None])[0].numpy()

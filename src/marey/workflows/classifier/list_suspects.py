@@ -1,4 +1,4 @@
-"""List training clips that are likely mislabelled or unusual, from the heads, the features and the frames."""
+"""List training videos that are likely mislabelled or unusual, from the heads, the features and the frames."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,17 +33,17 @@ def list_suspects(
     pictures: Recordings | None,
     rows: NDArray[np.int64],
 ) -> SuspectList:
-    """The clips that are likely mislabelled, the most suspicious first, then those that are unusual.
+    """The videos that are likely mislabelled, the most suspicious first, then those that are unusual.
 
     Args:
-        manifest: The N clips that heads were fitted on.
+        manifest: The N videos that heads were fitted on.
         choice: The chosen head, and the out-of-fold logits of all candidates.
-        folds: The folds of the clips.
-        targets: Class indices [N], or whether each clip has each class [N, K].
+        folds: The folds of the videos.
+        targets: Class indices [N], or whether each video has each class [N, K].
         task: The task of the heads.
-        pictures: Recordings and frames of the compared videos; None: no clips of unusual appearance are listed, and no
+        pictures: Recordings and frames of the compared videos; None: no videos of unusual appearance are listed, and no
             frames are shown.
-        rows: The rows of the clips among the compared videos [N].
+        rows: The rows of the videos among the compared videos [N].
     """
     signatures = None if pictures is None else pictures.signatures
     predictions, directions = _predictions(choice, folds, targets, task, _copies(manifest, pictures, rows))
@@ -63,7 +63,7 @@ def suspects_line(run: Path, data: Sequence[str | Path], corrected: Path | None)
 
     Args:
         run: The folder of the run.
-        data: The words of the command line that named the clips.
+        data: The words of the command line that named the videos.
         corrected: The table of corrections that the run was given, to which new ones are to be added; None: none.
     """
     suspects = SuspectList.load(run)
@@ -78,10 +78,10 @@ def suspects_line(run: Path, data: Sequence[str | Path], corrected: Path | None)
 
 
 def _copies(manifest: Manifest, pictures: Recordings | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for each clip [N], equal for clips with the same content. If frames were compared, re-encoded copies count
-    as the same; else the same segment of equal files.
+    """A number for each video [N], equal for videos with the same content: if frames were compared, for re-encoded copies
+    too; else only for the same segment of equal files.
     """
-    own = -1 - np.arange(len(rows))  # of a clip without copies
+    own = -1 - np.arange(len(rows))  # of a video without copies
     if pictures is not None:
         contents = pictures.together.copies[rows]
         return np.where(contents < 0, own, contents)
@@ -93,8 +93,8 @@ def _copies(manifest: Manifest, pictures: Recordings | None, rows: NDArray[np.in
 def _predictions(
     choice: HeadChoice, folds: Folds, targets: Targets, task: TaskConfig, copies: NDArray[np.int64]
 ) -> tuple[list[OutOfFoldLogits], Directions]:
-    """Predictions for each clip by each eligible head, fitted without the clip's recording and, if recordings have several
-    clips, without the clip alone; and the directions of the first head's features.
+    """Predictions for each video by each head that may be chosen: fitted without the video's recording, and, if recordings
+    have several videos, also fitted without the video alone. And the `Directions` of the first head's features.
     """
     heads = [(candidate, logits) for candidate, logits in choice.of_candidates if candidate.chosen_if_better]
     known = (folds.of_row != NEVER)[:, None] & (np.ones_like(folds.judged) if targets.ndim == 1 else folds.judged)
@@ -105,7 +105,7 @@ def _predictions(
     all_clips = np.arange(len(folds.of_row))
     first = Directions.of(heads[0][0].pooled, all_clips)
     if len(np.unique(folds.groups)) == len(np.unique(copies)):
-        return predictions, first  # each recording is one clip
+        return predictions, first  # each recording is one video
     for index, (candidate, logits) in enumerate(heads):
         directions = Directions.of(candidate.pooled, all_clips) if index else first
         alone = clip_fold_logits(candidate.name, directions, targets, copies, classes=logits.shape[1], task=task)
@@ -122,7 +122,7 @@ def _odd(
     rows: NDArray[np.int64],
     signatures: Signatures | None,
 ) -> dict[int, list[str]]:
-    """The reasons for which clips are unusual, by row: first those with unusual frames, then those with unusual features."""
+    """Why videos are unusual, by row: first those with unusual frames, then those with unusual features."""
     row_of_video = {video: row for row, video in enumerate(rows.tolist())}
     reasons: dict[int, list[str]] = {}
     for odd in [] if signatures is None else find_odd_videos(signatures):
@@ -143,7 +143,7 @@ def _clip(
     targets: Targets,
     strip: str,
 ) -> SuspectClip:
-    """A clip of the list: `suspect` if its label is doubted, `odd` if the clip is unusual."""
+    """A video of the list: `suspect` if its label is doubted, `odd` if the video is unusual."""
     labels = _labels(targets, row)
     return SuspectClip(
         path=manifest[row].id,
@@ -172,7 +172,7 @@ def _reasons(suspect: Suspect, manifest: Manifest, targets: Targets) -> list[str
 
 
 def _labels(targets: Targets, row: int) -> list[int]:
-    """The class indices of a clip."""
+    """The class indices of a video."""
     labels: list[int] = [int(targets[row])] if targets.ndim == 1 else np.flatnonzero(targets[row]).tolist()
     return labels
 
@@ -183,5 +183,5 @@ def _label_text(manifest: Manifest, labels: Sequence[int]) -> str:
 
 
 def _strip(signatures: Signatures, row: int) -> str:
-    """Five frames of a clip as an image; "" if its frames could not be read."""
+    """Five frames of a video as an image; "" if its frames could not be read."""
     return strip_of(signatures[row]) if signatures.keys[row] else ""

@@ -85,9 +85,9 @@ class FittingPlan:
     """A training that was planned. Nothing is computed or written until `fit_classifier`."""
 
     given: TrainValTest
-    """The clips to fit on and the videos to test on, after corrections."""
+    """The videos to fit on and the videos to test on, after corrections."""
     folds: Folds
-    """The folds of the clips, by names and equal files."""
+    """The folds of the videos, by names and equal files."""
     task: TaskConfig
     out: Path
     options: FittingOptions
@@ -109,7 +109,7 @@ class FittingPlan:
 
     @property
     def train(self) -> Manifest:
-        """The clips that the classifier is fitted on."""
+        """The videos that the classifier is fitted on."""
         return self.given.train
 
     @property
@@ -118,7 +118,7 @@ class FittingPlan:
         return {name: with_group_column(tested) for name, tested in self.given.tested.items()}
 
     def counts_text(self) -> str:
-        """The number of clips, classes, folds, and of videos for each test, in words."""
+        """The number of videos, classes, folds, and of videos for each test, in words."""
         tests = [
             counted(len(tested), f"video for {name}", f"videos for {name}")
             for name, tested in self.given.tested.items()
@@ -129,12 +129,12 @@ class FittingPlan:
         )
 
     def _comparing_line(self) -> Iterator[str]:
-        """A line of the text of --dry-run: frames will be compared; none if there are too many clips."""
+        """A line of the text of --dry-run: frames will be compared; none if there are too many videos."""
         if len(self.train) + sum(map(len, self.given.tested.values())) <= MOST_COMPARED:
             yield "Pictures of the clips are compared before training: recordings and copies that they show change folds."
 
     def as_text(self) -> str:
-        """The text of --dry-run: clips by class and split, recordings, folds, backbone, output folder."""
+        """The text of --dry-run: videos by class and split, recordings, folds, backbone, output folder."""
         return "\n".join(
             [
                 self.counts_text(),
@@ -160,7 +160,7 @@ def plan_on_features(
     out: Path,
     options: FittingOptions,
 ) -> FittingPlan:
-    """Plan which clips a classifier is fitted on, their folds, and which videos it is only tested on.
+    """Plan which videos a classifier is fitted on, their folds, and which videos it is only tested on.
 
     Args:
         val: Videos to test on; None: those that the split column names.
@@ -170,7 +170,7 @@ def plan_on_features(
         labels: A table of corrections (`marey.data.splits.corrections_table`) for all of these videos; None: none.
 
     Raises:
-        DataError: no videos, fewer than two classes, too few clips to evaluate any class, too many missing files, or
+        DataError: no videos, fewer than two classes, too few videos to evaluate any class, too many missing files, or
             corrections that cannot be read.
         WeightsError: there is no such backbone.
         RunError: another run is in `out`, several processes were started, or this machine lacks the device.
@@ -241,7 +241,7 @@ def _require_judging_fold(folds: Folds, train: Manifest) -> None:
     """Check that a fine-tuned network can be compared with the head.
 
     Raises:
-        DataError: the clips of each fold are of one recording.
+        DataError: the videos of each fold are of one recording.
     """
     of_row, fold = fold_that_judges(folds)
     if why := cannot_be_judged(len(np.unique(folds.groups[of_row == fold]))):
@@ -271,7 +271,7 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
     corrected = None if plan.corrected is None else Path(plan.corrected.source)
     suspects = suspects_line(out, _data_words(plan), corrected)
     print("\n".join(filter(None, [out_of_fold.summary(), *tested_lines(out, videos), suspects])), flush=True)
-    # The example must be a clip that the classifier was not trained on.
+    # The video in the printed `marey predict` command must be one that the classifier was not trained on.
     new = next((str(tested[0].path) for tested in plan.given.tested.values()), "NEW_VIDEO")
     next_steps(marey_line("predict", out, new))
     return out_of_fold
@@ -297,7 +297,7 @@ def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
 
 
 def _clips_in_folds(plan: FittingPlan) -> ClipsInFolds:
-    """The clips in folds by recordings, after their frames were compared; writes the run's list and contact sheets."""
+    """The videos in folds by recordings, after their frames were compared; writes the run's list and contact sheets."""
     divided, sheets = divide_by_recordings(plan.given, plan.folds, workers=plan.options.compute.workers)
     divided.listed.write_csv(plan.out / "split.csv")
     if sheets is not None:
@@ -308,7 +308,7 @@ def _clips_in_folds(plan: FittingPlan) -> ClipsInFolds:
 
 
 def _resume_fitted(plan: FittingPlan) -> None:
-    """Resume a run whose head was fitted already: only record where its clips are now."""
+    """Resume a run whose head was fitted already: only record where its videos are now."""
     out = plan.out
     work_summary(f"{plan.counts_text()}; the head was fitted already, in {out}")
     before = OutOfFold.load(out)
@@ -327,7 +327,7 @@ def _backbone(plan: FittingPlan) -> Backbone:
 
 
 def _claim(plan: FittingPlan, backbone: Backbone | None) -> Claim:
-    """The claim of the run's folder; without a backbone, the run's noted one is accepted."""
+    """The claim of the run's folder. Without `backbone`, the one in the run's note (run.json) is accepted."""
     settings: dict[str, Json] = {
         "kind": "classifier on frozen features",
         "data": plan.train.fingerprint,
@@ -361,16 +361,16 @@ def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
 
 
 def _data_words(plan: FittingPlan) -> list[str | Path]:
-    """The words of a command line that name the clips; DATA if they came from no list or folder."""
+    """The words of a command line that name the videos; DATA if they came from no list or folder."""
     source, root = Path(plan.train.source or "DATA"), plan.train.root
     needs_no_root = not plan.train.source or source.is_dir() or root.absolute() == source.absolute().parent
     return [source, *(() if needs_no_root else ("--root", root))]
 
 
 def _announce(plan: FittingPlan, backbone: Backbone) -> Estimate | None:
-    """Print the first line: clips, classes, folds, backbone, device, and the time that features will take.
+    """Print the first line: videos, classes, folds, backbone, device, and the time that features will take.
 
-    The time is measured on a few clips, if the line is waited for; returns that measurement.
+    The time is measured on a few videos, unless the first line was printed already; returns that measurement.
     """
     device = pick_device(plan.options.compute.device)
     estimate = estimate_cells(backbone.model, plan.train, plan.options.compute) if work_summary_pending() else None

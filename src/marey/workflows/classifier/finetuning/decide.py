@@ -111,7 +111,7 @@ def measure_cost(classifier: Classifier, videos: Manifest, judged: int, compute:
 
     Args:
         videos: All N videos.
-        judged: The number of clips in the judged fold.
+        judged: The number of videos in the fold on which fine-tuning is judged.
     """
     recipe = tuning_recipe(classifier)
     try:

@@ -38,7 +38,7 @@ from marey.workflows.classifier.finetuning.saved_start import HEADS, START, Tuni
 from marey.workflows.classifier.finish_run import FinalClassifier, finish_run, tested_lines
 
 _FEW = 5
-"""With fewer clips of a class its threshold is unreliable; a note names the class."""
+"""With fewer videos of a class its threshold is unreliable; a note names the class."""
 _LEAST_RIGHT = math.ceil(1 / FALSE_REJECTIONS) - 1
 """Right predictions that a threshold for "none of these" needs (`marey.tasks.thresholds.turning_away`)."""
 _CALIBRATION_FOLDS = 5
@@ -59,7 +59,7 @@ class TuningOptions:
     max_broken: float | None = None
     """Tolerated share of broken files, 0 to 1; None: 0.01, or three files if that is more."""
     root: Path | None = None
-    """The folder that has the clips now; None: it was not named."""
+    """The folder that has the videos now; None: it was not named."""
 
     def command(self, run: Path, *, here: bool) -> str:
         """The command line that fine-tunes a run with these options; `here` includes options of this machine."""
@@ -93,7 +93,7 @@ class TuningPlan:
     options: TuningOptions
 
     def as_text(self) -> str:
-        """The text of --dry-run: the run, its clips, and the options."""
+        """The text of --dry-run: the run, its videos, and the options."""
         settings = "".join(f", {setting}" for setting in self.options.settings)
         return (
             f"{self.run}: a classifier on frozen features of {counted(len(self.videos.clips), 'clip')} in "
@@ -106,7 +106,7 @@ def plan_tuning(run: Path, options: TuningOptions) -> TuningPlan:
     """Plan to fine-tune a run on frozen features.
 
     Raises:
-        DataError: its clips cannot be found, or fine-tuning cannot be judged on them.
+        DataError: its videos cannot be found, or fine-tuning cannot be judged on them.
         RecipeError: a setting that the recipe does not have.
         RunError: this machine lacks the device.
     """
@@ -157,7 +157,7 @@ def tune_where_it_pays(run: Path, videos: RunVideos, options: TuningOptions, *, 
     """The classifier and out-of-fold result of a run after fine-tuning, if it is done and pays; else as they were.
 
     Only the folder of the fine-tuning is written. A network that was fine-tuned earlier stays, unless the new one predicts
-    more clips of the judged fold rightly.
+    more videos of the judged fold rightly.
     """
     state = _TuningState.read(run, videos, options)
     if message := state.tuned_already():
@@ -303,12 +303,12 @@ def _as_fine_tuning(result: TunedNetwork, folder: Path) -> FineTuning:
 
 
 def _calibrated(result: TunedNetwork, heads: Classifier) -> Classifier:
-    """The fine-tuned classifier, calibrated by the rules for a head, but on the clips of one fold only."""
+    """The fine-tuned classifier, calibrated by the rules for a head, but on the videos of one fold only."""
     tuned = result.classifier
     assert tuned is not None
     classes, labels = result.probabilities.shape[1], result.labels
     judged = np.arange(classes)
-    if labels.ndim > 1:  # classes without a clip in this fold cannot be calibrated
+    if labels.ndim > 1:  # classes without a video in this fold cannot be calibrated
         judged = np.flatnonzero(labels.any(axis=0))
         labels = labels[:, judged]
     _, recordings = np.unique(result.units, return_inverse=True)
@@ -323,7 +323,7 @@ def _calibrated(result: TunedNetwork, heads: Classifier) -> Classifier:
 
 
 def _calibration_note(heads: Classifier, tuned: Classifier, result: TunedNetwork) -> str:
-    """The calibration of the fine-tuned classifier, and the number of clips that it was fitted to, in sentences."""
+    """The calibration of the fine-tuned classifier, and the number of videos that it was fitted to, in sentences."""
     now = tuned.calibration
     assert now is not None
     temperature = f"a temperature of {now.temperature:.2f}" if now.temperature != 1 else "no temperature"

@@ -1,8 +1,8 @@
 """Fine-tune the network behind a classifier on frozen features, and judge on one fold whether it is better.
 
 The network is fine-tuned on all folds but one, and compared on that fold with the head that was fitted on the same other
-folds. Only if it predicts more of its clips rightly, by more than the standard error of the difference, the network is
-fine-tuned on all clips.
+folds. Only if it predicts more of that fold's videos rightly, by more than the standard error of the difference, the
+network is fine-tuned on all videos.
 """
 
 import copy
@@ -43,21 +43,21 @@ from marey.workflows.classifier.finetuning.saved_start import TuningStart
 JUDGED = "result.json"
 """The file of a `FoldComparison`."""
 FOLD, ALL = "fold", "all"
-"""Folders of the training without the judging fold, and of the training on all clips."""
+"""Folders of the training without the fold that is judged on, and of the training on all videos."""
 
 
 @dataclass(frozen=True)
 class FoldComparison:
-    """The fine-tuned network and the head, compared on the clips of one fold. The names of fields are JSON keys."""
+    """The fine-tuned network and the head, compared on the videos of one fold. The names of fields are JSON keys."""
 
     clips: int
-    """Number of clips."""
+    """Number of videos."""
     units: int
-    """Number of recordings that the clips are from."""
+    """Number of recordings that the videos are from."""
     heads_right: int
-    """Clips that the head predicts rightly; with several labels per clip, each label must score above every other class."""
+    """Videos that the head predicts rightly: with several labels per video, each label scores above every other class."""
     tuned_right: int
-    """Clips that the fine-tuned network predicts rightly, counted in the same way."""
+    """Videos that the fine-tuned network predicts rightly, counted in the same way."""
     error: float | None
     """Standard error of the difference of the two shares, over recordings; None: there is one recording only."""
     epochs: int
@@ -110,14 +110,14 @@ class TunedNetwork:
 
     record: FoldComparison
     classifier: Classifier | None
-    """Fine-tuned on all clips, on the CPU, in eval mode, without calibration; None: not kept."""
+    """Fine-tuned on all videos, on the CPU, in eval mode, without calibration; None: not kept."""
     probabilities: NDArray[np.float32]
-    """Predictions of the network fine-tuned on the other folds, for the M clips of the judged fold that could be read
+    """Predictions of the network fine-tuned on the other folds, for the M videos of the judged fold that could be read
     [M, K]. The calibration is fitted to them."""
     labels: NDArray[np.int64]
-    """Labels of these clips, in the form of `Task.labels`."""
+    """Labels of these videos, in the form of `Task.labels`."""
     units: NDArray[np.int64]
-    """The number of each clip's recording [M]."""
+    """The number of each video's recording [M]."""
 
 
 def tuning_name(classifier: Classifier, videos: Manifest, start: TuningStart, *, compute: Compute, seed: int) -> str:
@@ -144,7 +144,8 @@ def tune_and_judge(
     seed: int = 0,
     max_broken: float | None = None,
 ) -> TunedNetwork:
-    """Fine-tune the network by the recipe's `train` on all folds but one, judge it there, and if it pays, on all clips.
+    """Fine-tune the network by the recipe's `train` on all folds but one, judge it on that one, and if it is better,
+    fine-tune on all videos.
 
     Trainings that `out` holds are resumed; finished ones are only read.
 
@@ -195,7 +196,7 @@ def _tuned_network(
 
 
 def is_tuned(out: Path) -> bool:
-    """Whether the fine-tuning in this folder is finished: judged, and if it is kept, trained on all clips."""
+    """Whether the fine-tuning in this folder is finished: judged, and if it is kept, trained on all videos."""
     return (out / JUDGED).exists() and (_is_trained(out / ALL) or not FoldComparison.load(out / JUDGED).kept)
 
 
@@ -278,7 +279,7 @@ def _train(
 
 
 def _comparison(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores, before: float) -> FoldComparison:
-    """The comparison on the clips of the judged fold that could be read; `before`: processor seconds at the beginning."""
+    """The comparison on the readable videos of the judged fold; `before`: processor seconds at the beginning."""
     task = task_of(recipe.task)
     read = _rows_of(scores, judged)
     heads = task.right(start.scores[read], scores.labels)
@@ -293,7 +294,7 @@ def _comparison(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Sc
 
 
 def _rows_of(scores: Scores, judged: Manifest) -> NDArray[np.int64]:
-    """The row of each scored clip in the list of judged clips."""
+    """The row of each scored video in the list of judged videos."""
     rows = {video.id: row for row, video in enumerate(judged.videos)}
     return np.array([rows[name] for name in scores.ids], np.int64)
 
@@ -303,7 +304,7 @@ def standard_error(gains: NDArray[np.float64], units: NDArray[np.int64]) -> floa
 
     It is the jackknife that leaves out one unit at a time (MacKinnon, Nielsen and Webb, Cluster-robust inference, Journal of
     Econometrics 2023), without its factor (G - 1) / G: the root of sum_g (mean without unit g - mean)^2. So a gain in one
-    unit alone never exceeds its error, however many clips the unit has.
+    unit alone never exceeds its error, however many videos the unit has.
     """
     _, unit_of, counts = np.unique(units, return_inverse=True, return_counts=True)
     if len(counts) < 2:

@@ -34,12 +34,12 @@ class RunVideos:
     """The videos of a run, with the paths where they are now."""
 
     clips: Manifest
-    """The clips that it was fitted on."""
+    """The videos that it was fitted on."""
     tested: dict[str, Manifest]
     """The videos that it is tested on, by the names of their splits."""
 
     def with_ids_of(self, ids: Sequence[str]) -> Manifest:
-        """The clips with the ids that scores have: full paths, if the list of the data had full paths."""
+        """The videos with the ids that scores have: full paths, if the list of the data had full paths."""
         known = set(ids)
         if any(video.id in known for video in self.clips.videos):
             return self.clips

@@ -29,12 +29,12 @@ START, HEADS = "start.npz", "heads.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class TuningStart:
-    """What fine-tuning is judged by: the folds of the N clips, and the head that was fitted without one of them."""
+    """What fine-tuning is judged by: the folds of the N videos, and the head that was fitted without one fold."""
 
     folds: NDArray[np.int64]
-    """The fold of each clip [N]."""
+    """The fold of each video [N]."""
     units: NDArray[np.int64]
-    """The number of each clip's recording [N]: clips of one recording are alike, and are in one fold."""
+    """The number of each video's recording [N]: videos of one recording are alike, and are in one fold."""
     fold: int
     """The fold on which fine-tuning is judged."""
     weight: NDArray[np.float32]
@@ -42,16 +42,16 @@ class TuningStart:
     bias: NDArray[np.float32]
     """Its biases [K]."""
     scores: NDArray[np.float32]
-    """Its scores of each class for the M clips of the fold [M, K]: logits, or anything with the same order."""
+    """Its scores of each class for the M videos of the fold [M, K]: logits, or anything with the same order."""
 
     @property
     def judged(self) -> NDArray[np.int64]:
-        """The rows of the clips in the fold [M]."""
+        """The rows of the videos in the fold [M]."""
         return np.flatnonzero(self.folds == self.fold)
 
     @property
     def others(self) -> NDArray[np.int64]:
-        """The rows of the clips in the other folds [N - M]."""
+        """The rows of the videos in the other folds [N - M]."""
         return np.flatnonzero(self.folds != self.fold)
 
     @property
@@ -96,14 +96,16 @@ class TuningStart:
 
 
 def fold_that_judges(folds: Folds) -> tuple[NDArray[np.int64], int]:
-    """The judging fold of each clip [N], and the fold on which fine-tuning is judged: the one with most recordings."""
+    """The fold of each video [N], after many folds were joined to fewer (`judging_folds`), and the fold on which fine-tuning
+    is judged: the one with most recordings.
+    """
     of_row = judging_folds(folds.of_row)
     fold = max(np.unique(of_row[of_row != NEVER]).tolist(), key=lambda one: len(np.unique(folds.groups[of_row == one])))
     return of_row, fold
 
 
 def cannot_be_judged(recordings: int) -> str:
-    """Why fine-tuning cannot be judged on clips of so many recordings, as a clause; "" if it can."""
+    """Why fine-tuning cannot be judged on videos of so many recordings, as a clause; "" if it can."""
     if recordings > 1:
         return ""
     return (
