@@ -27,10 +27,11 @@ from marey.data.recordings.names import RecordingNames, joined_recording_names
 from marey.data.recordings.odd_videos import find_odd_videos
 
 _SLOW, _FAST = 10.0, 61.0
-"""Frames per second below and above which a video is odd: most rules were made for 24 to 30."""
+"""A frame rate below or above these, in frames per second, is odd: most sampling rules were made for 24 to 30."""
 
 _SMALL, _LONG = 112, 3.0
-"""A video is odd if its shorter side has fewer pixels, or if its longer side is more than this multiple of the shorter."""
+"""The size of a video is odd if its shorter side has fewer than `_SMALL` pixels, or if its longer side is more than `_LONG`
+times the shorter."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,19 @@ class ClassBalance:
     classes: int
     """Classes with a video in the split."""
     smallest: int
-    """Videos of the smallest of these classes."""
+    """Videos of the class that has the fewest, among these classes."""
     median: float
     """The median number of videos of these classes."""
     largest: int
-    """Videos of the largest of these classes."""
+    """Videos of the class that has the most."""
     empty: list[str]
     """Classes of the list without a video in the split."""
 
 
 @dataclass(repr=False)
 class Audit:
-    """What `audit` found. Videos are given by their ids, the paths as the list has them.
+    """What `audit` found. Videos are named by their paths as the list has them, or, of lists with different folders, by the
+    paths of their files.
 
     `faults` counts the findings that make a result worthless or end a run.
     """
@@ -65,8 +67,8 @@ class Audit:
     fingerprint: str
     """The fingerprint of the list, which every result has, too."""
     contents: str
-    """The fingerprint of the files (bytes, frames, size): two copies of a data set with the same list differ here if their
-    files do."""
+    """A hash of the paths of the files, their numbers of bytes and frames, and the width and height of their frames. Two
+    copies of a data set with the same list differ here if a file differs in one of these."""
     missing: list[str] = field(default_factory=list)
     """Videos whose file does not exist."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Audit:
     short: dict[str, int] = field(default_factory=dict)
     """For each video with fewer than `short_frames` frames, the number of its frames."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """For each file that holds more than its frames, what that is: frames before the first key frame, covers, gaps."""
+    """For each file that is not read completely, what is left out: frames before the first key frame, covers, gaps."""
     duplicates: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes."""
     contradictions: list[list[str]] = field(default_factory=list)
@@ -82,8 +84,8 @@ class Audit:
     leaks: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes in different splits."""
     copies: list[list[str]] = field(default_factory=list)
-    """Sets of videos with the same content that were encoded again, found by their frames; takes of a still scene look like
-    copies but are none."""
+    """Sets of videos with the same content that were encoded again, found by their frames. Takes of a
+    scene in which nothing moves look like copies; they are not among these."""
     contradicting_copies: list[list[str]] = field(default_factory=list)
     """The sets of `copies` with different labels."""
     leaking_copies: list[list[str]] = field(default_factory=list)
@@ -93,16 +95,17 @@ class Audit:
     longer: dict[str, str] = field(default_factory=dict)
     """Segments that end, by the list, after the end of their file; they are read up to that end."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
-    """For each recording in several splits, known from the column `group` or file names, its videos in each split."""
+    """For each recording in several splits, known from the column `group` or file names, how many videos each split has."""
     leaking_places: dict[str, dict[str, int]] = field(default_factory=dict)
-    """As `leaking_groups`, for recordings known from files and frames alone; no fault, since they are only likely."""
+    """As `leaking_groups`, for recordings known from files and frames alone. They do not count as faults: such a recording
+    is only likely."""
     sources: str = ""
-    """One line on recordings in several splits, and on how many videos have a known recording, and from what."""
+    """One line: recordings in several splits, the number of videos whose recording is known, and what it is known from."""
     recordings: list[str] = field(default_factory=list)
     """What the frames show of recordings and copies, as sentences; empty if frames were not compared."""
     odd_pictures: dict[str, str] = field(default_factory=dict)
-    """For each video that is odd among the others, the reason: black, frozen, another shape or length
-    (`marey.data.recordings.odd`)."""
+    """For each video that looks unlike the others, the reason: black, frozen, another shape or length
+    (`marey.data.recordings.odd_videos`)."""
     variable_rate: list[str] = field(default_factory=list)
     """Videos with a variable frame rate."""
     odd_rate: dict[str, float] = field(default_factory=dict)
@@ -120,7 +123,9 @@ class Audit:
 
     @property
     def faults(self) -> int:
-        """The number of findings to repair: missing and unreadable files, contradictions, leaks, untrained classes."""
+        """The number of findings to repair: missing and unreadable files, segments after the end of their file, equal videos
+        with different labels or in different splits, recordings in several splits, and untrained classes.
+        """
         found = (
             self.missing, self.unreadable, self.outside, self.contradictions, self.leaks, self.contradicting_copies,
             self.leaking_copies, self.leaking_groups, self.untrained,
@@ -175,14 +180,14 @@ def audit(
 
     Args:
         manifests: The lists.
-        cache: What is known of the files already; results are added as they are made, so that a killed run resumes.
+        cache: Cached information on the files. Each result is added when it is made, so that a killed run resumes.
         check: "open" reads the packets of a file and decodes its first frame; "decode" decodes all frames.
         short_frames: Videos with fewer frames are reported.
         pictures: Whether videos are also compared by their frames (`marey.data.recordings.find`).
         workers: Processes; None: one per core, 0: this one.
 
     Raises:
-        DataError: no lists, or lists of different classes.
+        DataError: no lists, lists of different classes, or a list with videos on servers.
     """
     if not manifests:
         raise DataError("name at least one list.")
@@ -228,7 +233,7 @@ class _Row:
     labels: tuple[int, ...]
     """The indices of its classes, ascending."""
     split: str
-    """Its split; for a list without splits the list, "" if there is only one."""
+    """Its split. In a list without the column `split`: the name of the list, or "" if it is the only list."""
     group: str
     """Its recording; "" where that is not known."""
     named: bool
@@ -326,7 +331,7 @@ def _of_equal_size(infos: dict[str, VideoInfo]) -> list[str]:
 
 
 def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> None:
-    """Find files with the same bytes, and recordings in several splits."""
+    """Fill in files with the same bytes (`hashes` by path), and recordings in several splits."""
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():
         same.setdefault(digest, []).append(path)
@@ -351,7 +356,7 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
 
 
 def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
-    """Find copies that were encoded again; files with the same bytes are found by these."""
+    """Fill in what the frames show: copies, recordings and odd videos. Sets in `result.duplicates` are not repeated."""
     equal = {frozenset(paths) for paths in result.duplicates}
     copies = recordings.copies(manifests, [row.split for row in rows])
 

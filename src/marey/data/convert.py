@@ -20,13 +20,15 @@ from marey.video.source import Size
 
 
 class Conversion(Protocol):
-    """How one video is converted. Implementations are frozen dataclasses; their fields are noted in the output folder."""
+    """How one video is converted. Implementations are frozen dataclasses. Their fields are recorded in the output folder,
+    and a later call with other values is refused.
+    """
 
     command: ClassVar[Command]
     """The command that does this conversion."""
 
     def target(self, name: str, sample: Sample) -> str:
-        """The path of the converted video `name`, relative to the output folder; the same for samples that share a file."""
+        """The path that the video `name` is converted to, below the output folder. Segments of a file may share one."""
         ...
 
     def write(self, source: Path, target: Path, sample: Sample) -> None:
@@ -40,7 +42,7 @@ class Conversion(Protocol):
 
     @property
     def keeps_times(self) -> bool:
-        """Whether a segment of the source, by seconds or frames, is the same segment of the converted video."""
+        """Whether the seconds and frames of a segment of the source name the same segment of the converted video."""
         ...
 
 
@@ -70,13 +72,13 @@ class Resize:
 
 @dataclass(frozen=True)
 class Extract:
-    """Conversion to folders of images, of the segment of each entry (see `marey.video.writing.images`)."""
+    """Conversion of each entry, a video or a segment of it, to a folder of images (see `marey.video.writing.images`)."""
 
     command: ClassVar[Command] = Command.FRAMES
     size: Size | None = None
-    """Size of the images; None: by `short_side`."""
+    """Height and width of the images in pixels; None: `short_side` decides."""
     short_side: int | None = None
-    """Pixels of the shorter side; None, without `size`: the size of the video."""
+    """Pixels of the shorter side. If both this and `size` are None, images have the size of the video."""
     quality: int = 95
     """JPEG quality, 1 to 100."""
     template: str = "img_{:05d}.jpg"
@@ -118,7 +120,7 @@ class ConvertedList:
     """The videos that cannot be read."""
 
     def write_list(self, path: Path) -> None:
-        """Write the list into the folder of the videos, and README.txt if that folder has several files."""
+        """Write the list to `path`, in the folder of the converted videos, and README.txt if that has four files or more."""
         self.manifest.write_csv(path)
         write_readme(path.parent)
 
@@ -131,14 +133,14 @@ class _ConversionJob(VideoJob):
 
 
 def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | None) -> ConvertedList:
-    """Convert every video of `manifest` into `out`, at the same relative path; converted videos are not written again.
+    """Convert every video of `manifest` into `out`, at the same relative path. Videos that are there already stay.
 
     Broken files are left out of the new list and listed with their reason in broken.jsonl; a later call tries them again.
 
     Raises:
         RunError: `out` was made with other settings or is the folder of the videos; another process works there, or it
             cannot be written.
-        DataError: two videos would become one file; or none exists or can be read.
+        DataError: two videos would become one file; no video exists or can be read; or one is on a server.
     """
     refuse_addresses("marey data resize and frames", manifest)
     require_files(manifest.videos)
@@ -188,7 +190,7 @@ def _targets(manifest: Manifest, how: Conversion) -> list[str]:
 
 
 def _inside(manifest: Manifest) -> list[str]:
-    """The paths relative to the folder of all videos: the folder of the list, unless a path leads out of it."""
+    """The path of each video relative to the list's folder; if one leads out of that, relative to the folder they share."""
     names: list[str] = manifest.ids.tolist()
     if not any(os.path.isabs(name) or name.startswith("..") for name in names):  # noqa: PTH117
         return names

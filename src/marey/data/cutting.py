@@ -1,7 +1,7 @@
 """`cut_long_videos`: long videos in folders of classes, divided into short segments.
 
-A classifier sees a few clips of a video, and would miss most of a long one. Lists are not divided, since they can name
-segments with `start` and `end`.
+A classifier sees a few clips of a video, and would miss most of a long one. The videos of lists are not divided: a list
+can name segments with `start` and `end`.
 """
 
 import os
@@ -25,16 +25,16 @@ LONGEST = 20.0
 SEGMENT = 10.0
 """About how many seconds a segment has: as many as videos of Kinetics. Over 10 s, eight clips are 1.25 s apart."""
 _CHECKED = 1_000
-"""How many of the largest files of a folder are checked for their length, and how many more while some are long."""
+"""Files are checked for their length this many at a time, the largest first, until none of them is long."""
 _THREADS = 8
 
 
 def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
     """Divide the videos of a folder of classes that are longer than `LONGEST` into equal segments of about `SEGMENT` s.
 
-    The segments cover the entire video, and stay in one fold (`marey.data.splits.folds`). Only headers are read, and all
-    packets of files whose header states a long duration or none. Of folders with more than a thousand files, the largest
-    thousand are checked, then the next thousand, and so on while some are long. Folders of frames are not divided.
+    The segments of a video cover all of it, and stay in one fold (`marey.data.splits.folds`). The header of a file states
+    its length; if it states a long one or none, all packets are read. The thousand largest files of a folder are checked,
+    then the next thousand, and so on until none of a thousand is long. Folders of frames are not divided.
 
     Returns:
         The list with the segments of a file instead of the file, and a sentence on what was done, "" if nothing was. A list
@@ -59,9 +59,9 @@ def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
 
 
 def not_cut_note(tested: Mapping[str, Manifest]) -> str:
-    """A note on long videos in folders of classes that are only tested on, where they are not divided; "" if there are none.
+    """A note on long videos in folders of classes that serve only for tests, and are not divided; "" if there are none.
 
-    `tested` has the videos of each split.
+    `tested` has the videos of each split, by its name.
     """
     long = {
         name: videos.ids[_lengths(videos)[0] > LONGEST].tolist()
@@ -87,7 +87,9 @@ def _is_class_folder(manifest: Manifest) -> bool:
 
 
 def _lengths(manifest: Manifest) -> tuple[NDArray[np.float64], str]:
-    """The length of each video in seconds [N], 0 if it cannot be read or was not checked, and a remark; "" if all were."""
+    """The length of each video in seconds [N], 0 if it cannot be read or was not checked; and a remark on files that were
+    not checked, "" if all were.
+    """
     files, checked = _largest_first(manifest), 0
     seconds = np.zeros(len(manifest))
     for begin in range(0, len(files), _CHECKED):
@@ -101,7 +103,7 @@ def _lengths(manifest: Manifest) -> tuple[NDArray[np.float64], str]:
 
 
 def _largest_first(manifest: Manifest) -> NDArray[np.int64]:
-    """The rows of files, the largest first, without folders of frames."""
+    """The rows whose path is a file that is not empty, the largest first; folders of frames are left out."""
     sizes = np.array([_size(path) for path in video_paths(manifest)])
     rows = np.argsort(-sizes, kind="stable")
     return rows[sizes[rows] > 0]
@@ -116,7 +118,7 @@ def _size(path: str) -> int:
 
 
 def _seconds(videos: Manifest) -> NDArray[np.float64]:
-    """The length of each video in seconds [N], by its header, for long ones by their packets; 0 if it cannot be read."""
+    """The length of each video in seconds [N]: its header's, or, if that is long or missing, its packets'. 0: unreadable."""
     paths = video_paths(videos)
     with ThreadPoolExecutor(_THREADS) as threads:
         stated = list(threads.map(stated_seconds, paths))

@@ -28,7 +28,7 @@ class ExtractedFlow:
     """The result of `extract_flow`."""
 
     manifest: Manifest
-    """The stored flow, with the labels of the videos."""
+    """The list of the stored flow, with the labels of the videos."""
     broken: tuple[Broken, ...]
     """The videos that cannot be read."""
 
@@ -56,7 +56,8 @@ def extract_flow(
     device: str = "cpu",
     compiled: bool = False,
 ) -> ExtractedFlow:
-    """Compute and store the flow of every video of a list; the list `flow.csv` has the same labels, splits and segments.
+    """Compute and store the flow of every video of a list, and write `flow.csv`, a list of it with the same labels, splits
+    and segments.
 
     The flow of each video is written atomically: after an interruption, a second call computes only what is missing. Files
     that cannot be read are listed in `broken.jsonl`, left out of `flow.csv`, and tried again by the next call.
@@ -73,7 +74,7 @@ def extract_flow(
 
     Raises:
         RunError: `out` holds flow made with other settings, another process works there, or it cannot be written.
-        DataError: the flow of two videos would have the same path; or no video exists or can be read.
+        DataError: the flow of two videos would have the same path; no video exists or can be read; or one is on a server.
     """
     out = Path(out)
     check_template(template)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from marey.data.prepare import Preparation
 
 _WIDTH = 200
-"""Columns of a table where standard output is no terminal."""
+"""Width of a table in characters, where standard output is no terminal."""
 
 
 def preparation_text(preparation: "Preparation") -> str:
@@ -53,7 +53,7 @@ def audit_text(audit: "Audit") -> str:
         [
             _drawn(table),
             *_statistics_lines(audit),
-            *_findings_lines(_of_lists(audit) | _of_files(audit)),
+            *_findings_lines(_faults(audit) | _other_findings(audit)),
             *audit.recordings,
             audit.sources,
             "labels are not checked: marey train, on the list or folder, names those that may be wrong (suspects.csv)",
@@ -72,8 +72,8 @@ def _statistics_lines(audit: "Audit") -> Iterator[str]:
         yield f"frames per second: {_shares(audit.rates)}\nsizes: {_shares(audit.sizes)}\n"
 
 
-def _of_lists(audit: "Audit") -> dict[str, Mapping[str, object]]:
-    """Findings that need correcting: files, labels and splits that contradict each other."""
+def _faults(audit: "Audit") -> dict[str, Mapping[str, object]]:
+    """The findings that `Audit.faults` counts, by kind: files, labels and splits to repair."""
     return {
         "missing": dict.fromkeys(audit.missing),
         "unreadable": audit.unreadable,
@@ -87,8 +87,8 @@ def _of_lists(audit: "Audit") -> dict[str, Mapping[str, object]]:
     }
 
 
-def _of_files(audit: "Audit") -> dict[str, Mapping[str, object]]:
-    """Findings to know of: unusual files, and copies within a split."""
+def _other_findings(audit: "Audit") -> dict[str, Mapping[str, object]]:
+    """The findings that are no faults, by kind: unusual files, all copies, and recordings that are only likely."""
     return {
         "too short": {path: f"{counted(n, 'frame')}" for path, n in audit.short.items()},
         "not read whole": audit.left_out,
@@ -109,7 +109,7 @@ def _by_split(counts: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
 
 
 def _findings_lines(findings: Mapping[str, Mapping[str, object]], shown: int = 5) -> Iterator[str]:
-    """Each kind of finding with its number and the first few; --json has all."""
+    """Each kind of finding with the number of its findings, and the first `shown` of these."""
     for kind, found in findings.items():
         if not found:
             continue
@@ -128,7 +128,7 @@ def _shares(counts: Mapping[str, int], shown: int = 6) -> str:
 
 
 def _drawn(table: "Table") -> str:
-    """A table as text, without the last line's end."""
+    """A table as text, without a line break at its end."""
     import sys
 
     from rich.console import Console

@@ -1,4 +1,7 @@
-"""`prepare`: lists of the clips of a downloaded public data set, compared with the published lists."""
+"""`prepare`: lists of the clips of a downloaded public data set, compared with the published lists.
+
+As in the papers on these data sets, a clip is here a short video that was cut from a recording.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,13 +40,13 @@ class Count:
     official: int | None
     """Clips that were published; None: not known."""
     announced: int | None
-    """Clips in the copy of MMAction's announcement; None: not known."""
+    """Clips in the copy of the data set that MMAction v0.2.0 was measured on; None: not known."""
     listed: int
     """Clips of the split by the published list."""
     missing: int
     """Listed clips without a file."""
     unreadable: int
-    """Listed clips without a file that can be read."""
+    """Listed clips with files of which none can be read."""
     short: int
     """Usable clips that are too short."""
     usable: int
@@ -52,7 +55,7 @@ class Count:
 
 @dataclass
 class Preparation:
-    """The result of `prepare`. Paths are relative to `folder`."""
+    """The result of `prepare`. The paths of videos are relative to `folder`."""
 
     dataset: str
     """The name of the data set."""
@@ -65,13 +68,13 @@ class Preparation:
     lists: list[str] = field(default_factory=list)
     """The lists that were written."""
     missing: dict[str, list[str]] = field(default_factory=dict)
-    """For each split, the clips without a file."""
+    """For each list and split ("kinetics400_val val"), the clips without a file."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """For each file that cannot be read, the reason."""
     short: dict[str, str] = field(default_factory=dict)
-    """For each file that is too short, its length; it stays in the lists."""
+    """For each file that is too short, its length in seconds and frames, as text. It stays in the lists."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """For each file that holds more than its frames, what that is; it stays in the lists."""
+    """For each file that is not read completely, what is left out of it. The file stays in the lists."""
     duplicates: dict[str, list[str]] = field(default_factory=dict)
     """For each clip with several files, these; the first one that can be read is listed."""
     misplaced: dict[str, str] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class Preparation:
     """Files that are no clip of the data set."""
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for a report."""
+        """All fields, for a report."""
         return asdict(self)
 
 
@@ -109,20 +112,20 @@ def prepare(
     workers: int | None = 0,
     cache: VideoInfoCache | None = None,
 ) -> Preparation:
-    """Find and check the clips of a public data set, and write lists of them and a report.
+    """Find and check the clips of a public data set, and write lists of them and a report (<data set>_prepare.json).
 
     The lists have the clips with a file that can be read. Of several files of a clip, the first that can be read is taken.
-    What is found out about files is cached: a second call checks only files that changed.
+    Results of checks are cached: a second call checks only files that are new or changed.
 
     Args:
         dataset: The data set.
-        folder: The folder that its files are below.
+        folder: The folder with its files, which may be in folders below it.
         out: The folder for the lists and the report; None: `folder`. Kinetics has one list per split; UCF101 and HMDB51 have
             one per official split, with the column `split`.
         lists: The published lists (Kinetics); empty: those that are found in `folder`.
         check: How files are checked.
         workers: Processes; None: one per core, 0: this one.
-        cache: What is known of the files; None: the cache folder.
+        cache: Cached information on the files; None: that of the cache folder.
 
     Raises:
         DataError: the folder does not exist or has no clip of the data set, or a list breaks its format.
@@ -211,7 +214,7 @@ def _count(split: PublishedSplit, wanted: FilesByClip, usable: dict[str, str], r
 def _write_lists(
     dataset: PublishedSet, folder: Path, out: Path, splits: Sequence[PublishedSplit], usable: dict[str, str]
 ) -> list[str]:
-    """Write one CSV per list name; clips whose labels are held back are not listed. Returns the paths of the lists."""
+    """Write one CSV per list name; clips whose labels were not published are left out. Returns the paths of the lists."""
     written = []
     for name in dict.fromkeys(split.list_name for split in splits):
         rows = [

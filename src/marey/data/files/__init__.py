@@ -1,9 +1,9 @@
 """The files of videos: whether they exist and can be read, and by which identity their content is recognised.
 
 - `missing`: finds missing files before work begins.
-- `quarantine`: records broken files of a run, with a limit, and names replacements for training.
+- `quarantine`: records the broken files of a run, stops it if they are too many, and chooses replacements for training.
 - `video_info`: size, frames and rate of a file, cached between runs.
-- `identity`: short hashes of content, for copies and for videos that a checkpoint was trained on.
+- `identity`: short hashes of content, by which copies are found, and videos that a checkpoint was trained on.
 
 It exports nothing itself.
 

@@ -26,6 +26,7 @@ _END = 1 << 16
 _BYTES = 8
 """The length of an identity. Among a million videos, two have the same by chance in one of 30 million data sets."""
 _NUMBER = np.dtype("<u8")
+"""An identity in an array."""
 _THREADS = 16
 """Files that are read at the same time: over a network each takes long."""
 _CHUNK = 1000
@@ -83,21 +84,22 @@ class Identities:
 
 
 def was_seen(video: VideoEntry, of_file: int, trained_on: Identities) -> bool:
-    """Whether training saw a video: itself, the entire file of a segment, or a segment of an entire file.
+    """Whether a checkpoint was trained on a video: on the video itself; if it is a segment, on its entire file; if it is an
+    entire file, on a segment of it.
 
     Args:
         video: The video or segment.
         of_file: The identity of its file (`file_identity`).
-        trained_on: The identities that a checkpoint notes (`noted_identities`).
+        trained_on: The identities that a checkpoint stores (`noted_identities`).
     """
     own = entry_identity(video, of_file)
     return own in trained_on or (_in_segments(of_file) if own == of_file else of_file) in trained_on
 
 
 def noted_identities(video: VideoEntry, of_file: int) -> tuple[int, ...]:
-    """The identities that a checkpoint notes for a video of its training data, given the identity of the file.
+    """The identities that a checkpoint stores for a video of its training data; `of_file` is the identity of the file.
 
-    It notes the identity of the video; for a segment also a second one, by which the entire file is recognised.
+    It stores the identity of the video; for a segment also a second one, by which the entire file is recognised.
     """
     own = entry_identity(video, of_file)
     return (own,) if own == of_file else (own, _in_segments(of_file))
@@ -129,7 +131,7 @@ def entry_identity(video: VideoEntry, of_file: int) -> int:
 
 
 def _in_segments(of_file: int) -> int:
-    """The identity that is noted for a file if a segment of it was trained on."""
+    """The identity that a checkpoint stores for a file if it was trained on a segment of it."""
     return _number(hashlib.sha256(f"{of_file} in parts".encode()))
 
 
@@ -173,7 +175,8 @@ def _number(digest: "hashlib._Hash") -> int:
 def equal_contents(paths: Sequence[str]) -> NDArray[np.int64]:
     """For each of N paths the index of the first one with the same content [N]; -1 where nothing can be read.
 
-    Only files of equal size are read, each once however often it is listed. Folders of images are compared, too.
+    Content is compared by `file_identity`. Only files of equal size are read, each once however often it is listed. Folders
+    of images are compared, too.
     """
     files = list(dict.fromkeys(paths))
     sizes = dict(zip(files, _many(_size, files), strict=True))

@@ -29,7 +29,7 @@ def missing_videos(videos: VideoList) -> list[str]:
     Each folder is listed once, since asking for each of a million files would take minutes.
     """
     existing, root = FilesIn(videos.root), str(videos.root)
-    # Names that are not listed are looked up: some file systems list a name with other letters than they accept.
+    # A name that is in no listing is looked up: some file systems list a name in another form of Unicode than they accept.
     return [
         name
         for name in dict.fromkeys(videos.ids.tolist())
@@ -44,7 +44,8 @@ class Missing:
     files: tuple[str, ...]
     """Their paths as the list has them, each once."""
     videos: int
-    """The number of videos of the list that are these files or segments of them, as `Quarantine` counts broken ones."""
+    """The number of entries of the list that are one of these files or a segment of one, as `Quarantine` counts broken
+    videos."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Missing":
@@ -54,7 +55,7 @@ class Missing:
 
 
 def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[str]:
-    """Warn of the videos that do not exist, counted over all lists that are used together; returns the paths of their files.
+    """Warn of the videos that do not exist, counted over all lists that one run uses; returns the paths of their files.
 
     Raises:
         DataError: as `require_present`.
@@ -73,7 +74,7 @@ def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[s
 
 
 def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Missing, ...]:
-    """The missing files of each of several lists that are used together.
+    """The missing files of each of the lists that one run uses.
 
     Raises:
         DataError: more videos are missing than `max_broken` tolerates (`most_tolerated`), so that the work would stop later;
@@ -103,12 +104,12 @@ def _counted(manifests: Sequence[Manifest], of_lists: Sequence[Missing]) -> tupl
 
 
 def require_files(videos: VideoList) -> None:
-    """Check before work begins that some file of a list exists, and that servers return some of theirs (`require_servers`).
+    """Check before work begins that a file of the list exists, and that servers return videos of it (`require_servers`).
 
-    At most 200 rows are looked up. Videos that come from a caller and no list are not checked here.
+    About 200 rows are looked up, evenly spaced. Videos that were given as paths, not by a list, are not checked.
 
     Raises:
-        DataError: none of these files exists.
+        DataError: none of these files exists; or as `require_servers`.
     """
     if not videos.source:
         return
@@ -125,7 +126,8 @@ def require_files(videos: VideoList) -> None:
 
 
 def require_servers(videos: VideoList) -> None:
-    """Check before work begins that servers return videos of a list: those with the most videos are asked for up to three.
+    """Check before work begins that servers return videos of a list. The 20 with the most videos are asked for up to three
+    each.
 
     A server that returns none of these is an error if it has more than half of the videos, and otherwise a warning.
 
@@ -163,7 +165,7 @@ def _refusal(addresses: Sequence[Address]) -> str | None:
 
 
 def refuse_addresses(work: str, *lists: VideoList | Manifest) -> None:
-    """Refuse lists with videos on servers, for `work` that needs files on this machine.
+    """Refuse lists with videos on servers, since `work`, a command, needs files on this machine.
 
     Raises:
         DataError: a video is on a server.
@@ -187,7 +189,7 @@ def _way_out(missing: Sequence[str]) -> str:
 
 
 def warn_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
-    """Warn of classes whose videos are all broken; `broken` are ids as `Manifest` gives them for its rows."""
+    """Warn of classes whose videos are all broken; `broken` are the ids of broken entries (`VideoEntry.id`)."""
     if not broken:
         return
     ids = (

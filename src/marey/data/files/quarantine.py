@@ -38,7 +38,7 @@ _OLD = "quarantine.jsonl"
 
 
 def broken_list(folder: Path, *, rank: int = 0) -> Path:
-    """The list of broken files in a run's folder: broken.jsonl, for further processes broken-1.jsonl, broken-2.jsonl, ...
+    """The list of broken files in a run's folder: broken.jsonl for process 0, broken-1.jsonl for process 1, and so on.
 
     A list that version 0.1.0 wrote is renamed, so that a run of that version resumes with it.
     """
@@ -50,7 +50,10 @@ def broken_list(folder: Path, *, rank: int = 0) -> Path:
 
 
 def most_tolerated(total: int, max_share: float | None) -> int:
-    """How many of `total` files may be broken: a share of them, 0 to 1; None: 1 %, or three if that is more, but not all."""
+    """How many of `total` files may be broken, by the share `max_share`, 0 to 1.
+
+    None: 1 % of the files, or three if that is more, but never all of them.
+    """
     return int(min(max(_SHARE * total, _FILES), total - 1) if max_share is None else max_share * total)
 
 
@@ -63,9 +66,9 @@ class Quarantine:
         total: The number of videos of the run.
         max_share: The share of broken files, 0 to 1, above which the run stops. None: it stops at more than 1 % and more
             than three, or if all are broken.
-        announced: Paths of missing files of which there was a warning already.
-        ids: The ids of the run's videos. Other records in the file (of training, if a run is tested in its own folder) stay
-            there and are not counted. None: all records are the run's.
+        announced: Paths of missing files that a warning named before; they give no second warning.
+        ids: The ids of the run's videos. Records of other videos in the file (those of training, if a test runs in the
+            folder of a training) stay there and are not counted. None: all records are of this run.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Quarantine:
         """The most files that may be broken before the run stops."""
         self._found: dict[str, Broken] = {}
         self._others: list[Broken] = []
+        """Records in the file that are not of this run."""
         for line in () if path is None else read_lines(path):
             with contextlib.suppress(TypeError):  # a damaged line
                 broken = Broken(**line)
@@ -150,8 +154,8 @@ def run_video_jobs(
 ) -> tuple[Broken, ...]:
     """Call `function` for every job, in `workers` processes; it returns the reason if the video cannot be read.
 
-    The broken videos are returned and listed in broken.jsonl in the folder `out`. Each call writes that list again, since it
-    tries all jobs.
+    The broken videos are returned, and listed in broken.jsonl in the folder `out`. That list is written anew by each call,
+    which tries all of `jobs`.
     """
     record = broken_list(out)
     record.unlink(missing_ok=True)
@@ -166,6 +170,7 @@ def run_video_jobs(
 def replacements(seed: int, epoch: int, index: int, count: int, tries: int = 16) -> list[int]:
     """The indices of the samples to try, in this order, in place of sample `index` if its file is broken.
 
-    They depend on seed, epoch and index alone, so that every run and every worker takes the same, and no other sample moves.
+    They depend on `seed`, `epoch`, `index` and `count` alone: every run and every worker takes the same ones, and the other
+    samples of the epoch stay the same.
     """
     return [int(i) for i in random_for(seed, epoch, index, 1).randint(0, count, size=tries)]

@@ -32,7 +32,7 @@ _JITTER = 0.002
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of one video file or folder of frames; all but `bytes` is 0 or "" where it was not opened."""
+    """What is known of one video file or folder of frames. Where it was not opened, only `bytes` and `error` are set."""
 
     bytes: int
     """Size of the file, or of all files in the folder; -1 if it does not exist."""
@@ -51,7 +51,7 @@ class VideoInfo:
     error: str = ""
     """Why the file cannot be read; "": it can."""
     left_out: str = ""
-    """What the file holds besides its frames, in words, such as frames before the first key frame; "": nothing."""
+    """What the file holds that cannot be read, in words, such as frames before the first key frame; "": nothing."""
 
     @property
     def missing(self) -> bool:
@@ -60,7 +60,7 @@ class VideoInfo:
 
     @property
     def readable(self) -> bool:
-        """Whether no error was found."""
+        """Whether the check found no error."""
         return not self.error
 
 
@@ -137,7 +137,7 @@ class VideoInfoCache:
                 self._known[key] = (stamp, result)
 
     def inspect(self, paths: Sequence[str], *, check: Check, workers: int | None) -> list[VideoInfo]:
-        """The information on each path; files that an equal or more thorough check has seen are not opened again."""
+        """The information on each path. Unchanged files that this or a more thorough check has seen are not opened again."""
         if check == "files":
             return [inspect_video(path, "files") for path in paths]
         kinds = [f"{kind} {_FORM}" for kind in ("open", "decode") if check in ("open", kind)]
