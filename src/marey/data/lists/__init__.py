@@ -1,4 +1,4 @@
-"""Lists of videos: all formats that the field writes them in, as a `Manifest` (with labels) or `VideoList` (without).
+"""Lists of videos, read from all usual formats as a `Manifest` (with labels) or a `VideoList` (without).
 
 In reading order:
 
@@ -6,8 +6,8 @@ In reading order:
   splits, files of class names.
 - `read_manifest`, `read_videos`: read lists and folders. `class_folders`: a folder per class. `folder_scan`: the videos
   below a folder.
-- `rows`: the rows of any list, as text. `text_files`, `files_in`, `resolve_paths`: its text, the files that exist, and how
-  paths are resolved to these.
+- `rows`: the rows of any list, as text. `text_files`: the text of a list. `files_in`: which files exist. `resolve_paths`:
+  the existing file of each path.
 - `csv_lists`, `columns`, `parquet_lists`, `json_lists`, `line_lists`, `public_lists`: the formats.
 - `pieces`, `list_streams`: lists of millions of videos, read in pieces.
 

@@ -19,8 +19,8 @@ from marey.data.lists.split_names import TEST, TRAIN, VAL, classes_by_split, is_
 def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | None = None) -> Manifest:
     """A manifest of a folder with a folder of videos, or of folders of frames, per class.
 
-    The names of the folders are the classes, in natural order (2 before 10), also where they are numbers; `classes`, as
-    `read_manifest` takes them, sets another order. Folders of splits (train/CLASS/video, val/CLASS/video, or
+    The names of the folders are the classes, in natural order (2 before 10). Numbers are names, too, and no indices.
+    `classes`, as `read_manifest` takes them, sets another order. Folders of splits (train/CLASS/video, val/CLASS/video, or
     CLASS/train/video; by the words of `split_names`, in any capitals) give a column `split`. If `classes` names every
     folder, folders called train, val or test are classes. Hidden files are skipped. A warning counts files that are no
     videos, videos without a class, and folders without videos.
@@ -61,7 +61,7 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | Non
 
 @dataclass(frozen=True)
 class _Levels:
-    """At which depth of a video's path the folders of classes and of splits are, from 0."""
+    """Which folder of a video's path is that of its class, and which that of its split, counted from 0."""
 
     of_class: int
     of_split: int | None = None
@@ -69,7 +69,7 @@ class _Levels:
 
 
 def _find_levels(folder: str, paths: Sequence[Sequence[str]], classes: Sequence[str] | None) -> _Levels:
-    """The levels of classes and splits, from the paths of the videos as lists of folders and file.
+    """The levels of classes and splits, from the paths of the videos; each path is given as its parts.
 
     Raises:
         DataError: the names of the folders may be those of splits or of classes.
@@ -137,7 +137,7 @@ def _ambiguous(folder: str, words: Sequence[str], others: Sequence[str]) -> Data
 
 
 def _by_hand(folder: str, words: Sequence[str]) -> str:
-    """The advice to give a single split, with the command that trains on splits given one by one."""
+    """The advice to name the folder of one split only, and a command that names each split's folder."""
     named = {name: word for word in reversed(words) for name in _names_in(word)}
     train, held = named.get(TRAIN, "TRAIN"), named.get(VAL) or named.get(TEST)
     command = f"marey train {folder}/{train}" + (f" --val {folder}/{held}" if held else "")
@@ -145,7 +145,7 @@ def _by_hand(folder: str, words: Sequence[str]) -> str:
 
 
 def _names_in(text: str) -> set[str]:
-    """The splits that words of a folder's name mean: train for train_256."""
+    """The splits that words in a folder's name stand for: {"train"} for train_256."""
     return {split_name(word) for word in re.split(r"[^a-z]+", text.lower()) if is_split_name(word)}
 
 
@@ -155,7 +155,9 @@ def _look_like_splits(tops: Sequence[str]) -> bool:
 
 
 def _report_unused(scan: Scan, loose: Sequence[Sequence[str]], used: set[tuple[str, ...]]) -> None:
-    """Warn of the videos outside folders of classes, `loose`, and of folders without videos; `used` are those of classes."""
+    """Warn of the videos outside folders of classes, `loose`, and of folders without videos; `used` are the paths of the
+    folders of classes, as their parts.
+    """
     if loose and used:
         paths = ["/".join(path) for path in loose]
         warning_once(f"{scan.folder}: {counted(len(paths), 'video')} in no class's folder, left out: {_some(paths)}.")
@@ -184,7 +186,7 @@ def _instead(scan: Scan) -> str:
 
 
 def _deeper(folder: str | Path, inside: Sequence[Sequence[str]]) -> str:
-    """The question whether the only folder was meant, if that has several folders of videos."""
+    """A question for the message: whether the only folder was meant. "" if that has no several folders with videos."""
     below = {path[1] for path in inside if len(path) > 2}
     return f" Did you mean {folder}/{inside[0][0]}?" if len(below) > 1 else ""
 

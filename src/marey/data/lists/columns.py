@@ -37,9 +37,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The names that each column may have; Marey writes the first."""
 IDS = ("id", "video_id", "vid", "youtube_id")
-"""Columns that name the videos where no column of `COLUMNS` does."""
+"""Columns that name the videos in a table without a column of paths."""
 OPTIONAL = ("label", "split", "group")
-"""Columns that a list without labels may have in any form: they are not read."""
+"""Columns that only work with labels needs. For other work they may hold anything, and two may have the same
+meaning."""
 COLUMN_OF = {word: name for name, words in COLUMNS.items() for word in words}
 """The column of each name in `COLUMNS`."""
 HEADER_HINT = "columns are named path,label[,split,...]"
@@ -47,13 +48,13 @@ HEADER_HINT = "columns are named path,label[,split,...]"
 
 @dataclass(frozen=True)
 class ListTable:
-    """A table with a header, column by column."""
+    """A table of a list, column by column."""
 
     source: str
     columns: dict[str, list[str]]
     """The cells of each column, without blanks around them, by its name as `column_word` gives it."""
     lines: list[int]
-    """The line of each row in the file, from 1."""
+    """The line of each row in the file, from 1; in Parquet, the number of the row."""
 
 
 def column_word(cell: str) -> str:
@@ -65,7 +66,7 @@ def refuse_repeated_columns(source: str, words: Sequence[str]) -> None:
     """Check that no two columns of a table have the same name.
 
     Raises:
-        DataError: two columns have.
+        DataError: two columns have the same name.
     """
     twice = next((word for i, word in enumerate(words) if word and word in words[:i]), None)
     if twice is not None:
@@ -105,7 +106,7 @@ def table_rows(table: ListTable, named: Mapping[str, str]) -> Rows:
 def find_columns(source: str, words: Sequence[str]) -> dict[str, str]:
     """For each column of `COLUMNS` that a header has, its name in the header.
 
-    Of two columns for the labels, splits or groups the first is taken, and `ambiguous_columns` gives the error.
+    If two columns hold the labels, splits or groups, the first is taken; `ambiguous_columns` gives an error for them.
 
     Raises:
         DataError: no column holds the paths, two hold the same, or a name is nearly that of a missing column.
@@ -134,10 +135,10 @@ def find_columns(source: str, words: Sequence[str]) -> dict[str, str]:
 
 
 def ambiguous_columns(source: str, words: Sequence[str]) -> DataError | None:
-    """The error that two columns hold the labels, the splits or the groups; None where this is not so.
+    """The error that two columns hold the labels, the splits or the groups; None if no two do.
 
-    Such a list is refused only where they are needed: the table of `marey predict` has the columns `label` and `labels`, and
-    is a list of videos, too.
+    Such a list is refused only for work that needs these: the table that `marey predict` writes has the columns `label` and
+    `labels`, and can be used as a list of videos.
     """
     for name in OPTIONAL:
         if len(both := [word for word in words if COLUMN_OF.get(word) == name]) > 1:
@@ -163,13 +164,15 @@ def report_ignored_columns(source: str, words: Sequence[str], named: Mapping[str
 
 
 _SEVERAL = re.compile(r"\[.*\]|\d+(?:[\s,;/]+\d+)+")
+"""A cell that looks like several labels, without "|" between them."""
 
 
 def refuse_ambiguous_labels(rows: Rows) -> None:
     """Check that the labels, splits and groups of a list have one meaning.
 
     Raises:
-        DataError: two columns hold the same; or, with file and line, a cell holds several labels without | between them.
+        DataError: two columns hold the labels, splits or groups; or, with file and line, a cell holds several labels
+            without | between them.
     """
     if rows.ambiguous is not None:
         raise rows.ambiguous
@@ -193,7 +196,7 @@ def _times(table: ListTable, columns: Mapping[str, list[str]]) -> list[TimeSpan]
 
 
 def check_times(start: float, end: float, where: str) -> TimeSpan:
-    """A start and an end in seconds, as they are; NaN where there is none.
+    """A start and an end in seconds, unchanged after the check; NaN where there is none.
 
     Raises:
         DataError: the start is not before the end, or is negative.
@@ -230,7 +233,9 @@ def parse_seconds(text: str, where: str) -> float:
 
 
 def _frame_ranges(table: ListTable, columns: Mapping[str, list[str]]) -> list[FrameSpan] | None:
-    """Segments by frame indices, from 0, up to the frame before the end; a number of frames may give the end."""
+    """The segments of a table by frames: the first frame, from 0, and the first frame after the segment. The second is in
+    the column `end_frame`, or the first plus the column `num_frames`.
+    """
     if "start_frame" not in columns and "end_frame" not in columns:
         return None
     if "end_frame" in columns and "num_frames" in columns:

@@ -3,16 +3,16 @@
 Python's csv module splits the lines. These rules, in this order, decide whether a text is a table and how it is split:
 
 1. Lines that begin with # are comments; blank lines, rows of blank cells and Excel's `sep=;` do not count.
-2. The first line is a header if a separator (comma, semicolon, tab, bar) splits it into cells of which one is a name of
+2. The first line is a header if a separator (comma, semicolon, tab, "|") splits it into cells of which one is a name of
    `marey.data.lists.columns.COLUMNS`, and none has a video's suffix. Of several separators, the one with most such names is
    taken. Capitals, quotes and blanks around a name do not matter.
 3. Without a header, a text is a table of path and label if a separator splits every line into two cells and the first
-   line's first cell is a path: it has a video's suffix, or such a file exists. With semicolons and tabs, any first cell will
-   do.
+   line's first cell is a path: it has a video's suffix, or such a file exists. With semicolons and tabs, the first
+   cell may be anything.
 4. Everything else is no table.
 
-Each row must have as many cells as the header. Columns with other names are ignored, with a notice. A name that is nearly
-that of a missing column is refused, and so are two columns with the same meaning.
+Each row must have as many cells as the header. Columns with unknown names are ignored, with a notice. A list is refused if
+such a name is nearly that of a missing column, or if two columns have the same meaning.
 """
 
 import csv
@@ -121,7 +121,7 @@ def _known(cell: str) -> bool:
 
 
 def _cells(line: NumberedLine, separator: str) -> list[str]:
-    """The cells of the first line; the line itself where it is not CSV."""
+    """The cells of the first line; one cell with the entire line if it is not valid CSV."""
     try:
         return next(csv.reader([line[1]], delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error:

@@ -1,4 +1,4 @@
-"""Which files exist below a folder, known from one listing of each folder in it."""
+"""Which files exist below a folder. Each folder in it is listed once, when a path in it is asked for."""
 
 import os
 import re
@@ -10,9 +10,9 @@ from marey.video.reading.suffixes import VIDEO_SUFFIXES
 
 _VIDEOS = tuple(VIDEO_SUFFIXES)
 _QUERIED = re.compile(r"https?://[^?#]*[?#]\S*", re.IGNORECASE)
-"""A web address with a query or fragment. It holds no blank: that separates an address from a label."""
+"""A web address with a query or fragment. It holds no blank: a blank separates an address from a label."""
 _MOST_MISSING = 100_000
-"""The most missing folders that are remembered. Asking for one again is fast, and a list may name a million."""
+"""The most missing folders that are remembered: a list may name a million, and listing one again is fast."""
 _NOTHING: Set[str] = frozenset()
 
 
@@ -27,7 +27,7 @@ class FilesIn:
         self._names: dict[str, set[str]] = {}
         self._missing: set[str] = set()
         self._suffixes: dict[str, list[str]] = {}
-        """For each folder the suffixes of its video files, in their spelling."""
+        """For each folder the suffixes of its video files, as they are written there (.MP4)."""
 
     def names(self, folder: str) -> Set[str]:
         """The names of the files and folders in a folder, by its path relative to the root; none if it does not exist."""
@@ -52,7 +52,7 @@ class FilesIn:
         return bool(path) and Path(self._root, path).exists()
 
     def forget(self) -> None:
-        """Free the memory; later questions list the folders again."""
+        """Free the memory; folders that are needed later are listed again."""
         self._names.clear()
         self._missing.clear()
         self._suffixes.clear()
@@ -62,7 +62,7 @@ class FilesIn:
         return next((path for path in paths if path in self), None)
 
     def completed(self, path: str) -> list[str]:
-        """The video files whose path is `path` with a suffix, in order."""
+        """The existing video files whose path is `path` plus a suffix, sorted."""
         folder, slash, name = path.rpartition("/")
         before, folder = folder + slash, folder or slash
         if not self.names(folder):
@@ -71,7 +71,7 @@ class FilesIn:
             found = {os.path.splitext(file)[1] for file in self.names(folder)}  # noqa: PTH122
             self._suffixes[folder] = sorted(suffix for suffix in found if suffix.lower() in VIDEO_SUFFIXES)
         files = [name + suffix for suffix in self._suffixes[folder] if name + suffix in self.names(folder)]
-        return [before + file for file in files if os.path.splitext(file)[0] == name]  # noqa: PTH122 - not all is stem
+        return [before + file for file in files if os.path.splitext(file)[0] == name]  # noqa: PTH122 - not for ".mp4" alone
 
 
 def has_video_suffix(path: str) -> bool:

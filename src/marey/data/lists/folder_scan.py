@@ -22,9 +22,9 @@ from marey.video.reading.suffixes import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_S
 _SYSTEM = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 """Folders that operating systems make for their own use; users put no videos there."""
 _NOTES = frozenset(command.note for command in (Command.MOTIONS, Command.FLOW, Command.RESIZE, Command.FRAMES))
-"""The notes that Marey writes into a folder of videos that it makes."""
+"""The names of the notes by which Marey recognises its own folders of videos (`marey.base.claim`)."""
 _BESIDE_NOTES = (".csv", ".csv.classes.json", "broken.jsonl", *_NOTES)
-"""The ends of the names of all files that Marey writes into such a folder: the list of videos, and the notes."""
+"""The ends of the names of all files that Marey writes beside the videos of such a folder: lists and notes."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Scan:
     repeated: list[str]
     """Links to folders that were scanned already."""
     is_frames: bool
-    """Whether the folder itself holds images, and no video is in it or below."""
+    """Whether the scanned folder is itself a video stored as frames: it holds images, and no video is in it or below."""
 
     def report_others(self) -> None:
         """Warn of the files that are no videos, counted by suffix, and of links to folders that were scanned already."""
@@ -74,12 +74,12 @@ class Scan:
 
 
 def scan_folder(folder: str | Path) -> Scan:
-    """Every video file below `folder`, and every folder of images, which is a video stored as frames.
+    """Every video file below `folder`, and every folder of images; such a folder is a video stored as frames.
 
-    A file is a video by its suffix, or by its content if the suffix is unknown. Images are no frames if there is a video
-    beside them, if there are videos in folders below and the images are no numbered series, or if there is a single image
-    without a number (cover.jpg) and the folder has other videos. Hidden files and folders are skipped. Links to folders are
-    followed, each folder once.
+    A file is a video by its suffix, or by its content if the suffix is unknown. The images of a folder are no frames if a
+    video is beside them; if videos are in folders below, unless the images are a numbered series in a folder below
+    `folder`; or if it is a single image without a number (cover.jpg) and there are other videos. Hidden files and folders
+    are skipped. Links to folders are followed, each folder once.
 
     Raises:
         DataError: the folder does not exist, or a folder cannot be listed.
@@ -158,7 +158,9 @@ class _Walk:
             self.enter(path)
 
     def _is_new(self, entry: "os.DirEntry[str]") -> bool:
-        """Whether a folder is to be scanned: no other link led to it, and it does not contain the link (an endless loop)."""
+        """Whether a folder is to be scanned: it is no link, or it is the first link to its target, and not inside of that,
+        which would be an endless loop.
+        """
         if not entry.is_symlink():
             return True
         target = os.path.realpath(entry.path)
@@ -190,7 +192,7 @@ class _Walk:
         frame_folders: list[str] = []
         is_frames = False
         several = bool(self.videos) or any(len(images) > 1 for images in self.images.values())
-        # The deepest folders first: posters above folders of frames are no video.
+        # The deepest folders first: posters in a folder above folders of frames are no frames.
         for prefix in sorted(self.images, key=lambda path: -path.count("/")):
             folder, images = prefix.rstrip("/"), self.images[prefix]
             names = [path[len(prefix) :] for path in images]
@@ -207,7 +209,7 @@ class _Walk:
 
 
 def _without_own(others: Sequence[str]) -> list[str]:
-    """The files without those that Marey wrote: its notes, and the lists beside them."""
+    """The files that Marey did not write: all but its notes and the lists beside them."""
     noted = {path.rpartition("/")[0] for path in others if path.rpartition("/")[2] in _NOTES}
     return [path for path in others if not (path.endswith(_BESIDE_NOTES) and path.rpartition("/")[0] in noted)]
 

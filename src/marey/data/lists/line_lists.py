@@ -12,13 +12,13 @@ exists with a suffix, or if it is an address.) The numbers after folders have th
 first of these rules that holds:
 
 1. no line has more than two numbers: the label, or frames and label;
-2. lines have two or more numbers, and not all lines the same: frames and labels;
+2. every line has two numbers or more, and not all lines have as many: frames and labels;
 3. the first number is the number of images in each folder: frames and labels;
 4. there are three numbers, and each folder has at least as many images as the first two add up to: offset, frames and label;
 5. otherwise the list is refused.
 
 A number belongs to the path ("run 1") if that folder exists and the one without the number does not. Rules 3 and 4 look into
-200 folders of the list.
+about 200 folders of the list.
 """
 
 import os
@@ -40,8 +40,11 @@ from marey.video.reading.image_folders import count_frames
 from marey.video.reading.suffixes import VIDEO_SUFFIXES
 
 _NUMBERS = re.compile(r"(.*?\S)\s+(\d+(?:[\s,]+\d+)*)")
+"""A path, and all numbers at the end of the line."""
 _VIDEO_END = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?:\?\S*)?\s+", re.IGNORECASE)
-_BEHIND_A_WORD = re.compile(r"([^/\s,;]+)(?:[,;]\s*|\s+)(\S.*)")
+"""The suffix of a video, with an address's query, and the blanks after it."""
+_AFTER_A_WORD = re.compile(r"([^/\s,;]+)(?:[,;]\s*|\s+)(\S.*)")
+"""The first word of a line, and the rest, which may be a path."""
 _BETWEEN = re.compile(r"[\s,;]")
 _UCF101 = re.compile(r"((\w+)/v_\w+_g\d+_c\d+\.avi)(?: \d+)?")
 _CSV = "a CSV with the header path,label is unambiguous"
@@ -54,6 +57,7 @@ class _Line:
     number: int
     path: str
     numbers: tuple[str, ...] = ()
+    """The numbers after the path."""
     label: str | None = None
     """A class name; None where numbers follow the path, or nothing does."""
     is_video: bool = True
@@ -184,14 +188,14 @@ def _without_header(source: str, lines: Sequence[tuple[int, str]], existing: Fil
 
 def _line(source: str, number: int, line: str, existing: FilesIn, *, bare: bool) -> _Line:
     if has_video_suffix(line) and "/v_" not in line and _BETWEEN.search(line) is None:
-        return _Line(number, line)  # a fast way to what follows, for most lines of long lists
+        return _Line(number, line)  # as the code below does, but faster, for most lines of long lists
     if ucf := _UCF101.fullmatch(line):
         return _Line(number, ucf[1], label=ucf[2])
     if found := _NUMBERS.fullmatch(line):
         return _numbered(source, _Line(number, found[1], tuple(re.split(r"[\s,]+", found[2]))), found[2], existing)
     words = line.rsplit(maxsplit=1)
     alone = has_video_suffix(line) or line in existing or (len(words) == 1 and (bare or is_address(line)))
-    first = _BEHIND_A_WORD.fullmatch(line)
+    first = _AFTER_A_WORD.fullmatch(line)
     if first and line not in existing and (is_address(first[2]) or (alone and first[2] in existing)):
         raise DataError(
             f"{source}:{number}: {first[1]!r} before a path: expected `path label`; a CSV with the header label,path may "

@@ -1,8 +1,8 @@
 """`ListStream`: a list on the disk whose videos are read in pieces, by the rules of `marey.data.lists.read_manifest`.
 
-The beginning of a list decides how it is read, or, where a rule counts all lines (a table without header), a pass over
-it. These lists cannot be read in pieces: JSON of one document; Kinetics' and Charades' tables; the lists of UCF101; numbers
-after folders of frames, in lines and in tables, since only the entire list shows their meaning; texts in UTF-16 and UTF-32.
+The beginning of a list decides how it is read. For a table without header, the cells of all its lines are counted first.
+These lists cannot be read in pieces: a single JSON document; Kinetics' and Charades' tables; the lists of UCF101; lists
+and tables with numbers after folders of frames, since only the entire list shows their meaning; texts in UTF-16 and UTF-32.
 """
 
 import json
@@ -48,11 +48,11 @@ from marey.data.lists.videos import VideoList
 
 _JSON = (".json", ".jsonl", ".ndjson")
 _NAMED_LINES = 3
-"""Lines of rows without a path that a message names."""
+"""How many rows without a path a message names, by their lines."""
 
 
 class CannotStreamError(Exception):
-    """A list cannot be read in pieces, and must be read at once."""
+    """A list cannot be read in pieces, and must be read as a whole."""
 
     def __init__(self, stream: "ListStream") -> None:
         super().__init__(stream.source)
@@ -73,7 +73,7 @@ class ListStream:
         """The first pass, at most `size` videos at a time; it checks all rows and ends with the notices of the list.
 
         Raises:
-            CannotStreamError: the list can only be read at once.
+            CannotStreamError: the list can only be read as a whole.
             DataError: with file and line: a row that cannot be read.
         """
         self._stamp = _stamp(self._path)
@@ -126,7 +126,7 @@ class ListStream:
 
 
 class _RowFaults:
-    """Collects the faults of rows that one message names for the entire list."""
+    """Collects faults of rows, so that one message names them for the entire list."""
 
     def __init__(self) -> None:
         self._count = self._blank = 0
@@ -151,7 +151,7 @@ class _RowFaults:
         self._undecodable += rows.undecodable_paths()[: CHECKED_UNDECODABLE - len(self._undecodable)]
 
     def refuse(self, source: str, folder: Path) -> None:
-        """Refuse the list for the faults of all its rows.
+        """Refuse the list if there were faults in its rows.
 
         Raises:
             DataError: with file and line: there are no rows, rows without a path, or names in another encoding.
@@ -192,7 +192,7 @@ def open_rows(path: Path, existing: FilesIn) -> RowStream:
     """The rows of a list of any format; `existing` are the files below the folder of its paths.
 
     Raises:
-        NeedsAllRowsError: the list can only be read at once.
+        NeedsAllRowsError: the list can only be read as a whole.
         DataError: the file is no list of videos.
     """
     if is_parquet(path):
@@ -245,7 +245,7 @@ class _Text:
 
 
 class _TableStream:
-    """The rows of a table, read as a sequence of small tables; `unread` are columns that the file allows to leave unread."""
+    """The rows of a table, read as a sequence of small tables; the columns `unread` are not read from the file."""
 
     def __init__(
         self,

@@ -10,8 +10,8 @@ A column may hold:
 - lists of these in a column of labels, for several labels of a video;
 - missing values, read as empty cells.
 
-Dates, times of day, durations and records are refused: times of a list are seconds within a file. Columns that no list has
-are not read.
+Dates, times of day, durations and records are refused: times of a list are seconds within a file. Columns whose names are
+not in `COLUMNS` are not read, and may hold anything.
 """
 
 import os
@@ -33,9 +33,9 @@ from marey.data.lists.columns import COLUMN_OF, ListTable, column_word, refuse_r
 from marey.data.lists.text_files import row_location
 
 _AT_ONCE = 65_536
-"""Rows that are read at a time where all of a table is read."""
+"""Rows that are read at a time when the entire table is read."""
 _READ_AHEAD = 1 << 20
-"""Bytes of a column that are read at a time: otherwise each row group would be held completely."""
+"""Bytes of a column that are read at a time: otherwise memory would hold a row group completely."""
 _FIRST, _ENCRYPTED = b"PAR1", b"PARE"
 """The first and the last bytes of a Parquet file, plain and encrypted."""
 _FLAT = (
@@ -43,7 +43,8 @@ _FLAT = (
     "binary_view",
 )  # fmt: skip
 _LISTS = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
-"""The types that a column may hold, and the lists of them, by the names of the functions `is_...` of `pyarrow.types`."""
+"""`_FLAT`: the types of values that a column may hold. `_LISTS`: the types of lists of them, for labels. Each is the name of
+a function of `pyarrow.types` without its `is_`."""
 
 Cell: TypeAlias = "str | int | float | bytes | Decimal | Sequence[Cell] | None"
 
@@ -95,7 +96,7 @@ class ParquetList:
         return tuple(map(column_word, self.names))
 
     def table(self, words: Sequence[str]) -> ListTable:
-        """All rows of some columns.
+        """All rows of the columns `words`, which are names in the spelling of `COLUMNS`.
 
         Raises:
             DataError: as `tables`.
@@ -109,7 +110,7 @@ class ParquetList:
         return ListTable(self.source, columns, lines)
 
     def tables(self, words: Sequence[str], size: int) -> Iterator[ListTable]:
-        """Some columns in tables of at most `size` rows, in order; the lines of a table are the numbers of its rows, from 1.
+        """The columns `words`, in tables of at most `size` rows, in order; `lines` are the numbers of the rows, from 1.
 
         Raises:
             DataError: a column holds values of a type that is not read, or the file is damaged.

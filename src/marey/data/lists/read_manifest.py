@@ -1,6 +1,6 @@
-"""`read_manifest`: lists of videos with labels in all formats of the field, and folders of classes.
+"""`read_manifest`: reads lists of videos with labels in all usual formats, and folders of classes.
 
-`read_rows` gives the rows of any list, for lists without labels, too.
+`read_rows` gives the rows of any list, also of one without labels.
 """
 
 import json
@@ -78,8 +78,8 @@ def read_manifest(
 ) -> Manifest:
     """Read a list of videos with labels. The first of these rules that holds decides its format:
 
-    - a folder with only the split files of UCF101 or HMDB51, or a pattern (`splits/*_test_split1.txt`): an official split
-      (`marey.data.lists.public_lists`);
+    - a folder with split files of UCF101 or HMDB51 and no folders, or a pattern (`splits/*_test_split1.txt`): an official
+      split (`marey.data.lists.public_lists`);
     - another folder: a folder per class (`marey.data.lists.class_folders`);
     - a file named *.parquet: a table (`marey.data.lists.parquet_lists`);
     - a text that begins with { or [ and is JSON or lines of JSON: records (`marey.data.lists.json_lists`);
@@ -94,8 +94,9 @@ def read_manifest(
     Args:
         path: The list, or a folder.
         root: The folder of relative paths, or the address below which they are; None: the list's own folder.
-        classes: The class names in order, or a file of them (`marey.data.lists.class_files.read_classes`); None: the names
-            in the file that `Manifest.write_csv` may have written beside the list (list.csv.classes.json).
+        classes: The class names in order, or a file of them (`marey.data.lists.class_files.read_classes`). None: those of
+            the file that `Manifest.write_csv` may have written beside the list (list.csv.classes.json); else those that
+            the list gives; else its labels.
         split: Return only this split, given by any of its names (`marey.data.lists.split_names`).
 
     Raises:
@@ -181,8 +182,8 @@ def read_rows(
     Args:
         path: The list.
         root: As for `read_manifest`.
-        classes: The class names, by which the actions of Charades get their labels.
-        bare: Whether single words are ids or paths even if no such file exists; paths are then not resolved.
+        classes: The class names, which replace the codes of Charades' actions as labels.
+        bare: Whether a line of one word is an id or a path even if no such file exists. Paths are then not resolved.
         labelled: Whether labels, splits and groups are needed. If not, a Parquet table is read without these columns, which
             may then hold anything.
 
@@ -243,7 +244,7 @@ def _text_rows(
 
 
 def list_on_server_error(address: Address) -> DataError:
-    """The error that a list at an address is not read, and what to do."""
+    """The error for a list at an address: it is not read, and the message says what to do."""
     return DataError(
         f"{address}: lists are read from this machine: fetch it first, and give the path of the file; --root ADDRESS (root= "
         "in Python) is the address below which the files of its relative paths are."
@@ -265,7 +266,7 @@ def _rows(source: str, text: str, root: Path, existing: FilesIn, classes: Sequen
 
 
 def _splits(source: str, words: Sequence[str]) -> list[str]:
-    """A column of splits with their common names; a notice names the words that were replaced."""
+    """A column of splits with their common names (train, val, test); a notice has the words that were replaced."""
     changed = {word: split_name(word) for word in dict.fromkeys(words) if split_name(word) != word}
     if changed:
         rows = sum(word in changed for word in words)
@@ -276,7 +277,9 @@ def _splits(source: str, words: Sequence[str]) -> list[str]:
 
 
 def hmdb51_split(folder: str | Path, split: int, *, root: str | Path) -> Manifest:
-    """One of HMDB51's three official splits, from the folder of its `CLASS_test_splitN.txt` (1 train, 2 test, 0 unused).
+    """One of HMDB51's three official splits, from the folder of its files `CLASS_test_splitN.txt`, where
+    1 stands for training, 2 for testing and 0 for neither.
+
 
     Raises:
         DataError: the folder does not have 51 files of that split.

@@ -36,8 +36,8 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     """All videos that some paths stand for, in order and each once, without labels.
 
     A path is that of a video file, a folder of frames, a folder that is searched for videos, or a list; or it is the address
-    of a video on a server. All lists of `read_manifest` are read, also without labels: a path on each line, or a CSV with
-    the header `path[,start,end]` or `path[,start_frame,end_frame]`.
+    of a video on a server. Lists may have all formats of `read_manifest`, and need no labels: a path on each line, or a CSV
+    with the header `path[,start,end]` or `path[,start_frame,end_frame]`, is enough.
 
     Args:
         paths: One path or several.
@@ -62,10 +62,10 @@ def as_paths(paths: str | Path | Iterable[str | Path]) -> list[Location]:
 
 
 def as_videos(videos: VideosLike, *, root: str | Path | None = None) -> VideoList:
-    """Anything that is accepted as videos, as a list without labels; `root` is as for `read_videos`.
+    """Anything that `VideosLike` allows, as a list without labels; `root` is as for `read_videos`.
 
-    If several paths are given, video files and folders of frames are not looked up: a missing one fails when it is read, and
-    one that is given twice is in the list twice.
+    If several paths are given, they are not checked: a missing video fails when it is read, and one that is given twice is
+    in the list twice.
 
     Raises:
         DataError: a single path does not exist; a folder or list has no video; `root` would have no effect; or `videos` is
@@ -113,7 +113,7 @@ def _holds_videos(path: str | Path) -> bool:
     name = str(path)
     if not name:
         raise DataError("a path is empty: give a file, a folder or a list.")
-    if is_address(name):  # without a video's suffix it is looked at, and turns out to be one video or is refused
+    if is_address(name):  # without a video's suffix, `videos_at` takes it as one video or refuses it
         return Address(name).suffix.lower() not in VIDEO_SUFFIXES
     suffix = name[name.rfind(".") :].lower()
     if suffix in VIDEO_SUFFIXES:  # not looked up on the disk: there may be a million
@@ -136,7 +136,7 @@ def _list_of_entry(video: VideoEntry) -> VideoList:
 
 
 def _no_videos(given: object) -> DataError:
-    """The error that `given` is accepted as no videos."""
+    """The error for a value that is nothing of what `VideosLike` allows."""
     if isinstance(given, FrameSource):
         return DataError(f"an open video is not accepted: give its path: {given.name!r}.")
     what = (
@@ -151,7 +151,7 @@ def _no_videos(given: object) -> DataError:
 
 
 def videos_at(path: Location, root: str | Path | None) -> VideoList:
-    """The videos that one path or address stands for; their paths need no root.
+    """The videos that one path or address stands for; their paths are absolute, or relative to the working folder.
 
     Raises:
         DataError: as `read_videos`.
@@ -213,7 +213,7 @@ def _listed(file: Path, root: str | Path | None) -> VideoList:
 
 
 def listed_videos(rows: Rows, folder: Path) -> VideoList:
-    """The videos of the rows of a list whose paths are relative to `folder`; the paths of the videos need no root."""
+    """The videos of the rows of a list whose paths are relative to `folder`; the result has `folder` in its paths."""
     return VideoList(
         np.array(join_folder(folder, rows.paths)),
         times=None if rows.times is None else np.array(rows.times, np.float64),
@@ -223,7 +223,7 @@ def listed_videos(rows: Rows, folder: Path) -> VideoList:
 
 
 def is_listed(path: Location) -> bool:
-    """Whether a path is that of a list in a single file, other than a file of official splits."""
+    """Whether a path is that of a list in a single file; the split files of UCF101 and HMDB51 are not."""
     return isinstance(path, Path) and _is_list(path) and path.is_file() and not official_files(path)
 
 
@@ -249,5 +249,5 @@ def _each_once(lists: list[VideoList]) -> VideoList:
 
 
 def report_repeated(source: str, count: int) -> None:
-    """Give notice of the number of videos that are left out as repeated; `source` is the list, "" for several."""
+    """Give notice of how many repeated videos are left out; `source` is the list, "" for several."""
     notice(f"{source or 'the videos'}: {counted(count, 'video')} named more than once: each is taken once.")

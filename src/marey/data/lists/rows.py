@@ -11,11 +11,11 @@ from marey.data.lists.text_files import not_utf8, row_location, row_word, utf8_a
 from marey.data.lists.videos import FrameSpan, TimeSpan, first_of
 
 CHECKED_UNDECODABLE = 1000
-"""How many of the paths with bytes that are not UTF-8 are looked up: a file must exist for one of them."""
+"""How many of the paths with bytes that are not UTF-8 are looked up at most. A file must exist for one of them."""
 
 
 class NeedsAllRowsError(Exception):
-    """The list cannot be read in pieces: how a row is read depends on all rows."""
+    """A list cannot be read in pieces: how one of its rows is read depends on all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Rows:
     class_names: Sequence[str] | None = None
     """The class names in order, where the list or a file beside it gives them."""
     ambiguous: DataError | None = None
-    """The error that two columns give the labels, splits or groups, for callers that need them; the first is taken here."""
+    """The error to raise if labels, splits or groups are needed and two columns hold them; `Rows` has those of the first."""
 
     def refuse_blank(self) -> None:
         """Check that each row has a path, and a label where the list has labels.

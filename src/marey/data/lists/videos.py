@@ -23,7 +23,7 @@ _LONGEST_PATH = 40
 """The most characters of a path in a `repr`."""
 
 TimeSpan: TypeAlias = tuple[float, float]
-"""Start and end of a segment in seconds, NaN where there is none."""
+"""Start and end of a segment in seconds, NaN for the beginning or the end of the video."""
 FrameSpan: TypeAlias = tuple[int, int]
 """The first frame of a segment, from 0, and the first frame after it, -1 for the end of the video."""
 ALL_FRAMES: FrameSpan = (0, -1)
@@ -37,8 +37,8 @@ class VideoEntry:
     """One entry of a list: a video, or a segment of it by seconds or by frames."""
 
     id: str
-    """The path as its list has it, or an address without login and signature. The id of a segment ends in "@start-end", by
-    frames in "@fSTART-END".
+    """The path as its list has it, or an address without login and signature (of a signed URL). The id of a segment ends in
+    "@START-END" in seconds, or in "@fSTART-END" in frames.
     """
     path: Location
     """The file, folder of frames or address."""
@@ -97,7 +97,7 @@ class VideoEntry:
 
 
 class Videos(Protocol):
-    """The interface of `VideoList` and `Manifest` that data sets of views use: entries and their targets by index."""
+    """What `VideoList` and `Manifest` have in common for the data sets that loaders read: entries and targets, by index."""
 
     def __len__(self) -> int: ...
 
@@ -171,7 +171,7 @@ class VideoList:
     def fingerprint(self) -> str:
         """SHA-256 over ids, times and ranges of frames: results with the same fingerprint are of the same list.
 
-        Signatures of addresses do not count, since they change every day.
+        Logins and signatures in addresses do not count: those of signed URLs change every day.
         """
         return fingerprint(shown_names(self.ids), self.times, *given(self.frame_ranges))
 
@@ -214,7 +214,9 @@ def fingerprint(*columns: NDArray[Any] | None, words: Iterable[Iterable[str]] = 
 
 
 def given(column: NDArray[Any] | None) -> list[NDArray[Any]]:
-    """A column for a fingerprint; no column at all for None, so that lists without it keep their earlier fingerprints."""
+    """The column to pass to `fingerprint`, in a list; an empty list for None, so that a list without this column keeps the
+    fingerprint that it had before the column existed.
+    """
     return [] if column is None else [column]
 
 
@@ -237,7 +239,7 @@ def shown_names(ids: NDArray[np.str_]) -> NDArray[np.str_]:
 
 
 def short_path(path: str | Location) -> str:
-    """A path for a `repr` of one line: the end of a long path."""
+    """A path as a `repr` of one line shows it: of a long path, the end."""
     return keep_end(str(path), _LONGEST_PATH)
 
 
