@@ -1,6 +1,6 @@
-"""Public data sets: class names in the order of the outputs of published weights, clips and official splits.
+"""Public data sets: their clips, official splits, and class names in the order of published weights' outputs.
 
-- `class_names`: class names of public data sets and of `motions`, and the packed files in this folder.
+- `class_names`: class names of public data sets and of `motions`; reads the packed files in this folder (*.json.gz).
 - `published`: the interface of a data set that `marey data prepare` knows.
 - `kinetics`, `ucf101`, `hmdb51`: these data sets.
 

@@ -1,4 +1,4 @@
-"""Class names of public data sets and of `motions`, and the packed files that come with Marey."""
+"""Class names of public data sets and of the generated data set `motions`, and the reader of this folder's packed files."""
 
 import gzip
 import json
@@ -27,7 +27,8 @@ def class_names_of(dataset: str) -> tuple[str, ...] | None:
     """The class names of a data set by its name in recipes ("kinetics400"), in the order of the outputs of published
     weights; None for a data set that is not public.
 
-    kinetics400, kinetics600, kinetics700, ucf101, hmdb51, sthv2, jester, diving48, gym99: the label maps of the toolkits.
+    Known are motions, and, from the label maps of the toolkits, kinetics400, kinetics600, kinetics700, ucf101, hmdb51,
+    sthv2, jester, diving48 and gym99.
     """
     if dataset == "motions":
         return CLASS_NAMES
@@ -42,6 +43,6 @@ def _all_names() -> dict[str, list[str]]:
 
 
 def unpack(name: str) -> Any:
-    """The content of `name`.json.gz in this folder: facts that are too long for code."""
+    """The content of the file `name`.json.gz in this folder, which holds lists that are too long for code."""
     packed = files("marey.data.catalogue").joinpath(f"{name}.json.gz").read_bytes()
     return json.loads(gzip.decompress(packed))

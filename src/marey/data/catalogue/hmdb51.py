@@ -1,7 +1,7 @@
 """HMDB51: 6,766 clips of 51 classes, three official splits of 70 training and 30 test clips per class.
 
-A clip is <source>_<class>_<visible part>_<camera>_np<people>_<view>_<quality>_<number>.avi. Training and test clips of an
-official split never share a source, so the source is the group.
+A clip is <source>_<class>_<visible part>_<camera>_np<people>_<view>_<quality>_<number>.avi. The source is what
+a clip was cut from, such as a movie. Training and test clips of an official split never share one, so it is the group.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ class Hmdb51(PackedSet):
 
     @property
     def official(self) -> Mapping[int, Mapping[str, int]]:
-        """The counts of each split; no split uses the other 1,666 clips."""
+        """The counts of each split, which does not use the other 1,666 clips."""
         return {number: {"train": 3570, "test": 1530} for number in (1, 2, 3)}
 
     def clips(self) -> Sequence[tuple[PublishedClip, str]]:
         return _clips()
 
     def key(self, path: str) -> str | None:
-        """The file's name without suffix, where a clip has that name: the names are free text, so only these are known."""
+        """The file's name without suffix if a clip has that name. Names have no form to check, so others give None."""
         name = path.rpartition("/")[2]
         stem = next((name[: -len(s)] for s in (".avi", ".mp4", ".mkv", ".webm") if name.lower().endswith(s)), name)
         return stem if stem in _keys() else None

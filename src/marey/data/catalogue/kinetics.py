@@ -1,7 +1,7 @@
 """Kinetics-400, -600 and -700: clips of ten seconds cut from YouTube videos, one per video, listed in DeepMind's CSV.
 
 A file is <youtube id>_<start>_<end>.mp4 with the seconds in six digits, or <youtube id>.mp4, flat or in a folder of its
-class. Every copy lacks some clips, and each copy lacks others.
+class. Every copy of the data sets lacks some clips, and not all copies lack the same.
 """
 
 import csv
@@ -30,14 +30,16 @@ class Kinetics(PublishedSet):
     """The clips of one of the three data sets."""
 
     def key(self, path: str) -> str | None:
-        """`ID_START` with plain seconds, or the id alone if the name has no times."""
+        """`ID_START`, where START is in whole seconds without leading zeros; the id alone if the name has no times."""
         found = _NAME.fullmatch(path.rpartition("/")[2])
         if found is None:
             return None
         return found[1] if found[2] is None else f"{found[1]}_{int(found[2])}"
 
     def splits(self, folder: Path, files: FilesByClip, lists: Sequence[Path]) -> list[PublishedSplit]:
-        """The splits by DeepMind's lists, `lists` or those in the folder; without any, by folders of splits and classes."""
+        """The splits of DeepMind's lists: `lists`, or else those in `folder`. Without lists, the folders of the files name
+        splits and classes.
+        """
         lists = lists or _lists_in(folder)
         by_split = self._listed(lists, files) if lists else self._by_folders(folder, files)
         official, announced = OFFICIAL.get(self.name, {}), ANNOUNCED.get(self.name, {})
@@ -121,7 +123,7 @@ def _opened(path: Path) -> TextIO:
 
 
 def _split_of(name: str) -> str | None:
-    """The split that the name of a folder or list contains, as in train, train_256, videos_val, kinetics-400_test."""
+    """The split whose word is in the name of a folder or list (train_256, videos_val, kinetics-400_test); None: no word."""
     return next((_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS), None)
 
 

@@ -1,4 +1,7 @@
-"""The interface of a public data set: its clips and splits, and which file is which clip."""
+"""The interface of a public data set: its clips and splits, and which file is which clip.
+
+As in the papers on these data sets, a clip is here a short video that was cut from a recording.
+"""
 
 import re
 from abc import ABC, abstractmethod
@@ -12,7 +15,7 @@ from marey.base.errors import DataError
 from marey.data.catalogue.class_names import class_names_of
 
 FilesByClip = Mapping[str, Sequence[str]]
-"""For each clip's key its files, relative to the folder of the data set; several files of one clip are duplicates."""
+"""The paths of the files of each clip, by the clip's key, relative to the data set's folder. A clip should have one file."""
 
 
 class PublishedClip(NamedTuple):
@@ -21,7 +24,7 @@ class PublishedClip(NamedTuple):
     key: str
     """What identifies the clip in the data set, such as its file name without suffix."""
     label: str
-    """Its class; "" where the publishers hold it back."""
+    """Its class; "" if that was not published (test splits)."""
     group: str
     """The recording that the clip was cut from."""
     seconds: float = 0.0
@@ -38,11 +41,13 @@ class PublishedSplit:
     official: int | None = None
     """The published number of clips; None: not known."""
     announced: int | None = None
-    """The number of clips in the copy of MMAction's announcement; None: not known."""
+    """The number of clips in the copy of the data set that MMAction v0.2.0 was measured on; None: not known."""
 
 
 class Spellings:
-    """Finds classes whatever the capitals, blanks and signs: "Massaging_persons_head" is "massaging person's head"."""
+    """Finds classes by names whose capitals, blanks and signs may differ: "Massaging_persons_head" is "massaging person's
+    head".
+    """
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self._names = {_plain(name): name for name in class_names}
@@ -86,7 +91,7 @@ class PublishedSet(ABC):
 
     @abstractmethod
     def splits(self, folder: Path, files: FilesByClip, lists: Sequence[Path]) -> list[PublishedSplit]:
-        """The splits, from `lists`, from what is packed with Marey, or from the folders themselves.
+        """The splits, from `lists`, a list packed with Marey, or names of folders; `files` are those in `folder`.
 
         Raises:
             DataError: a list breaks its format; or there is no list, and the folders do not name splits and classes.
@@ -115,7 +120,7 @@ class PackedSet(PublishedSet):
 
     @abstractmethod
     def clips(self) -> Sequence[tuple[PublishedClip, str]]:
-        """Every clip with its use in splits 1, 2 and 3: "1" for training, "2" for testing, "0" for none; as in "120"."""
+        """Every clip, and its use in splits 1, 2 and 3 as three digits ("120"): 1 training, 2 testing, 0 neither."""
 
     def split_clips(self, number: int, split: str) -> list[PublishedClip]:
         """The clips for `split` ("train" or "test") of official split 1, 2 or 3."""

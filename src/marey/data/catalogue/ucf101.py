@@ -1,4 +1,4 @@
-"""UCF101: 13,320 clips of 101 classes, 25 groups per class with the clips of one source each, three official splits.
+"""UCF101: 13,320 clips of 101 classes, 25 groups per class with the clips of one recording each, three official splits.
 
 A clip is v_<Class>_g<group>_c<clip>.avi. Split s tests on groups 7 s - 6 to 7 s (1-7, 8-14, 15-21) and trains on the
 others: the published ucfTrainTestlist is exactly that.

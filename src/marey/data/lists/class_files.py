@@ -28,8 +28,8 @@ def read_classes(path: str | Path) -> list[str]:
 
     - a name on each line; lines that begin with # are comments;
     - `number name` or `name number` on each line, with a blank, tab, comma or semicolon between: UCF101's classInd.txt;
-    - a CSV whose header has a number (id, index, ...) and a name (name, label, ...) in either order, as X-CLIP's `id,name`,
-      or a name alone;
+    - a CSV whose header has a column of numbers (id, index, ...) and one of names (name, label, ...) in either order, as
+      X-CLIP's `id,name`, or of names alone;
     - JSON or YAML: a list of names, {name: number}, {number: name}, or a list of such records; also as the value of
       "names", "classes", "labels", "categories", "id2label" (Hugging Face) or "class_to_idx" (torchvision) in an object;
       Diving48's lists of words, which are joined by "+" as in MMAction2.
@@ -92,7 +92,7 @@ def _refuse_other_formats(path: Path, lines: Sequence[tuple[int, str]]) -> None:
     """Check that the lines are no list of videos, no source code, and no numbers of which some have no name.
 
     Raises:
-        DataError: with file and line: a line is.
+        DataError: with file and line: they are one of these.
     """
     for number, line in lines:
         if any(map(has_video_suffix, re.split(r"[\s,;]+", line))):
@@ -115,10 +115,10 @@ def _unquoted(name: str) -> str:
 
 
 def _header(path: Path, lines: Sequence[tuple[int, str]]) -> list[str] | None:
-    """The class names of a file whose first line is a header; None where it is not.
+    """The class names of a file whose first line is a header; None for other files.
 
-    The first line is a header if one of its cells is a word for a number or a name. If blanks separate the cells, all of
-    them must be such words, and all other lines must begin with a number.
+    The first line is a header if one of its cells is in `_NUMBER_WORDS` or `_NAME_WORDS`. If blanks separate the
+    cells, all of them must be such words, and all other lines must begin with a number.
 
     Raises:
         DataError: with file and line: too many or too few cells, no column of names or several, or a list of videos.

@@ -40,12 +40,12 @@ class Scan:
     others: list[str]
     """Files that are neither videos nor frames, without the lists and notes that Marey wrote there."""
     repeated: list[str]
-    """Links to folders that were scanned already."""
+    """Links that were not followed: an earlier link led to the same folder, or the link is inside the folder."""
     is_frames: bool
     """Whether the scanned folder is itself a video stored as frames: it holds images, and no video is in it or below."""
 
     def report_others(self) -> None:
-        """Warn of the files that are no videos, counted by suffix, and of links to folders that were scanned already."""
+        """Warn of the files that are no videos, counted by suffix, and of the links in `repeated`."""
         if self.repeated:
             some = first_of(self.repeated, 3)
             what = "link leads to a folder" if len(self.repeated) == 1 else "links lead to folders"
@@ -79,7 +79,7 @@ def scan_folder(folder: str | Path) -> Scan:
     A file is a video by its suffix, or by its content if the suffix is unknown. The images of a folder are no frames if a
     video is beside them; if videos are in folders below, unless the images are a numbered series in a folder below
     `folder`; or if it is a single image without a number (cover.jpg) and there are other videos. Hidden files and folders
-    are skipped. Links to folders are followed, each folder once.
+    are skipped. Links to folders are followed; of several links to one folder only the first is.
 
     Raises:
         DataError: the folder does not exist, or a folder cannot be listed.

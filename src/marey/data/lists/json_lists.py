@@ -7,10 +7,11 @@
   labels.json; the lists for testing have the id alone.
 - `{"annotations": [records]}`: records in an object, also under "videos", "data_list" and "data"; the object may also have
   MMAction2's `{"split": {name: [frame_dir, ...]}}`, and class names in "classes" (MMEngine: in "metainfo").
-- `{"train": [records], "val": [records]}`: by split; instead of records also `{path: label}` or `{label: [path, ...]}`.
+- `{"train": [records], "val": [records]}`: the records of each split; instead of a list also `{path: label}` or
+  `{label: [path, ...]}`.
 - `{id: {"annotations": ..., "subset": ...}}`: Kinetics (one annotation: a clip that was cut out of the video) and
   ActivityNet (a list of them, each a row with its times), also under `{"database": ...}`.
-- `{id: {"label": ..., ...}}` and `{path: label}`: by name; `{label: [path, ...]}`: by class.
+- `{id: {"label": ..., ...}}` and `{path: label}`: an object whose keys are the videos; `{label: [path, ...]}`: the classes.
 - `[path, ...]` and `[[path, label], ...]`: paths alone, and pairs.
 """
 
@@ -62,7 +63,7 @@ def json_rows(source: str, text: str, existing: FilesIn) -> Rows:
 
 
 def _value(source: str, text: str) -> Json:
-    """The value of a JSON text; if each line holds a value, the list of these."""
+    """The value of a JSON text; if each line holds an object or array of its own, the list of these."""
     lines = [(n, line) for n, line in enumerate(text_lines(text), start=1) if line.strip()]
     if len(lines) > 1 and all(
         line.lstrip().startswith(("{", "[")) and line.rstrip().endswith(("}", "]")) for _, line in lines
@@ -84,7 +85,7 @@ class JsonLines:
 
     @classmethod
     def found(cls, source: str, lines: Callable[[], Iterable[str]]) -> Self:
-        """Read all lines once, to check them and collect their keys.
+        """The list, after a pass over all its lines that checks them and collects their keys.
 
         Raises:
             NeedsAllRowsError: a line holds something else, or the records can only be read together.
@@ -140,13 +141,15 @@ def _line(source: str, number: int, line: str) -> Json:
 
 
 class _LineFinder:
-    """Finds the lines of records in a text; they must be asked for in their order."""
+    """Finds the lines of records in a text; `of` must be called in the order of the records."""
 
     def __init__(self, text: str) -> None:
         self._text, self._at, self._line = text, 0, 1
 
     def of(self, record: Json, key: str | None = None) -> int:
-        """The line with a record's key, else with its first text value; the line found before where the text has none."""
+        """The line with the key of a record, or, if `key` is None, with its first value that is a text. If that is not found:
+        the line of the record before.
+        """
         values = record.values() if isinstance(record, Mapping) else record if isinstance(record, list) else [record]
         words = [key] if key is not None else [value for value in values if isinstance(value, str)]
         for word in words[:1]:
@@ -217,7 +220,7 @@ def _class_names(source: str, value: Record) -> list[str] | None:
 
 
 def _records(source: str, value: Json, existing: FilesIn) -> list[Record]:
-    """The records of one split, from a list of records, or an object by path or by label."""
+    """The records of one split, from a list of records, {path: label} or {label: [paths]}."""
     if isinstance(value, Mapping):
         keyed = _keyed(value, existing)
         if keyed is not None:

@@ -1,4 +1,4 @@
-"""The labels of a list, from text to class indices, and classes in another order."""
+"""The labels of a list as class indices, made from their text; and how two orders of the same classes correspond."""
 
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -15,7 +15,7 @@ from marey.data.lists.videos import first_of
 
 
 def class_permutation(theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64] | None:
-    """For each of our classes its index among theirs, [K]; None where they are not the same classes, each once."""
+    """For each class of `ours` its index in `theirs`, [K]; None if these are not the same classes, each once."""
     index = {name: i for i, name in enumerate(theirs)}
     if len(index) != len(theirs) or len(theirs) != len(ours) or index.keys() != set(ours):
         return None
@@ -29,12 +29,12 @@ def label_indices(
 
     Args:
         texts: The label of each row; several labels are separated by "|".
-        classes: The class names in order; None: those that the labels name.
+        classes: The class names in order; None: those that occur as labels, or all numbers up to the largest label.
         source: The list, for messages.
         where: Gives the location of a row, for messages.
 
     Raises:
-        DataError: a label that is neither a class name nor an index.
+        DataError: a label is neither a class name nor an index, or a class name is not UTF-8.
     """
     known = set(classes or ())
     words = {
@@ -100,8 +100,8 @@ def _odd_number(labels: Collection[str]) -> str | None:
 def _class_names(labels: set[str], source: str) -> list[str]:
     """The distinct labels in alphabetic order.
 
-    Labels that are all numbers are indices of a list of classes that is not given. Then the names are all numbers up to the
-    largest, also those that no row has: class 7 is the same class in a list that skips 6.
+    If all labels are numbers, they are indices of classes whose names are not known. The names are then all numbers from 0
+    to the largest label, also those that no row has, so that class 7 is the same class in a list that skips 6.
     """
     if not all(label.isdecimal() for label in labels):
         return sorted(labels)
@@ -116,7 +116,7 @@ def _class_names(labels: set[str], source: str) -> list[str]:
 
 
 def are_indices(names: Sequence[str]) -> bool:
-    """Whether the class names are 0, 1, 2, ...: the indices of a list of classes that is not given."""
+    """Whether the class names are 0, 1, 2, ...: indices of classes whose names are not known."""
     return all(name == str(index) for index, name in enumerate(names))
 
 

@@ -81,11 +81,11 @@ class Manifest:
     """[N, 2]: the first frame of each segment, from 0, and the first frame after it, -1 for the end of the video; None: no
     segments by frames."""
     listed_labels: NDArray[np.int64] | None = None
-    """[N]: the labels of the list before corrections, by which file names are read for recordings; None: no label was
+    """[N]: the labels of the list before corrections. Recordings are found by file names with these. None: no label was
     corrected."""
     joined_groups: NDArray[np.str_] | None = None
-    """[N]: the groups that corrections give to some videos of a list without the column `group`, "" for all other videos,
-    whose recordings are known from names; None: there are none."""
+    """[N]: for a list without the column `group`, the groups that corrections give to some videos; "" for other videos,
+    whose recordings are known from file names. None: no correction gives a group."""
 
     server: Address | None = field(default=None, compare=False)
     """The address below which the list's relative paths are; `ids` include it. None: the list is read from a folder."""
@@ -132,7 +132,7 @@ class Manifest:
         return html_table(repr(self), ["class", *(splits[:4] or ("videos",))], rows, note="; ".join(more))
 
     def class_counts(self, split: str | None = None) -> NDArray[np.int64]:
-        """[K]: the number of videos with each class among their labels, in the rows of `split` (as written) or in all."""
+        """[K]: the number of videos with each label, in the rows whose column `split` is `split`; None: in all rows."""
         labels = self.labels if self.label_sets is None else self.label_sets
         if split is not None and self.splits is not None:
             labels = labels[self.splits == split]
@@ -203,10 +203,11 @@ class Manifest:
         return fingerprint(*columns, words=[*several, self.class_names])
 
     def write_csv(self, path: str | Path) -> None:
-        """Write a CSV with path, label and the other columns that the list has; paths become relative to it where possible.
+        """Write a CSV with path, label and the other columns that the list has. Paths below the folder of the CSV become
+        relative to it, all others absolute; addresses stay.
 
-        Where the labels alone do not give the same classes in the same order (for example names that are numbers), the class
-        names are written beside it as list.csv.classes.json, where `read_manifest` finds them.
+        If the labels alone do not give the same classes in the same order (for example names that are numbers), the class
+        names are written beside the CSV as list.csv.classes.json, where `read_manifest` finds them.
         """
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
@@ -232,7 +233,7 @@ class Manifest:
                 temporary.write_text(json_text(list(self.class_names), indent=1) + "\n", encoding="utf-8")
 
     def _labels_imply_classes(self) -> bool:
-        """Whether the labels alone give the same classes in the same order, without regard to classes without videos."""
+        """Whether the labels of a CSV give the classes that have videos in the same order; other classes do not matter."""
         if are_indices(self.class_names):
             return True
         labels = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()
@@ -241,7 +242,7 @@ class Manifest:
         return used == sorted(used) and not numbers and not any("|" in name for name in used)
 
     def with_classes(self, names: Sequence[str], *, of: str = "the list of classes") -> "Manifest":
-        """The same videos with another list of classes, matched by name; `of` says whose classes they are, for messages.
+        """The same videos with the classes `names`, matched by name; `of` says whose classes these are, for messages.
 
         Raises:
             DataError: a label is none of these classes; the message has the most similar name.
@@ -352,7 +353,7 @@ def make_manifest(
 
 
 def _first_repeated(keys: Sequence[str]) -> int | None:
-    """The first row whose key an earlier row has."""
+    """The index of the first row whose key an earlier row has; None if there is none."""
     if len(set(keys)) == len(keys):
         return None
     seen: set[str] = set()
@@ -360,10 +361,10 @@ def _first_repeated(keys: Sequence[str]) -> int | None:
 
 
 def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Manifest:
-    """The same videos with labels as indices of `names`. Classes are matched by name, in whatever order the list has them.
+    """The same videos with labels as indices of `names`. Classes are matched by name, not by their order.
 
-    Labels that are indices of a list of classes that is not given (`are_indices`) become indices of `names`, unless `names`
-    are such numbers, too. Folders that are called 1, 2 and 10 are names. `of` says whose classes `names` are, for messages.
+    If the class names of the list are 0, 1, 2, ... (`are_indices`), they are taken as indices of `names`, unless `names` are
+    such numbers, too. Folders called 1, 2 and 10 are names. `of` says whose classes `names` are, for messages.
 
     Raises:
         DataError: a label is none of `names`; the message has the most similar name.
@@ -377,12 +378,12 @@ def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Mani
 
 
 def times_of(videos: VideoList | Manifest) -> NDArray[np.float64]:
-    """Start and end of each video in seconds [N, 2], NaN where there is none."""
+    """Start and end of each entry's segment in seconds [N, 2], NaN for the beginning or the end of the video."""
     return np.full((len(videos), 2), np.nan) if videos.times is None else videos.times
 
 
 def frame_ranges_of(videos: VideoList | Manifest) -> NDArray[np.int64]:
-    """The range of frames of each video [N, 2], `ALL_FRAMES` where the list names no segment by frames."""
+    """The range of frames of each entry [N, 2], `ALL_FRAMES` where the list names no segment by frames."""
     return np.tile(ALL_FRAMES, (len(videos), 1)) if videos.frame_ranges is None else videos.frame_ranges
 
 
@@ -393,9 +394,9 @@ def video_paths(videos: VideoList | Manifest) -> list[str]:
 
 
 def joined_videos(lists: Sequence[VideoList | Manifest]) -> VideoList:
-    """The videos of several lists as one list, in order; where the lists have different folders, by paths that hold them.
+    """The videos of several lists as one list, in order. If the lists have different folders, paths include their folder.
 
-    The result has times and ranges of frames only where some video has one.
+    The result has the column of times, or of ranges of frames, only if an entry has a value in it.
     """
     if not lists:
         return VideoList.from_paths([])

@@ -1,15 +1,15 @@
-"""Lists of videos that are read in pieces: memory grows with the number of videos by only 16 bytes for each.
+"""Lists of videos that are read in pieces, so that a video takes 16 bytes of memory.
 
     listed = read_in_pieces(["corpus.parquet"])      one pass over the entire list: its faults, its length, its fingerprint
     for videos in listed.pieces(): ...               a second pass: 10,000 videos at a time
 
 The pieces together are what `marey.data.lists.read_videos.read_videos` returns, by the same rules. Parquet, tables of text,
-lines of videos and lines of JSON are read in pieces. Folders, and the lists that `marey.data.lists.list_streams` names, are
-read at once and then divided.
+lines of videos and lines of JSON are read in pieces. Folders, and the lists that the docstring of
+`marey.data.lists.list_streams` excludes, are read as a whole and then divided.
 
-The first pass holds 16 bytes for each video, and the names of the files in the folders that the list names, as far as these
-exist. Between the passes are held: the index of each video that an earlier row names (8 bytes each), and how paths were
-completed to existing files (2 bytes for each path of a piece with such paths).
+The first pass holds 16 bytes for each video, and the names of all files in the existing folders that the list names. Later
+passes hold the index of each video that repeats an earlier one (8 bytes each), and how paths were completed to existing
+files (2 bytes for each path of a piece in which some were).
 """
 
 import hashlib
@@ -55,7 +55,7 @@ class ListedPieces:
     _streams: Sequence["_VideoStream"] = field(repr=False)
     _columns: "_Columns" = field(repr=False)
     _repeated: NDArray[np.int64] = field(repr=False)
-    """The indices of the videos that repeat an earlier one, among all videos of the streams, ascending."""
+    """The indices, ascending, of the videos that repeat an earlier one. They count all videos of all streams."""
 
     def pieces(self) -> Iterator[VideoList]:
         """The videos in order, `size` at a time; the last time the remaining ones.
@@ -84,7 +84,7 @@ class ListedPieces:
 def read_in_pieces(
     paths: str | Path | Iterable[str | Path], *, root: str | Path | None = None, size: int = PIECE
 ) -> ListedPieces:
-    """Read once what `marey.data.lists.read_videos.read_videos` reads, so that every fault is found before work begins.
+    """Read completely what `marey.data.lists.read_videos.read_videos` reads, so that faults are found before work begins.
 
     Args:
         paths: Files, folders and lists.
@@ -102,7 +102,7 @@ def read_in_pieces(
             with reporting(kept):
                 return _first_pass(streams, size)
         except CannotStreamError as error:
-            kept.take()  # reading the list at once gives the same notices again
+            kept.take()  # reading the list as a whole gives the same notices again
             streams[streams.index(error.stream)] = _HeldVideos(error.stream.read_at_once())
         finally:
             report_collected(kept.take(), reported=set())
@@ -129,7 +129,7 @@ def _check_size(size: int) -> None:
 
 
 def _streams(paths: Sequence[Location], root: str | Path | None) -> list["_VideoStream"]:
-    """A stream for each list, and one for all other paths between two lists."""
+    """The streams of some paths, in order: one for each list, and one for all other paths between two lists or at an end."""
     streams: list[_VideoStream] = []
     for listed, some in groupby(paths, key=is_listed):
         if listed:
@@ -143,7 +143,7 @@ def _first_pass(streams: Sequence["_VideoStream"], size: int) -> ListedPieces:
     """Read all streams once.
 
     Raises:
-        CannotStreamError: one of them can only be read at once.
+        CannotStreamError: one of them can only be read as a whole.
         DataError: as `read_in_pieces`.
     """
     digest, seen, count = hashlib.sha256(), _Seen(), 0
@@ -166,18 +166,18 @@ def _first_pass(streams: Sequence["_VideoStream"], size: int) -> ListedPieces:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns a list has with a value in some row."""
+    """Which columns of segments a list has: those with a value in at least one row."""
 
     times: bool = False
     frame_ranges: bool = False
 
     def and_of(self, videos: VideoList) -> "_Columns":
-        """These columns and those of some more videos."""
+        """These columns, and those that further videos have."""
         times = self.times or not np.isnan(times_of(videos)).all()
         return _Columns(times, self.frame_ranges or bool((frame_ranges_of(videos) != ALL_FRAMES).any()))
 
     def of(self, videos: VideoList, source: str) -> VideoList:
-        """Some videos with exactly these columns."""
+        """Some of the list's videos, with exactly these columns."""
         return VideoList(
             videos.ids,
             videos.root,
@@ -188,7 +188,7 @@ class _Columns:
 
 
 class _Seen:
-    """The set of videos that were seen: digests in sorted runs, each at most half as long as the one before."""
+    """The videos of earlier pieces: digests in sorted arrays ("runs"), each at most half as long as the one before."""
 
     def __init__(self) -> None:
         self._runs: list[NDArray[np.bytes_]] = []
@@ -212,7 +212,7 @@ class _Seen:
         self._runs.append(values)
         while len(self._runs) > 1 and 2 * len(self._runs[-1]) > len(self._runs[-2]):
             two = np.concatenate([self._runs.pop(), self._runs.pop()])
-            two.sort(kind="stable")  # which merges runs
+            two.sort(kind="stable")  # this sort merges sorted parts, which is fast
             self._runs.append(two)
 
 
@@ -233,7 +233,7 @@ def _keys(videos: VideoList) -> list[bytes]:
 
 
 def _shown_keys(videos: VideoList, keys: list[bytes]) -> list[bytes]:
-    """The keys of videos with addresses as they are shown: a list with new signatures is the same list."""
+    """As `_keys`, but with addresses without logins and signatures: a list whose URLs were signed again is the same list."""
     ids = shown_names(videos.ids)
     return keys if ids is videos.ids else _keys(replace(videos, ids=ids))
 
@@ -285,7 +285,7 @@ class _VideoStream(Protocol):
         """The first pass, at most `size` videos at a time; it checks all rows and ends with the notices of the list.
 
         Raises:
-            CannotStreamError: the list can only be read at once.
+            CannotStreamError: the list can only be read as a whole.
             DataError: with file and line: a row that cannot be read.
         """
         ...

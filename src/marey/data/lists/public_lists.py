@@ -33,12 +33,12 @@ _HMDB51_USES = {"1": "train", "2": "test", "0": ""}
 
 
 def is_kinetics(words: Collection[str]) -> bool:
-    """Whether the header of a table is that of Kinetics: youtube_id, time_start, time_end (and label, but for testing)."""
+    """Whether the header of a table is that of Kinetics: youtube_id, time_start, time_end (and label, except for testing)."""
     return all(column in words for column in KINETICS)
 
 
 def kinetics_rows(table: ListTable, existing: FilesIn) -> Rows:
-    """The rows of Kinetics' CSV, with the paths of the files that the segments were cut out to.
+    """The rows of Kinetics' CSV, with the path of the file of each segment, which was cut out of its video.
 
     Raises:
         DataError: with file and line: times that are no seconds.
@@ -133,7 +133,7 @@ def something_label(record: Mapping[str, Json], where: str) -> dict[str, Json]:
 def official_files(path: Path) -> list[Path]:
     """The split files of UCF101 or HMDB51 that a path stands for; none where it is something else.
 
-    The path is a folder with nothing else in it, or a pattern such as `splits/*_test_split1.txt` or
+    The path is a folder with such files and without folders, or a pattern such as `splits/*_test_split1.txt` or
     `ucfTrainTestlist/*list01.txt`.
 
     Raises:
@@ -161,7 +161,7 @@ def official_files(path: Path) -> list[Path]:
 
 
 def _several_splits(folder: Path, pattern: re.Pattern[str], what: str) -> DataError:
-    """The error that a path stands for no single official split; `what` is the beginning of the message."""
+    """The error for a path that does not stand for one official split; `what` is the beginning of the message."""
     name, example = ("hmdb51", "*_test_split1.txt") if pattern is _HMDB51 else ("ucf101", "*list01.txt")
     return DataError(
         f"{what}: give those of one split as '{folder / example}' (with the quotes), or `marey data prepare {name} FOLDER` "
@@ -228,10 +228,10 @@ def ucf101_group(path: str) -> str:
 
 
 def refuse_boxes(source: str, text: str) -> None:
-    """Check that a list is none of AVA's, which have boxes around persons at single seconds of films.
+    """Check that a list is none of AVA's kind: boxes around persons at single seconds of films.
 
     Raises:
-        DataError: it is.
+        DataError: the list is of that kind.
     """
     first = next((line for line in text_lines(text) if line.strip()), "")
     cells = next(csv.reader([first]), [])

@@ -19,16 +19,16 @@ from marey.data.lists.videos import ALL_FRAMES
 from marey.video.reading.image_folders import count_frames
 
 _MOST_FOLDERS = 10_000
-"""The most folders that are looked into before the paths of a list are trusted as written; of longer lists, the most rows
-whose images are counted first."""
+"""After this many folders in which every path led to a file as written, the paths of further folders are not looked up.
+Also: about how many rows have their images counted, before all rows do."""
 
 
 def resolve_paths(rows: Rows, existing: FilesIn) -> Rows:
     """The rows with the paths of their files, where the list's own paths lead to no file.
 
-    A path without suffix becomes that of the one video file with this name. Backslashes become slashes where a file is found
-    so. Paths for which no file is found stay as they are. A notice gives the number of changes. Where every path leads to a
-    file as written, at most 10,000 folders are looked into.
+    A path without suffix becomes that of the one video file with this name. Backslashes become slashes if that leads to a
+    file. Paths for which no file is found stay as they are. A notice gives the number of changes. If every path leads to a
+    file as written in 10,000 folders, the paths of further folders are not looked up.
 
     Raises:
         DataError: two files have a name that the list gives without suffix.
@@ -40,7 +40,7 @@ def resolve_paths(rows: Rows, existing: FilesIn) -> Rows:
 
 
 class PathResolver:
-    """Does what `resolve_paths` does piece by piece, in the order of the list, and repeats it for any piece."""
+    """Does what `resolve_paths` does, for one piece of a list after the other, and again for any piece."""
 
     def __init__(self, existing: FilesIn) -> None:
         self._existing = existing
@@ -48,7 +48,7 @@ class PathResolver:
         self._all_as_written = True
         """Whether every path so far leads to a file as it is written."""
         self._trusts_paths = False
-        """Whether that was so in `_MOST_FOLDERS` folders: further paths are not looked up."""
+        """Whether every path in `_MOST_FOLDERS` folders led to a file as written; further paths are then not looked up."""
         self._slashes = self._suffixes = 0
         self._kinds: list[tuple[bool, str]] = []
         """The kinds of changes so far: whether slashes replace backslashes, and the suffix that is added."""
@@ -113,7 +113,7 @@ class PathResolver:
         return self._trusts_paths
 
     def _change_of(self, rows: Rows, row: int, path: str) -> tuple[bool, str] | None:
-        """The change that leads from a path without file to a file; None where no change does."""
+        """The change that makes a path lead to a file; None where no change does."""
         slashed = path.replace("\\", "/")
         if slashed != path and slashed in self._existing:
             self._slashes += 1
@@ -155,8 +155,8 @@ def _joined(folder: Path, before: str, path: str) -> str:
 
 
 def _needs_path(paths: str) -> bool:
-    """Whether `Path` may write one of the paths differently: an absolute one, an empty one, or one with "." or "//" in it.
-    There is a zero byte before and after each path.
+    """Whether `str(Path(...))` may differ from a path: from an absolute one, an empty one, or one with "." or "//" in it.
+    A zero byte is before and after each path in `paths`.
     """
     return any(sign in paths for sign in ("//", "/.", "\0/", "\0.", "/\0", ".\0", "\0\0"))
 
@@ -167,10 +167,11 @@ def with_addresses(rows: Rows, server: Address) -> Rows:
 
 
 def with_frame_ranges(rows: Rows, root: Path) -> Rows:
-    """The rows with a range of frames where the list states fewer images than a folder of frames has.
+    """The rows, with a range of frames for each folder of frames that has more images than the list states.
 
-    Where the list states the number of images that a folder has, all of them are used, as in a list without numbers. Up to
-    10,000 folders are all looked into; of more, 10,000 evenly spaced ones, and all where one of these has another number.
+    If the list states as many images as a folder has, all of them are used, as in a list without numbers. The images of up
+    to 10,000 folders are counted. Of more folders, about 10,000 are counted, evenly spaced; if one of them has another
+    number than the list states, all are.
     """
     if rows.frame_counts is None:
         return rows

@@ -21,6 +21,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _BYTE = re.compile("[\udc80-\udcff]")
+"""What `surrogateescape` makes of a byte that is not UTF-8."""
 _BINARY = (
     (b"PK\x03\x04", "an Excel sheet or another zip archive", "save the sheet as CSV (UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "an old Excel sheet", "save the sheet as CSV (UTF-8)"),
@@ -68,7 +69,7 @@ def read_text(path: Path, *, what: str = _LIST, way_out: str = _WAY_OUT) -> str:
             except UnicodeDecodeError as error:
                 name = encoding[:-3].upper()
                 raise DataError(
-                    f"{path}: cannot be read as {what} (its mark says {name}, but byte {error.start + len(mark)} is none)."
+                    f"{path}: cannot be read as {what} (its mark says {name}, but byte {error.start + len(mark)} is not)."
                 ) from None
     _refuse_binary(path, data, what, way_out)
     return data.decode("utf-8", BYTES)
@@ -142,7 +143,7 @@ def is_parquet(source: str | Path) -> bool:
 
 
 def row_word(source: str) -> str:
-    """What messages call a position in a list: "line", or "row" for a Parquet table; both count from 1."""
+    """What messages call an entry of a list: "line", or "row" in a Parquet table. Both count from 1."""
     return "row" if is_parquet(source) else "line"
 
 
@@ -170,7 +171,7 @@ def parse_json(source: str, text: str) -> Json:
     """The value of a JSON text.
 
     Raises:
-        DataError: with file and line: the text is no JSON, or an object has a name twice (readers keep only the last).
+        DataError: with file and line: the text is no JSON, or an object has a name twice (of which others keep the last).
     """
     try:
         value: Json = json.loads(text, object_pairs_hook=_object)
@@ -198,7 +199,7 @@ def not_utf8(text: str) -> bool:
 def utf8_advice(path: str, text: str) -> str:
     """What to do about a text with bytes that are not UTF-8: its likely encoding, and the command that converts it.
 
-    Only a hint for people: no text is read by the guess.
+    It is only a hint for people: nothing is decoded with the likely encoding.
     """
     encoding, name = _looks_like(text.encode("utf-8", BYTES))
     return f"it looks like {name}: {_conversion(Path(path), encoding)}"
@@ -209,7 +210,9 @@ def _conversion(path: Path, encoding: str) -> str:
 
 
 def _looks_like(data: bytes) -> tuple[str, str]:
-    """The likely encoding of some bytes, as iconv and as people name it, from the letters that four encodings give."""
+    """The likely encoding of some bytes, as iconv and as people name it: the first in which they are mostly letters of its
+    script, else Windows-1252.
+    """
     candidates = (
         ("CP932", "shift_jis", "Shift-JIS", "\u3040", "\u30ff"),  # kana: Japanese text nearly always has some
         ("CP1251", "cp1251", "Windows-1251 (Cyrillic)", "\u0430", "\u044f"),  # small letters
@@ -256,7 +259,7 @@ def numbered_lines(source: str, text: str, existing: FilesIn) -> list[NumberedLi
 
 
 def iter_numbered(texts: Iterable[str], existing: FilesIn, skipped: SkippedLines) -> Iterator[NumberedLine]:
-    """The lines as `numbered_lines` gives them, one by one; `skipped` counts the comments."""
+    """The lines as `numbered_lines` gives them, one by one. The comments are counted in `skipped`."""
     lines = ((n, line) for n, line in enumerate(texts, start=1) if line and not line.isspace())
     for at, (n, line) in enumerate(lines):
         if at == 0 and re.fullmatch(r"sep=.", line.strip()):
