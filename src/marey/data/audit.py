@@ -45,11 +45,11 @@ class ClassBalance:
     classes: int
     """Classes with a video in the split."""
     smallest: int
-    """Videos of the class that has the fewest, among these classes."""
+    """Videos of that class among these which has the fewest."""
     median: float
     """The median number of videos of these classes."""
     largest: int
-    """Videos of the class that has the most."""
+    """Videos of that class among these which has the most."""
     empty: list[str]
     """Classes of the list without a video in the split."""
 

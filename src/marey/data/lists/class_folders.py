@@ -79,8 +79,8 @@ def _find_levels(folder: str, paths: Sequence[Sequence[str]], classes: Sequence[
     if classes is None or not {top.strip() for top in tops} <= set(classes):
         words = [top for top in tops if is_split_name(top)]
         if words and len(words) == len(tops) and with_folders:
-            _refuse_two_words(folder, words)
-            _refuse_words_inside(folder, paths)
+            _refuse_repeated_splits(folder, words)
+            _refuse_nested_splits(folder, paths)
             return _Levels(of_class=1, of_split=0)
         if words:
             raise _ambiguous(folder, words, [top for top in tops if top not in words])
@@ -99,11 +99,11 @@ def _find_levels(folder: str, paths: Sequence[Sequence[str]], classes: Sequence[
             f"splits, and {counted(len(elsewhere), 'video')} in none ({_some(elsewhere)}): move these, or rename those."
         )
     for top in tops:
-        _refuse_two_words(f"{folder}/{top}", sorted({path[1] for path in below if path[0] == top}))
+        _refuse_repeated_splits(f"{folder}/{top}", sorted({path[1] for path in below if path[0] == top}))
     return _Levels(of_class=0, of_split=1)
 
 
-def _refuse_two_words(folder: str, words: Sequence[str]) -> None:
+def _refuse_repeated_splits(folder: str, words: Sequence[str]) -> None:
     for name in (TRAIN, VAL, TEST):
         alike = [word for word in words if split_name(word) == name]
         if len(alike) > 1:
@@ -112,7 +112,7 @@ def _refuse_two_words(folder: str, words: Sequence[str]) -> None:
             )
 
 
-def _refuse_words_inside(folder: str, paths: Sequence[Sequence[str]]) -> None:
+def _refuse_nested_splits(folder: str, paths: Sequence[Sequence[str]]) -> None:
     twice = sorted({"/".join(path[:2]) for path in paths if len(path) > 2 and is_split_name(path[1])})
     if twice:
         raise DataError(

@@ -10,8 +10,8 @@ A column may hold:
 - lists of these in a column of labels, for several labels of a video;
 - missing values, read as empty cells.
 
-Dates, times of day, durations and records are refused: times of a list are seconds within a file. Columns whose names are
-not in `COLUMNS` are not read, and may hold anything.
+Dates, times of day, durations and records are refused: times of a list are seconds within a file. Columns with unknown
+names are not read, and may hold anything.
 """
 
 import os

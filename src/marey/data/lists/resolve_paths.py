@@ -20,7 +20,7 @@ from marey.video.reading.image_folders import count_frames
 
 _MOST_FOLDERS = 10_000
 """After this many folders in which every path led to a file as written, the paths of further folders are not looked up.
-Also: about how many rows have their images counted, before all rows do."""
+Also: the images of about this many folders of frames are counted at first, evenly spaced over the list."""
 
 
 def resolve_paths(rows: Rows, existing: FilesIn) -> Rows:
