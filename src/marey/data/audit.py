@@ -45,11 +45,11 @@ class ClassBalance:
     classes: int
     """Classes with a video in the split."""
     smallest: int
-    """Videos of that class among these which has the fewest."""
+    """The fewest videos that one of these classes has."""
     median: float
     """The median number of videos of these classes."""
     largest: int
-    """Videos of that class among these which has the most."""
+    """The most videos that one of these classes has."""
     empty: list[str]
     """Classes of the list without a video in the split."""
 
@@ -84,8 +84,8 @@ class Audit:
     leaks: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes in different splits."""
     copies: list[list[str]] = field(default_factory=list)
-    """Sets of videos with the same content that were encoded again, found by their frames. Takes of a
-    scene in which nothing moves look like copies; they are not among these."""
+    """Sets of videos with the same content that were encoded again, found by their frames. Takes of
+    a scene in which nothing moves look like copies; they are not among these."""
     contradicting_copies: list[list[str]] = field(default_factory=list)
     """The sets of `copies` with different labels."""
     leaking_copies: list[list[str]] = field(default_factory=list)

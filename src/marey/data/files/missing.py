@@ -165,7 +165,7 @@ def _refusal(addresses: Sequence[Address]) -> str | None:
 
 
 def refuse_addresses(work: str, *lists: VideoList | Manifest) -> None:
-    """Refuse lists with videos on servers, since `work`, a command, needs files on this machine.
+    """Refuse lists with videos on servers; `work` is the command that needs files on this machine, for the message.
 
     Raises:
         DataError: a video is on a server.

@@ -186,7 +186,7 @@ def _instead(scan: Scan) -> str:
 
 
 def _deeper(folder: str | Path, inside: Sequence[Sequence[str]]) -> str:
-    """A question for the message: whether the only folder was meant. "" if that has no several folders with videos."""
+    """For the message, the question whether the only class folder was meant, if it has several folders; "" otherwise."""
     below = {path[1] for path in inside if len(path) > 2}
     return f" Did you mean {folder}/{inside[0][0]}?" if len(below) > 1 else ""
 

@@ -39,8 +39,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 IDS = ("id", "video_id", "vid", "youtube_id")
 """Columns that name the videos in a table without a column of paths."""
 OPTIONAL = ("label", "split", "group")
-"""Columns that only work with labels needs. For other work they may hold anything, and two may have the same
-meaning."""
+"""Columns that are needed only where labels are. Elsewhere they may hold anything, and two may have the same meaning."""
 COLUMN_OF = {word: name for name, words in COLUMNS.items() for word in words}
 """The column of each name in `COLUMNS`."""
 HEADER_HINT = "columns are named path,label[,split,...]"

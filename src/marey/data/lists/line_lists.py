@@ -12,7 +12,7 @@ exists with a suffix, or if it is an address.) The numbers after folders have th
 first of these rules that holds:
 
 1. no line has more than two numbers: the label, or frames and label;
-2. every line has two numbers or more, and not all lines have as many: frames and labels;
+2. every line has two numbers or more, and some lines have more numbers than others: frames and labels;
 3. the first number is the number of images in each folder: frames and labels;
 4. there are three numbers, and each folder has at least as many images as the first two add up to: offset, frames and label;
 5. otherwise the list is refused.

@@ -1,4 +1,4 @@
-"""Lists of videos that are read in pieces, so that a video takes 16 bytes of memory.
+"""Lists of videos that are read in pieces, so that each video takes only 16 bytes of memory.
 
     listed = read_in_pieces(["corpus.parquet"])      one pass over the entire list: its faults, its length, its fingerprint
     for videos in listed.pieces(): ...               a second pass: 10,000 videos at a time

@@ -64,8 +64,8 @@ def as_paths(paths: str | Path | Iterable[str | Path]) -> list[Location]:
 def as_videos(videos: VideosLike, *, root: str | Path | None = None) -> VideoList:
     """Anything that `VideosLike` allows, as a list without labels; `root` is as for `read_videos`.
 
-    If several paths are given, they are not checked: a missing video fails when it is read, and one that is given twice is
-    in the list twice.
+    If several paths are given, those of single videos are not checked: a missing one fails when it is read, and one that is
+    given twice is in the list twice.
 
     Raises:
         DataError: a single path does not exist; a folder or list has no video; `root` would have no effect; or `videos` is

@@ -171,7 +171,7 @@ def parse_json(source: str, text: str) -> Json:
     """The value of a JSON text.
 
     Raises:
-        DataError: with file and line: the text is no JSON, or an object has a name twice (of which others keep the last).
+        DataError: with file and line: the text is no JSON, or an object has a name twice (other readers keep only the last).
     """
     try:
         value: Json = json.loads(text, object_pairs_hook=_object)
