@@ -33,7 +33,7 @@ _HMDB51_USES = {"1": "train", "2": "test", "0": ""}
 
 
 def is_kinetics(words: Collection[str]) -> bool:
-    """Whether the header of a table is that of Kinetics: youtube_id, time_start, time_end; lists for testing have no label."""
+    """Whether the header of a table is that of Kinetics: youtube_id, time_start, time_end (test lists lack label)."""
     return all(column in words for column in KINETICS)
 
 
