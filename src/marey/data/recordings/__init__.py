@@ -5,9 +5,10 @@ Splits and folds keep recordings and copies together; audits and reports show th
 - `creation`: creation time and encoder of a file.
 - `signature`: five small frames and keypoints of a video.
 - `signature_cache`: the signatures of all videos of a list, each computed once.
-- `matching`: whether two frames, or two videos, show the same.
-- `retrieval`: candidate pairs of videos that may show the same.
-- `visual_links`: the relations of all candidate pairs.
+- `matching`: aligns and compares the frames of two videos; decides whether they are copies.
+- `retrieval`: candidate pairs of videos, to be compared closely.
+- `visual_links`: the relation of each candidate pair: copy, next segment, nearly equal, same scene.
+- `names`: the recordings by the column `group` or by file names.
 - `groups`: videos that must stay in the same split and fold.
 - `recording_times`: when videos were recorded.
 - `copies`: copies with different labels or in several splits.

@@ -1,4 +1,4 @@
-"""Copies: videos of the same content, equal files or re-encoded ones, and what they contradict: labels and splits."""
+"""Copies: videos of the same content, in equal or re-encoded files, and those with different labels or splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Copies:
     sets: tuple[tuple[int, ...], ...]
     """All sets of videos that look like copies."""
     certain: tuple[tuple[int, ...], ...]
-    """The sets, or subsets of them, that are certainly copies. Takes of a scene in which nothing moves look like copies
-    without being copies; they are in `sets` only."""
+    """The sets, or parts of them, that are certainly copies. Different takes of a scene in which nothing moves look like
+    copies without being any; they are in `sets` only."""
     labels: Sequence[str]
     """[N]: the class name of each video; several labels are joined."""
     splits: Sequence[str]
@@ -42,7 +42,7 @@ class Copies:
         return len({self.splits[row] for row in rows}) > 1
 
     def once(self) -> list[int]:
-        """The rows to leave out so that each certain set keeps one video per label and split: the first one."""
+        """The rows to leave out so that each certain set keeps one video, the first, for each of its labels and splits."""
         left_out = []
         for rows in self.certain:
             seen = set[tuple[str, str]]()
@@ -86,6 +86,6 @@ class Copies:
 
     @staticmethod
     def _named(rows: Sequence[int], words: Sequence[str], ids: Sequence[str]) -> str:
-        """The first video for each different word: "a.mp4 (walk) = b.mp4 (run)"."""
+        """The first video with each label or split (`words` [N]): "a.mp4 (walk) = b.mp4 (run)"."""
         first = {words[row]: ids[row] for row in reversed(rows)}
         return " = ".join(f"{name} ({word})" for word, name in sorted(first.items()))

@@ -10,8 +10,8 @@ from pathlib import Path
 import av
 
 _CREATED = ("com.apple.quicktime.creationdate", "creation_time")
-"""Metadata keys of the creation time, in a file or its video stream; the first one present is used. Apple's key holds the
-time of recording even where the file was exported later."""
+"""Metadata keys of the creation time, in a file or its video stream; the first one with a valid time is used.
+Apple's key holds the time of recording even where the file was exported later."""
 _DATE_AND_TIME = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)[-_. T]*([0-2]\d)[-_.:h]?([0-5]\d)(?:[-_.:m]?([0-5]\d))?(?!\d)"
 )
@@ -63,8 +63,8 @@ def _with_lower_keys(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _seconds(text: str) -> float:
-    """Seconds since 1970 of a time in ISO 8601, UTC where it names no zone. NaN for other text, and for the start of an
-    epoch, which means that the camera's clock was never set.
+    """Seconds since 1970 of a time in ISO 8601, UTC where it names no zone. NaN for other text, and for years up to
+    1970: the camera's clock was then never set.
     """
     try:
         time = datetime.fromisoformat(text.strip())

@@ -1,19 +1,19 @@
-"""Which recording each video of a list was cut from, by all evidence: names, the files themselves, and their frames.
+"""Which recording each video of a list was cut from, by all evidence: names, metadata of the files, and frames.
 
-- **Names**, or the list's column `group`, by the rules of `marey.data.recordings.names`. The column is trusted: then frames
-  only show copies, and groups that share a scene; they change no recording.
-- **Files**: equal creation time, encoder and frame size together, as tools leave them that cut a recording and keep its
-  creation time. Ignored where many creation times are closer to each other than the videos are long: they are then times
-  of a conversion.
+- **Names**, or the list's column `group`, by the rules of `marey.data.recordings.names`. The column is trusted: frames
+  change no recording then, and only show copies, and groups that share a scene.
+- **Files**: videos with equal creation time, encoder and frame size, since tools that cut a recording often keep these.
+  Ignored where many creation times are closer to each other than the videos are long: they are then times of a conversion.
 - **Frames** (`marey.data.recordings.visual_links`): copies, segments that follow each other, and videos of the same scene.
   Videos that are linked with the same video are of one recording.
 
-Evidence of files or frames that would put more than half of all videos into one recording is ignored: a camera that never
-moved, a wall that everybody stood in front of, or a clock that was never set. Videos of a fixed camera are of one recording
-where some of their frames are nearly equal, including the people; or where there is no pause of ten minutes or more between
-their creation times, else between the dates and times in their names. Without such evidence their recording is not known.
+Evidence of files or frames that would put more than half of all videos into one recording is ignored: its cause is a
+camera that never moved, a wall that everybody stood in front of, or a clock that was never set. If more than half of all
+videos show one scene, they are *videos of a fixed camera*. Their recordings are known from names and files; where frames are
+nearly equal, including the people; and where there is no pause of ten minutes or more between times: those of creation, or
+those in the names if more of these videos have one. Without such evidence their recording is not known.
 
-A video whose frames were compared, and that nothing links with another one, is a recording of its own.
+Another video whose frames were compared, and that nothing links with another one, is a recording of its own.
 """
 
 from collections import Counter
@@ -39,7 +39,7 @@ from marey.data.recordings.signature_cache import Signatures, compute_signatures
 from marey.data.recordings.visual_links import Link, Relation, find_links
 
 MOST_COMPARED = 20_000
-"""Most videos of a list whose frames are compared by default: they take an hour of one core, and 1 GB of memory."""
+"""Most videos of a list whose frames are compared by default: so many take an hour of one core, and 1 GB of memory."""
 
 _NAMED = 3
 """How many videos a sentence names."""
@@ -62,9 +62,9 @@ class Recordings:
     """[N]: like `together.copies`, but takes of a scene in which nothing moves, which look like copies, share a number."""
     signatures: Signatures
     links: tuple[Link, ...]
-    """One link for each two videos that are related by their frames; the first of equal files represents all of them."""
+    """One link for each two videos that are related by their frames. Of equal files, only the first has links."""
     fixed_camera: NDArray[np.bool_]
-    """[N]: which videos show the one scene that more than half of all videos show."""
+    """[N]: whether the video shows the scene that more than half of all videos show; all False without such a scene."""
     core_seconds: float
     """Processor time in seconds, over all processes."""
 
@@ -230,7 +230,7 @@ class _Pairs:
 
     @property
     def close(self) -> Pairs:
-        """Pairs with more in common than a scene. Where little moves before a fixed camera, all videos form such pairs."""
+        """The pairs with more in common than a scene. With a fixed camera and little motion, all videos form such pairs."""
         return [*self.takes, *self.nearly_equal]
 
 
@@ -256,7 +256,7 @@ def _with_all_evidence(
         ids: [N]: the names of the videos.
         signatures: The signatures of the videos.
         pairs: The related videos by equal files and by their frames.
-        corrected: [N]: the videos whose group corrections give; for these, only copies count as further evidence.
+        corrected: [N]: whether corrections give the video's group; such a video is joined with others only by copies, too.
     """
     count, times = len(ids), RecordingTimes.of(signatures, ids)
     by_name = [pair for rows in rows_by_key(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]

@@ -16,7 +16,7 @@ from marey.data.recordings.names import RecordingNames, find_recording_names
 Pairs = list[tuple[int, int]]
 """Pairs of rows."""
 _MOST = 0.5
-"""Share of all videos, 0 to 1. What more of them have in common does not distinguish recordings."""
+"""Share of all videos, 0 to 1. What a larger share of them has in common does not distinguish recordings."""
 NAMED = 3
 """How many videos or classes a message names."""
 
@@ -41,7 +41,7 @@ def recordings_and_copies_by_names(manifest: Manifest) -> RecordingsAndCopies:
 
 
 def components(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
-    """Connected components of `count` rows [count] under pairs of rows; each is named by its lowest row."""
+    """[count]: the connected component of each row, named by its lowest row; the pairs of rows are the edges."""
     least = list(range(count))
 
     def first(row: int) -> int:
@@ -78,13 +78,13 @@ def hold_most(as_one: NDArray[np.int64], pairs: Pairs) -> NDArray[np.bool_]:
 
 
 def without(rows: NDArray[np.bool_], pairs: Pairs) -> Pairs:
-    """The pairs that have none of these rows, which are marked in [N]."""
+    """The pairs without those that have a row marked in `rows` [N]."""
     return [(one, other) for one, other in pairs if not (rows[one] or rows[other])]
 
 
 def find_copies(manifest: Manifest) -> NDArray[np.int64]:
-    """A number for the content of each video [N], as `equal_contents` gives it; a notice counts copies, and a warning those
-    with different labels.
+    """[N]: a number for each content, as `equal_contents` gives it; -1 where it is not known. A notice counts the copies, a
+    warning those with different labels.
     """
     contents = equal_contents(video_paths(manifest))
     numbers, counts = np.unique(contents, return_counts=True)

@@ -1,4 +1,4 @@
-"""Whether two small frames show the same: how one is aligned with the other, and where they then agree."""
+"""Compares the small frames of two videos: aligns one with the other, and finds where they agree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _RATIO = 0.85
 """Ratio test: the nearest descriptor counts as a match if its distance is below this share of the second nearest one's
 (Lowe 2004, section 7.1)."""
 _FEWEST = 8
-"""Keypoint matches that must support an alignment."""
+"""Least number of keypoint matches that support an alignment."""
 _PIXELS = 3.0
 """Largest error of a supporting match, in pixels of a frame whose shorter side has 160."""
 _LARGEST, _STRETCHED = 4.0, 2.0
-"""Largest scale of an alignment (its inverse is the smallest one), and largest ratio of its scales in two directions."""
+"""Largest scale of an alignment (the smallest is its inverse), and largest ratio of its scales in two directions."""
 _BLOCK = 8
 """Side in pixels of the blocks that are compared."""
 _ROUNDING = 0.01
@@ -26,28 +26,28 @@ _ROUNDING = 0.01
 _TEXTURE = 4.0
 """Standard deviation in grey levels below which a block has too little texture to be compared."""
 _AGREES, _DIFFERS = 0.6, 0.3
-"""Two frames agree in a block from the first correlation upwards, and differ below the second one."""
+"""Correlations of a block: from the first one upwards two frames agree in it, below the second one they differ in it."""
 _SCENE, _AREA = 0.3, 0.1
-"""Two frames show the same scene from these shares on, 0 to 1: of the compared blocks, and of all blocks, that agree."""
+"""Least shares of agreeing blocks, 0 to 1, in two frames of the same scene: among the compared blocks, and among all."""
 _NEARLY_EQUAL = 0.68
-"""Share of the compared blocks that agree from which on two frames are nearly equal. In one studio, frames of one recording
-reached at least 0.72, and frames of different people at most 0.62."""
+"""Least share of agreeing blocks among the compared ones in two nearly equal frames. In one studio, two frames of one
+recording reached at least 0.72, two frames of different people at most 0.62."""
 _COPY, _STILL_COPY = 0.6, 0.85
-"""Share of the compared blocks that must agree in every frame of a copy; the same where nothing moves."""
+"""Least shares of the compared blocks that agree in every frame of a copy: where something moves, and where nothing does."""
 _CLEAR = 8.0
-"""Standard deviation in grey levels of a block from which on a difference is more than noise."""
+"""Least standard deviation of a block, in grey levels, with which a difference counts; below it, it may be noise."""
 _OVERLAP = 0.5
-"""Share of one of two frames that must overlap the other one if a video is a copy of the other. A crop lies completely
-within the frame that it was made from; frames that share only a bar with text overlap by little more than the bar."""
+"""Least share of the smaller of two frames that the other one overlaps, in a copy. A crop lies completely within the frame
+that it was made from; frames that share only a bar with text overlap by little more than the bar."""
 _CHANGED, _MOSTLY_EQUAL, _FEW = 0.12, 0.025, 2
-"""Limits for a copy, as shares of the moving blocks: blocks that agree in some frames and differ in others; and blocks that
-agree in most frames and differ in some, of which `_FEW` are always allowed."""
+"""Limits for a copy, as shares of the number of moving blocks: for blocks that agree in some frames and differ in others;
+and for blocks that agree in most frames and differ in some, of which `_FEW` are always allowed."""
 _MIDDLE_FIRST = (2, 0, 1, 3, 4)
 """Indices of a signature's frames, the middle one first: the others are compared with it to find what moves."""
 _SEEN_MOVING = 4
-"""Blocks in which something must move to distinguish two moments."""
+"""Number of moving blocks below which nothing is taken to move, and two moments cannot be distinguished."""
 _MOMENT = 0.8
-"""Share of the moving blocks that must agree in two frames of the same moment."""
+"""Least share of the moving blocks that agree in two frames of the same moment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +59,12 @@ class Alignment:
     mirrored: bool
     """Whether the first frame is mirrored before it is mapped."""
     keypoints: int
-    """How many keypoint matches support the alignment; 0: one complete frame was mapped onto the other."""
+    """How many keypoint matches support the alignment; 0: from the sizes of two complete frames, without keypoints."""
 
 
 def align(first: Keypoints, second: Keypoints, *, mirrored: bool) -> Alignment | None:
-    """The affine alignment (shift, scale, rotation, stretch) of two frames; None where fewer than eight matches support one.
+    """The affine alignment (shift, scale, rotation, stretch) of two frames; None where fewer than eight matches support a
+    plausible one.
 
     Args:
         first: The keypoints of the first frame, of its mirror image where `mirrored`.
@@ -85,14 +86,14 @@ def align(first: Keypoints, second: Keypoints, *, mirrored: bool) -> Alignment |
 
 
 def align_whole_frames(first: tuple[int, int], second: tuple[int, int], *, mirrored: bool) -> Alignment:
-    """The alignment of a complete frame of one (height, width) with a complete frame of another (height, width)."""
+    """The alignment of two complete frames, which are given by their sizes (height, width)."""
     down, across = second[0] / first[0], second[1] / first[1]
     matrix = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]])
     return Alignment(matrix, mirrored, 0)
 
 
 def _matches(first: Keypoints, second: Keypoints) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices [M] of matching keypoints: mutual nearest neighbours that pass the ratio test."""
+    """Indices [M] of matching keypoints in each of two frames: mutual nearest neighbours that pass the ratio test."""
     likeness = first.rooted @ second.rooted.T
     best = likeness.argmax(axis=1)
     ours = np.flatnonzero(likeness.argmax(axis=0)[best] == np.arange(len(best)))
@@ -113,7 +114,7 @@ def _is_plausible(matrix: NDArray[np.float64]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Where two frames agree, in blocks of 8 x 8 pixels of the second."""
+    """Where two frames agree, in each of the G blocks of 8 x 8 pixels of the second frame."""
 
     likeness: NDArray[np.float32]
     """[G]: correlation of the brightness within each block, -1 to 1; NaN where the frames do not overlap, or where neither
@@ -132,18 +133,18 @@ class Agreement:
     @property
     def nearly_equal(self) -> bool:
         """Whether the frames show the same things nearly everywhere, as frames of one recording do. Frames of one room with
-        different people agree in less.
+        different people agree in fewer blocks.
         """
         return self.share >= _NEARLY_EQUAL and self.area >= _AREA
 
     @property
     def same_scene(self) -> bool:
-        """Whether the frames agree in more than a logo could cover."""
+        """Whether the frames show the same scene: they agree in a larger area than a logo covers."""
         return self.share >= _SCENE and self.area >= _AREA
 
 
 def agreement(first: Signature, second: Signature, frames: tuple[int, int], alignment: Alignment) -> Agreement:
-    """Where a frame of each signature, given by its index from 0 to 4, agree under an alignment."""
+    """Where a frame of each signature agrees with the other one under an alignment; `frames` are the indices, 0 to 4."""
     size = second.smooth.shape[1:]
     likeness = _likeness(_warped(first.smooth[frames[0]], size, alignment), _blocks(second.smooth[frames[1]]))
     return Agreement(np.where(_covered(first, size, alignment), likeness, np.nan).astype(np.float32))
@@ -182,13 +183,13 @@ def is_copy(first: Signature, second: Signature, alignment: Alignment) -> bool:
 
 
 def is_static(signature: Signature) -> bool:
-    """Whether nothing moves in the five frames of a signature: another take of the scene would then look the same."""
+    """Whether nothing moves between the five frames of a signature: another take of the scene then looks the same."""
     return int(_changes([_blocks(signature.smooth[index]) for index in _MIDDLE_FIRST]).sum()) < _SEEN_MOVING
 
 
 def same_moment(first: Signature, second: Signature, frames: tuple[int, int], alignment: Alignment) -> bool:
-    """Whether a frame of each signature, given by its index from 0 to 4, show the same moment under an alignment: they agree
-    where something moves in one of the videos. False where nothing moves, since that shows no moment.
+    """Whether a frame of each signature shows the same moment under an alignment: they agree where something moves in one of
+    the videos. False where nothing moves, since moments cannot be distinguished then. `frames` are their indices, 0 to 4.
     """
     size = second.smooth.shape[1:]
     ours = [_warped(first.smooth[index], size, alignment) for index in _MIDDLE_FIRST]
@@ -271,11 +272,11 @@ def _likeness(one: _Blocks, other: _Blocks) -> NDArray[np.float32]:
 
 
 def _changes(frames: Sequence[_Blocks]) -> NDArray[np.bool_]:
-    """[G]: the blocks in which at least one frame differs from the first one given."""
+    """[G]: the blocks in which at least one of the other frames does not agree with the first of these frames."""
     likeness = np.stack([_likeness(frame, frames[0]) for frame in frames[1:]])
     return np.asarray((np.where(np.isnan(likeness), 1, likeness) < _AGREES).any(axis=0), np.bool_)
 
 
 def _share(likeness: NDArray[np.float32]) -> float:
-    """Share of some blocks that agree, 0 to 1; 0 where there are none."""
+    """Share of the blocks with these correlations that agree, 0 to 1; 0 where there are none."""
     return float((likeness >= _AGREES).mean()) if len(likeness) else 0.0

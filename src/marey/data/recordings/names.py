@@ -1,22 +1,23 @@
 """The recording that each video was cut from, known from a list's column `group` or from file names.
 
-The first of these rules that fits a file name gives the recording:
+The first of these rules that fits a file name gives the recording. For all rules but the first, the name of the class is
+removed from the file name before.
 
 - A published form: UCF101's `v_Archery_g07_c03` (Archery_g07); Kinetics' `ID_START_END` and other names that begin with
   YouTube's eleven characters; HMDB51's `SOURCE_class_h_cm_np1_fr_goo_0`; NTU's `S001C001P001R001A001` (setup and person);
   GoPro's `GX010034`, chapter 01 of recording 0034.
-- A person or a session with a number or letter at its beginning: `person03_walk_d1`, `P01_left_2`, `sessionA-2`.
+- A name that begins with a person or a session and its number or letter: `person03_walk_d1`, `P01_left_2`, `sessionA-2`.
 - A prefix, a separator and a counter: `vid12_part2`, `name (1)`, `name_000123`, `2021-01-01_cam1_00012`. The prefix is the
   recording. Of several counters at the end all are removed, or only the last one if some class would otherwise have a
-  single recording. A number after a word of a camera or a counting word alone (`DJI_0001`, `clip_7`) identifies the
-  recording itself, and a date or a time is no counter.
-- The name without the name of its class, if several videos share it: `daria_walk`, `daria_run`.
+  single recording. No counters are: the number after nothing but a word of a camera or a counting word
+  (`DJI_0001_part2` is of recording `DJI_0001`), a date, and a time.
+- What remains without the name of the class, if several videos share it: `daria_walk`, `daria_run`.
 - The folder between that of the class and the file, if the file name fits no rule: `walk/monday/001.mp4`; in a list without
   folders of classes, the folder of a person or a session: `P01/001.mp4`.
 
-The name of the class is removed from a file name first. Other names show no recording: `down0`, `000123`, `IMG_2041`. Nor
-does a prefix that all videos have (nine of ten), or all videos of one class and no others. Segments of one file have that
-file as their recording.
+Other names show no recording: `down0`, `000123`, `IMG_2041`, `clip_7`. Nor does a prefix that nearly all videos have (nine
+of ten), or all videos of one class and no others. Segments of a file whose name shows no recording have that file as
+their recording.
 """
 
 import re
@@ -42,7 +43,7 @@ UNKNOWN_RECORDINGS = (
     "sources` writes one, by pictures too)"
 )
 _ALL = 0.9
-"""A prefix that this share of all videos has, 0 to 1, is no recording."""
+"""A prefix that this share of all videos or more has, 0 to 1, is no recording."""
 _NAMED = 3
 """The most recordings that a message names."""
 _YOUTUBE = re.compile(
@@ -106,12 +107,12 @@ class RecordingNames:
 
     @property
     def given(self) -> bool:
-        """Whether they are those of the list's column `group`."""
+        """Whether the recordings are those of the list's column `group`."""
         return Evidence.COLUMN in self.evidence
 
     @property
     def by(self) -> str:
-        """What they are known from, in words."""
+        """What the recordings are known from, in words."""
         return in_words(self.evidence)
 
     @property
@@ -121,7 +122,7 @@ class RecordingNames:
         return is_known
 
     def in_several_splits(self, splits: NDArray[np.str_]) -> dict[str, int]:
-        """The known recordings with videos in several splits, and their numbers of videos; `splits` is [N]."""
+        """The known recordings with videos in several splits, each with its number of videos; `splits` is [N]."""
         rows = np.flatnonzero(self.known)
         pairs = set(zip(self.of_row[rows].tolist(), splits[rows].tolist(), strict=True))
         several = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
@@ -149,8 +150,8 @@ class RecordingNames:
 def find_recording_names(manifest: Manifest) -> RecordingNames:
     """The recordings of a list's videos: those of its column `group`; without that column, those that file names show.
 
-    Groups that corrections give to some videos replace what file names show; such a group is one recording with other videos
-    whose recording has its name.
+    Where corrections give a video a group, this replaces what the file name shows. Other videos whose recording has the name
+    of that group belong to it, too.
     """
     if manifest.groups is not None:
         known = manifest.groups != ""
@@ -168,7 +169,7 @@ def _with_joined(found: RecordingNames, groups: NDArray[np.str_] | None) -> Reco
 
 
 def _by_names(manifest: Manifest) -> RecordingNames:
-    """The recordings that file names show, read with the labels before corrections, since the files were named by those."""
+    """The recordings that file names show. The class names in them are those of the labels before corrections."""
     if manifest.listed_labels is not None:
         manifest = replace(manifest, labels=manifest.listed_labels)
     names, labels = manifest.ids.tolist(), manifest.labels.tolist()
@@ -189,7 +190,7 @@ def _by_names(manifest: Manifest) -> RecordingNames:
 
 
 def joined_recording_names(lists: Sequence[Manifest]) -> RecordingNames:
-    """The recordings of several lists that are taken as one, in order."""
+    """The recordings of several lists, joined in their order to one list."""
     if len(lists) == 1:
         return find_recording_names(lists[0])
     names = sorted({name for one in lists for name in one.class_names})
@@ -226,19 +227,21 @@ class _Reading:
     """What one file name shows; "" for what it does not show."""
 
     certain: str = ""
-    """The recording, by a published form of names."""
+    """The recording, where the name has a published form."""
     coarse: str = ""
-    """The name without all of its counters."""
+    """The name without any of its counters."""
     fine: str = ""
     """The name without its last counter."""
     rest: str = ""
-    """The name without that of its class, if it has no counter."""
+    """The name without the name of its class, for a name that has no counter."""
 
     def level(self, level: str) -> str:
+        """The recording by the level "coarse" or "fine"; by a published form at both."""
         return self.certain or (self.coarse if level == "coarse" else self.fine)
 
 
 def _read(path: str, label: str) -> _Reading:
+    """What the file name of a video of this class shows."""
     stem = _stem(path)
     if certain := _published(stem):
         return _Reading(certain=certain)
@@ -283,7 +286,7 @@ def _published(stem: str) -> str:
 
 @cache
 def _class_word(label: str) -> re.Pattern[str] | None:
-    """The pattern of a class name in a file name, with any separators between its words; None if it has no letter."""
+    """The pattern that finds a class name in a file name, with any separators between words; None without a letter."""
     words = re.findall(r"[^\W_]+", label)
     if not re.search(r"[^\W\d_]", label):
         return None
@@ -316,6 +319,7 @@ def _folder(path: str, label: str) -> str:
 
 @cache
 def _squeezed(word: str) -> str:
+    """The letters and digits of a name, in lower case."""
     return re.sub(r"[\W_]+", "", word).lower()
 
 
@@ -328,9 +332,9 @@ def _lone_classes(keys: Sequence[str], labels: Sequence[int]) -> int:
 def _without_uninformative(
     keys: NDArray[np.str_], labels: NDArray[np.int64], certain: NDArray[np.bool_]
 ) -> RecordingNames:
-    """The recordings without the prefixes that nearly all videos have, or all videos of one class and no others.
+    """The recordings by `keys` [N], without those that nearly all videos have, or all videos of one class and no others.
 
-    `keys` are the prefixes [N]; those that are `certain` [N], by a published form, stay.
+    Keys that are `certain` [N], by a published form, stay.
     """
     together = keys != ""
     classes_of = {key: set[int]() for key in keys.tolist()}
@@ -354,7 +358,7 @@ def _without_uninformative(
 
 
 def _with_segments(found: RecordingNames, manifest: Manifest) -> RecordingNames:
-    """The recordings with each file of several segments as their recording, if its name shows no other."""
+    """The recordings where segments of one file have that file as their recording, if its name shows none."""
     if manifest.times is None and manifest.frame_ranges is None:
         return found
     segments = Counter(manifest.ids.tolist())

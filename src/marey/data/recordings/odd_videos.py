@@ -1,19 +1,20 @@
 """Odd videos: those that are black, of one colour, frozen, or of another shape or length than nearly all others of a list.
-Their signatures show it; no video is read again.
+They are found by the signatures; no video is read again.
 
-A property that many videos share is not odd: each rule reports nothing where more than a share `_MANY` of the videos has
-what it looks for. All rules report nothing for lists of fewer than `_FEWEST` videos.
+A property that many videos share is not odd: each rule reports nothing where more than a share `_MANY` (a tenth) of the
+videos has what it looks for. All rules report nothing for lists of fewer than `_FEWEST` videos.
 
-- **Black**: in each of the five frames 99 of 100 pixels are below 24 of 255. Black is 16 where limited-range levels are
-  read as full range; the lamps of a night scene stay brighter.
+- **Black**: in each of the five frames 99 of 100 pixels are below 24 of 255. Black has level 16 where limited-range levels
+  are read as full range; the lamps of a night scene are brighter than 24.
 - **One colour**: in each frame 98 of 100 pixels lie within 12 levels, in red, green and blue. The noise of a wall that fills
   the frame spreads wider; the uniform frames that a decoder shows for damaged data do not.
 - **Frozen**: longer than a second, and from frame to frame 99.5 of 100 pixels of the smoothed brightness change by less than
   4 levels. Re-encoding a still image changes as much; a mouth that speaks changes more.
-- **Shape**: at most 2 of 100 videos, or one of fewer, have a ratio of width and height within 4 % of it, while 80 of 100
-  share one ratio. Rounding to even sizes moves a ratio by up to 2 % at 112 pixels.
-- **Length**: more than 5 deviations from the median of logarithms, and at least 3 times as long or as short. A deviation is
-  1.4826 times the median absolute deviation; in a list of very different lengths it is large, and none is odd.
+- **Shape**: at most 2 of 100 videos (always 1) have a ratio of width to height within 4 % of the video's own, while 80 of
+  100 are within 4 % of one ratio. Rounding to even sizes moves a ratio by up to 2 % at 112 pixels.
+- **Length**: its logarithm is more than 5 deviations from the median of the logarithms, and the video at least 3 times as
+  long as the median video, or a third. A deviation is 1.4826 times the median absolute deviation; in a list of very
+  different lengths it is large, and no video is odd.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ _MANY = 0.1
 """Share of the videos of a list, 0 to 1, above which a property is not odd."""
 _BLACK, _BLACK_SHARE = 24, 0.99
 _ONE_COLOUR, _INSIDE, _STEP = 12, (1, 99), 4
-"""Largest range in levels; between these percentiles; every fourth pixel is used, across and down."""
+"""Largest range of levels; the percentiles between which it is measured; every fourth pixel, across and down, is used."""
 _STILL, _STILL_SHARE, _STILL_SECONDS = 4, 0.995, 1.0
 _SHAPE, _SHAPE_RARE, _SHAPE_USUAL = 0.04, 0.02, 0.8
 _LENGTH, _LENGTH_TIMES = 5.0, 3.0
@@ -48,7 +49,7 @@ class OddVideo:
 
 @dataclass(frozen=True)
 class VideoTraits:
-    """The properties of a video that the rules compare."""
+    """What the rules use of a video: whether it is black, of one colour or frozen, its length and its size in pixels."""
 
     black: bool
     one_colour: bool
@@ -73,7 +74,7 @@ class VideoTraits:
 
 
 def find_odd_videos(signatures: Signatures) -> list[OddVideo]:
-    """The odd videos, in the order of their rows, each once with all its reasons. Copies of an odd video are odd, too."""
+    """The odd videos, in the order of their rows, each once with all reasons. Files equal to an odd video are odd, too."""
     traits = {row: VideoTraits.of(signatures[row]) for row in signatures.rows}
     by_key = {signatures.keys[row]: reasons for row, reasons in odd_among(traits).items()}
     return [OddVideo(row, "; ".join(by_key[key])) for row, key in enumerate(signatures.keys) if key in by_key]

@@ -12,10 +12,10 @@ from marey.data.recordings.groups import Pairs, hold_most, rows_by_key, without
 from marey.data.recordings.signature_cache import Signatures
 
 _PAUSE = 600.0
-"""Seconds between the times of two videos of a fixed camera from which on they are of different recordings."""
+"""Least number of seconds between the times of two consecutive videos of a fixed camera that divides recordings."""
 _OVERLAPPING = 0.1
-"""Share of the intervals between creation times, 0 to 1, that may be shorter than the videos: two cameras may record at the
-same time."""
+"""Largest share, 0 to 1, of the intervals between creation times that may be shorter than the videos are long, since two
+cameras may record at the same time."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RecordingTimes:
     created: NDArray[np.float64]
     """[N]: creation time in seconds since 1970; NaN where there is none. All NaN where they are times of conversion."""
     named: NDArray[np.float64]
-    """[N]: the time in the file's name, likewise."""
+    """[N]: date and time in the file's name, in seconds since 1970; NaN where there are none."""
     stamps: NDArray[np.str_]
     """[N]: creation time, encoder and frame size as one key; "" where there is no creation time."""
 
@@ -57,15 +57,15 @@ class RecordingTimes:
         return cls(created, named, stamps.astype(np.str_))
 
     def equal_stamps(self, as_one: NDArray[np.int64]) -> Pairs:
-        """Pairs of videos whose files were made from one recording; without those that would connect more than half of all
-        videos, which `hold_most` counts with `as_one` [N].
+        """Pairs of videos with equal stamps, which were cut from one recording; without those that would connect more than
+        half of all videos. `as_one` [N] is that of `hold_most`.
         """
         pairs = [pair for rows in rows_by_key(self.stamps) for pair in pairwise(rows)]
         return without(hold_most(as_one, pairs), pairs)
 
     def sessions(self, rows: NDArray[np.int64]) -> Sessions | None:
-        """The sessions of some videos; None where no two of them have a pause between them. Uses creation times, or the
-        times in names where more of these videos have one.
+        """Divides some videos where their times have pauses; None where there is no pause. Uses creation times, or the times
+        in names where more of these videos have one.
         """
         times = max(self.created, self.named, key=lambda of_all: int((~np.isnan(of_all[rows])).sum()))
         timed = rows[~np.isnan(times[rows])]
@@ -76,8 +76,8 @@ class RecordingTimes:
 
 
 def _are_conversions(created: NDArray[np.float64], seconds: NDArray[np.float64]) -> bool:
-    """Whether creation times [N] are times of a conversion: too many are closer to each other than the lengths of the videos
-    [N], in seconds, would allow a camera.
+    """Whether creation times [N] are times of a conversion: too many of them are sooner after the time before than the video
+    of that time is long (`seconds` [N]), so that one camera could not have recorded both.
     """
     longest: dict[float, float] = {}
     for time, length in zip(created.tolist(), seconds.tolist(), strict=True):

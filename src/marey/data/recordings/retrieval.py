@@ -1,12 +1,12 @@
-"""Retrieval of candidate pairs: videos whose frames may show the same, to be compared closely afterwards.
+"""Retrieval of candidate pairs: videos whose frames may show the same scene, to be compared closely afterwards.
 
 Two kinds of vectors are compared, and the nearest neighbours of each are candidates:
 
 - The vector of a frame with keypoints sums the differences of its descriptors from the nearest words of a small vocabulary
   (VLAD: Jégou et al., Aggregating local descriptors into a compact image representation, 2010). It finds most videos that
   show the same scene.
-- The vector of a video is made of thumbnails of its frames: their mean, and how each differs from it. It finds copies among
-  many videos of one scene, and copies of videos without keypoints.
+- The vector of a video is made of thumbnails of its frames: their mean, and the difference of each from the mean. It finds
+  copies among many videos of one scene, and copies of videos without keypoints.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,24 +32,24 @@ _ALIKE = {False: 5, True: 3}
 _SIDE = 12
 """Side of a thumbnail in pixels."""
 _STILL = 1.0
-"""Standard deviation in grey levels from their mean below which frames differ by noise alone."""
+"""Standard deviation of the thumbnails from their mean, in grey levels, below which they differ by noise alone."""
 _AT_ONCE = 256
-"""Videos whose vectors are compared with all others in one product."""
+"""Videos whose vectors are compared with all others in one matrix product."""
 
 Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class CandidatePair:
-    """Two videos that may show the same, in the order of their keys."""
+    """Two videos that may show the same scene, in the order of `Signatures.keys`."""
 
     first: int
     second: int
     """Rows of the list."""
     mirrored: bool
-    """Whether the first video is to be mirrored."""
+    """Whether the first video is mirrored before it is compared."""
     frames: tuple[int, int]
-    """Which frame with keypoints of each video may show the same, 0 to 2; `WHOLE`: all frames, in their order."""
+    """Index, 0 to 2, of the frame with keypoints of each video that may show the same; `WHOLE`: all frames, in order."""
 
 
 WHOLE = (-1, -1)
@@ -76,7 +76,7 @@ def find_candidates(signatures: Signatures) -> list[CandidatePair]:
 
 
 def _ordered(one: int, other: int, mirrored: bool, frames: tuple[int, int]) -> CandidatePair:
-    """The pair with the lower number first. Its mirror flag stays, since mirroring is symmetric."""
+    """The pair with the lower number first. `mirrored` stays: either of the two may be mirrored."""
     if one < other:
         return CandidatePair(one, other, mirrored, frames)
     return CandidatePair(other, one, mirrored, (frames[1], frames[0]))

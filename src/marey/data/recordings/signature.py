@@ -1,5 +1,5 @@
 """Visual signature of a video: five small frames and keypoints of three of them, by which copies of the video and other
-clips of its recording are recognised.
+videos of its recording are recognised.
 
 Keypoints and descriptors are SIFT's (Lowe, Distinctive Image Features from Scale-Invariant Keypoints, 2004), computed by
 OpenCV. They hardly change when a frame is re-encoded, scaled, cropped or partly covered.
@@ -25,11 +25,12 @@ KEYPOINT_FRAMES = (0, 2, 4)
 _SHORT = 160
 """Length in pixels of the shorter side of a signature's frames, for any video."""
 _LONGEST = 3
-"""Largest ratio of the longer side to the shorter one; longer frames are squeezed to it."""
+"""Largest ratio of the longer side to the shorter one. Frames with a larger ratio are squeezed to this one."""
 _KEYPOINTS = 250
 """Most keypoints in a frame; the strongest are taken."""
 _CONTRAST, _EDGE = 0.02, 12
-"""SIFT's thresholds. The contrast is half of OpenCV's default, since small frames of walls and meadows have little."""
+"""SIFT's thresholds. The contrast is half of OpenCV's default, since small frames of walls and meadows have little
+contrast."""
 _OFFSET = 0.25
 """Pixels by which OpenCV's SIFT keypoints lie too far to the right and down: it doubles the frame's sides first, and halves
 coordinates as if the centres of the first pixels coincided."""
@@ -41,7 +42,7 @@ _QUALITY = 90
 
 @contextmanager
 def single_threaded_opencv() -> Iterator[None]:
-    """Within the block OpenCV computes on one core: in many short operations, threads would mostly wait for each other."""
+    """A context in which OpenCV uses one thread: in many short operations, threads would mostly wait for each other."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -71,8 +72,8 @@ class Keypoints:
     def mirrored(self, width: int) -> "Keypoints":
         """The keypoints of the frame mirrored from left to right; it is `width` pixels wide.
 
-        A descriptor is relative to the keypoint's orientation, which is mirrored as well: nothing changes along it, and its
-        two sides are exchanged. So the order of the rows of cells is reversed, and so are the directions in each cell.
+        A descriptor is relative to the keypoint's orientation, which is mirrored as well. So mirroring only exchanges the two sides of
+        this orientation: the rows of cells come in reverse order, and direction d of a cell becomes direction -d.
         """
         points = self.points.copy()
         points[:, 0] = width - 1 + 2 * _OFFSET - points[:, 0]
@@ -109,7 +110,7 @@ class Signature:
 
     @cached_property
     def smooth(self) -> NDArray[np.uint8]:
-        """[5, H, W]: the brightness without its finest detail, so that frames still agree when they are a pixel apart."""
+        """[5, H, W]: the brightness without its finest detail, so that frames still agree when one is shifted by a pixel."""
         return np.stack([cv2.GaussianBlur(frame, (0, 0), _BLUR) for frame in self.grey])
 
     # -- as arrays, for files
@@ -150,7 +151,7 @@ def signature_of(source: FrameSource, first: int, count: int, creation: Creation
         source: Where frames are read from.
         first: Index of the first frame.
         count: Number of frames, 1 or more; with fewer than five, frames are repeated.
-        creation: The creation metadata of the source's file; None: none.
+        creation: The creation metadata of the source's file; None: not known.
 
     Raises:
         DecodeError: one of the five frames cannot be decoded.
@@ -158,7 +159,7 @@ def signature_of(source: FrameSource, first: int, count: int, creation: Creation
     indices = first + np.linspace(0, count - 1, NUM_FRAMES).round().astype(np.int64)
     read = source.read(indices, size=_small(source.height, source.width))
     encoded = tuple(_encoded(frame) for frame in read)
-    # Keypoints are found in the decoded JPEG, as the frames are read from a file later.
+    # Keypoints are computed from the decoded JPEG, since later comparisons use those pixels, not the original ones.
     first_keys, middle_keys, last_keys = (
         _keypoints_of(cv2.cvtColor(_decoded(encoded[index]), cv2.COLOR_RGB2GRAY)) for index in KEYPOINT_FRAMES
     )
@@ -168,7 +169,7 @@ def signature_of(source: FrameSource, first: int, count: int, creation: Creation
 
 
 def _keypoints_of(grey_HW: NDArray[Any]) -> Keypoints:
-    """The strongest keypoints of a frame's brightness."""
+    """The strongest keypoints of a frame, given by its brightness."""
     sift = cv2.SIFT.create(nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE)
     found, descriptors = sift.detectAndCompute(grey_HW, None)
     if descriptors is None:
@@ -178,7 +179,7 @@ def _keypoints_of(grey_HW: NDArray[Any]) -> Keypoints:
 
 
 def _small(height: int, width: int) -> Size:
-    """The size of a signature's frames, whose shorter side is `_SHORT` pixels."""
+    """The size of the signature's frames for a video of this size: the shorter side has `_SHORT` pixels."""
     scale = _SHORT / min(height, width)
     return min(round(height * scale), _LONGEST * _SHORT), min(round(width * scale), _LONGEST * _SHORT)
 

@@ -22,7 +22,8 @@ from marey.data.recordings.signature import Signature, signature_of, single_thre
 from marey.video.open import open_source
 
 _AT_ONCE = 4
-"""Videos that a process gets at a time, and whose signatures are cached together: a call that is stopped loses no more."""
+"""Videos that a process gets at a time, and whose signatures are cached together. A call that is stopped loses at most
+those that its processes have at work."""
 _FORM = "2"
 """Version of the signatures' format and computation, raised when either changes: older files are then not read."""
 _UNREAD = "does not exist, or may not be read"
@@ -34,9 +35,10 @@ class Signatures:
     """The signatures of N videos, read from the cache when they are needed."""
 
     keys: tuple[int, ...]
-    """[N]: `identity_of` each video or segment, equal for equal content; 0 where the video cannot be read."""
+    """[N]: the identity of each video or segment (`marey.data.files.identity.entry_identity`), equal for equal content; 0
+    where the video cannot be read."""
     broken: Mapping[int, str]
-    """The reason why a video cannot be read, by row, for each key that is 0."""
+    """For each row whose key is 0, the reason why the video cannot be read."""
     computed: int
     """How many signatures were computed by this call; the others were cached."""
     core_seconds: float
@@ -119,8 +121,8 @@ def _first_rows(keys: Sequence[int]) -> dict[int, int]:
 def compute_signatures(videos: Videos, *, workers: int | None = None) -> Signatures:
     """The signatures of all videos; cached ones are not computed again, and each content is computed once.
 
-    Each signature is cached as soon as it is computed, so that an interrupted call can be repeated at little cost. Videos
-    that cannot be read, and stored flow, are `broken`, with the reason.
+    Signatures are cached while others are still computed, so that an interrupted call can be repeated at little cost. The
+    videos that cannot be read, and stored flow, are in `broken`, with the reason.
 
     Args:
         videos: A `Manifest` or a `VideoList`.

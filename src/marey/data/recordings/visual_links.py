@@ -28,11 +28,11 @@ _AT_ONCE = 4
 _MIDDLE = 1
 """Index of the middle one of the three frames with keypoints."""
 _FORWARDS, _BACKWARDS = (2, 0), (0, 2)
-"""The last such frame of one video and the first one of the other; and the reverse."""
+"""Indices of frames with keypoints: the last of the first video and the first of the second one; and the reverse."""
 
 
 class Relation(StrEnum):
-    """How two videos are related; of several relations the first one in this order counts."""
+    """How two videos are related; where several relations hold, the first one in this order."""
 
     COPY = "copy"
     """The same content from beginning to end; one may be re-encoded, scaled, cropped, mirrored or marked with a logo."""
@@ -80,7 +80,7 @@ def find_links(signatures: Signatures, *, workers: int | None = None) -> list[Li
         found = each_job(_links_of, jobs, workers=workers, title="Comparing videos", unit="videos", chunk=_AT_ONCE)
         return sorted(link for links in found for link in links)
     finally:
-        _signature.cache_clear()  # of this process, where it compares itself
+        _signature.cache_clear()  # filled where this process compares
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class _Comparisons:
 
     first: Path
     others: tuple[tuple[Path, CandidatePair], ...]
-    """The pairs of each other video follow each other."""
+    """The candidate pairs with one other video are consecutive."""
 
 
 def _links_of(comparisons: _Comparisons) -> list[Link]:
@@ -127,8 +127,9 @@ def _relation(
 ) -> Relation | None:
     """The relation of two videos by candidate pairs that are all mirrored, or all not.
 
-    They are compared as copies by their complete frames, then by aligning frames of the same index; then as segments that
-    follow each other, by their ends; last as copies by their middle frames, which are compared without being candidates.
+    In this order: whether they are copies, by complete frames, then by aligned frames of the same index; whether they are
+    segments that follow each other, by their last and first frames; whether they are copies by their middle frames, even
+    though these are no candidates.
     """
     wanted = [candidate.frames for candidate in candidates]
     if WHOLE in wanted:
@@ -171,8 +172,8 @@ def _same_scene(
     *,
     mirrored: bool,
 ) -> Alignment | None:
-    """The alignment of a frame with keypoints of each video where both show the same scene, else None. Appends their
-    agreement to `agreements`.
+    """The alignment of a frame with keypoints of each video if both frames show the same scene, else None. Their agreement
+    is then appended to `agreements`.
     """
     one, other = first.keypoints[frames[0]], second.keypoints[frames[1]]
     one = one.mirrored(first.frames.shape[2]) if mirrored else one
