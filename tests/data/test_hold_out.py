@@ -99,11 +99,11 @@ def test_copies_that_prevent_keeping_recordings_together_are_named(tmp_path, cap
     write(tmp_path, {name: name.replace("sessionB", "sessionA") for name in names})
     if given:
         rows = [(name, name[:4]) for name in names]
-        with pytest.raises(DataError, match="groups cannot be kept together: with equal files of several of them"):
+        with pytest.raises(DataError, match="groups cannot be kept together: equal files join several of them"):
             split_manifest(make_manifest(rows, root=tmp_path, source="made", groups=[name[12] for name in names]))
         return
     split = split_manifest(list_folder(tmp_path))
-    assert "with equal files of several of them in one split, a class would be in that split" in capsys.readouterr().err
+    assert "equal files join several of them, so that a class would be in one split alone" in capsys.readouterr().err
     splits = dict(zip(split.ids.tolist(), split.splits.tolist(), strict=True))
     assert all(splits[name] == splits[name.replace("sessionB", "sessionA")] for name in names)
 

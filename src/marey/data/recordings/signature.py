@@ -72,8 +72,8 @@ class Keypoints:
     def mirrored(self, width: int) -> "Keypoints":
         """The keypoints of the frame mirrored from left to right; it is `width` pixels wide.
 
-        A descriptor is relative to the keypoint's orientation, which is mirrored as well. So mirroring only exchanges the two sides of
-        this orientation: the rows of cells come in reverse order, and direction d of a cell becomes direction -d.
+        A descriptor is relative to the keypoint's orientation, which is mirrored as well. So mirroring only exchanges
+        the two sides of this orientation: the rows of cells come in reverse order, and direction d of a cell becomes direction -d.
         """
         points = self.points.copy()
         points[:, 0] = width - 1 + 2 * _OFFSET - points[:, 0]

@@ -1,4 +1,4 @@
-"""Common videos: the videos of a list that another list names as well, since copies of public data sets differ."""
+"""Common videos: the videos of a list that another list names as well, since most copies of a public data set lack some."""
 
 import re
 from dataclasses import dataclass
@@ -12,18 +12,19 @@ from marey.data.lists.manifest import Manifest
 from marey.data.lists.read_manifest import read_rows
 
 _KINETICS = re.compile(r"^(.{11})_\d{6}_\d{6}$")
-"""The name of a Kinetics clip: YouTube's id, first and last second."""
+"""The name of a Kinetics video: YouTube's id, first and last second."""
 
 
 @dataclass(frozen=True)
 class CommonVideos:
-    """The videos of a manifest that another list names as well."""
+    """The videos of a manifest (ours) that another list (theirs) names as well."""
 
     manifest: Manifest
+    """The videos in common."""
     left_out: int
-    """How many of our videos the list does not name."""
+    """How many videos of the manifest the other list does not name."""
     missing: int
-    """How many videos of the list we do not have."""
+    """How many videos of the other list the manifest does not have."""
 
     def __str__(self) -> str:
         shared = counted(len(self.manifest), "video")
@@ -34,7 +35,7 @@ def keep_common(manifest: Manifest, path: str | Path) -> CommonVideos:
     """The videos of a manifest that a list names, in the manifest's order.
 
     The list may have any format that `read_manifest` reads, or an id or a path on each line. Names are compared without
-    folder and suffix; Kinetics clips by YouTube's id.
+    folder and suffix; videos of Kinetics by YouTube's id.
 
     Raises:
         DataError: no such list, or no video in common.

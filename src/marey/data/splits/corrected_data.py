@@ -1,4 +1,4 @@
-"""A list after corrections: the changes of its clips, and the videos that are then trained and tested on."""
+"""A list after corrections: the changed videos, and the videos that are then trained and tested on."""
 
 import csv
 import hashlib
@@ -21,7 +21,7 @@ from marey.data.lists.videos import first_of
 from marey.data.splits.read_splits import TrainValTest
 
 LABELS = "labels.csv"
-"""The file in a run's folder with its corrections, a table that corrects the same list again."""
+"""The file in a run's folder with its corrections: a table that makes the same corrections of the list again."""
 COLUMNS = ("path", "label", "group", "leave_out")
 """The columns of a table of corrections."""
 _NAMED = 3
@@ -29,24 +29,24 @@ _NAMED = 3
 
 
 class ClipRow(NamedTuple):
-    """A row of one of several lists."""
+    """A video, by its split and its row in the list of that split."""
 
     split: str
-    """The list that it is in, by the name of its split: "train", or the split that it is tested as."""
+    """The name of the split: "train", or the name in `TrainValTest.tested`."""
     row: int
 
 
 @dataclass(frozen=True)
 class Correction:
-    """The correction of a clip that a table asks for; None in a field: no correction."""
+    """The correction of a video that a table asks for; None in a field: no correction."""
 
     label: tuple[int, ...] | None = None
-    """The indices of its classes, ascending."""
+    """The indices of the right classes, ascending."""
     group: str | None = None
     leave_out: bool | None = None
 
     def __or__(self, other: "Correction") -> "Correction":
-        """Both corrections; where they contradict each other, `other`."""
+        """Both corrections; in fields that both have, `other`."""
         return Correction(
             self.label if other.label is None else other.label,
             self.group if other.group is None else other.group,
@@ -56,10 +56,10 @@ class Correction:
 
 @dataclass(frozen=True)
 class ClipChange:
-    """The fields of a clip that differ from its list; (), "" and False where it does not differ."""
+    """What a correction changes of a video; (), "" and False in the fields that stay as they are in the list."""
 
     label: tuple[int, ...] = ()
-    """The indices of its new classes, ascending."""
+    """The indices of the new classes, ascending."""
     group: str = ""
     left_out: bool = False
 
@@ -77,7 +77,7 @@ class ClipChange:
 
 @dataclass(frozen=True, eq=False)
 class CorrectedData:
-    """The videos of a list after corrections, and the changes that these made."""
+    """The videos of a list after corrections, and the changes that the corrections made."""
 
     source: str
     """The path of the table of corrections."""
@@ -88,8 +88,8 @@ class CorrectedData:
     given: TrainValTest
     """The videos to train and to test on, after the corrections; without splits in which no video is left."""
     listed: Mapping[str, Manifest]
-    """All videos of each split with their labels before the corrections, including those that are left out, but with their
-    groups after them."""
+    """All videos of each split, including those that are left out, with labels before the corrections and groups after
+    them."""
     changes: Mapping[ClipRow, ClipChange]
     """The changes, by rows of `listed`."""
 
@@ -115,19 +115,19 @@ class CorrectedData:
 
     @cached_property
     def left_out(self) -> NDArray[np.int64]:
-        """The training clips that are left out, by their rows in the list of training clips."""
+        """The rows of the training videos that are left out, in the list before the corrections."""
         rows = [row for row, change in _of_split(self.changes, TRAIN).items() if change.left_out]
         return np.array(rows, np.int64)
 
     @cached_property
     def relabelled(self) -> NDArray[np.int64]:
-        """The training clips with a new label, by their rows in the list, without those that are left out."""
+        """The rows of the training videos with a new label that are not left out, in the list before the corrections."""
         changes = _of_split(self.changes, TRAIN)
         return np.array([row for row, change in changes.items() if change.label and not change.left_out], np.int64)
 
     def counts(self, split: str) -> tuple[int, int, int]:
-        """How many clips of a split get another label, get a group, and are left out. A clip that is left out counts only
-        as left out.
+        """How many videos of a split get another label, get a group, and are left out. A video that is left out counts
+        only as left out.
         """
         changes = _of_split(self.changes, split).values()
         stay = [change for change in changes if not change.left_out]
@@ -138,7 +138,7 @@ class CorrectedData:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences that count the changes in each split, the training clips first; or one that nothing is changed."""
+        """Sentences that count the changes in each split, training first; or one that says that nothing is changed."""
         rows = counted(self.rows, "row")
         if not self.changes:
             return (f"{self.source}: {rows}, and none of them changes anything.",)
@@ -162,7 +162,7 @@ class CorrectedData:
         return ", ".join(f"{count:,} {verb(count, one, several)}" for count, (one, several) in counts if count)
 
     def _lost_notes(self) -> Iterator[str]:
-        """Sentences that name the classes and splits in which no clip is left."""
+        """Sentences that name the classes and splits in which no video is left."""
         before, after = self.listed[TRAIN].class_counts(), self.given.train.class_counts()
         lost = [self.given.train.class_names[label] for label in np.flatnonzero((before > 0) & (after == 0)).tolist()]
         if lost:
@@ -185,8 +185,8 @@ class CorrectedData:
             write_text(folder / LABELS, self._text())
 
     def _text(self) -> str:
-        """The table: a row for each changed clip. Clips are named as in the list, with their segment, or by absolute paths
-        where the lists are of several folders.
+        """The table: a row for each changed video. Videos are named as in the list, with their segment, or by absolute
+        paths where the lists are of several folders.
         """
         one_root = len({manifest.root for manifest in self.listed.values()}) == 1
         rows: dict[tuple[str, ...], None] = {}
@@ -203,7 +203,7 @@ class CorrectedData:
 
 
 def with_group_column(manifest: Manifest) -> Manifest:
-    """The manifest with the groups that corrections give as its column `group`, where it has no such column."""
+    """The manifest whose column `group` has the groups that corrections give; unchanged where it has the column already."""
     if manifest.groups is not None or manifest.joined_groups is None:
         return manifest
     return replace(manifest, groups=manifest.joined_groups)
@@ -222,8 +222,8 @@ def _of_split(changes: Mapping[ClipRow, ClipChange], split: str) -> dict[int, Cl
 
 
 def _with_groups(manifest: Manifest, changes: Mapping[int, ClipChange]) -> Manifest:
-    """The manifest with the new groups: in its column of groups, or, where it has none, as `joined_groups` beside the
-    recordings that are inferred for other clips.
+    """The manifest with the new groups: in its column `group`, or, where it has none, as `joined_groups`; the recordings of
+    other videos are then still inferred.
     """
     given = {row: change.group for row, change in changes.items() if change.group}
     if not given:
@@ -235,7 +235,7 @@ def _with_groups(manifest: Manifest, changes: Mapping[int, ClipChange]) -> Manif
 
 
 def _with_labels(manifest: Manifest, changes: Mapping[int, ClipChange]) -> Manifest:
-    """The manifest with the new labels, without the clips that are left out."""
+    """The manifest with the new labels, without the videos that are left out."""
     new = {row: change.label for row, change in changes.items() if change.label}
     if new:
         width = max(map(len, new.values()))

@@ -1,18 +1,18 @@
-"""Corrections of a list, given as a table: changed labels and groups, and clips to leave out.
+"""Corrections of a list, given as a table: changed labels and groups, and videos to leave out.
 
-They are applied in memory; no file of the data is changed. The table has a header, and a row for each clip:
+They are applied in memory; no file of the data is changed. The table has a header, and a row for each video:
 
-- `path` names the clip as its list does (`name@1-2` for a segment of a file), or by its absolute path, or by a path
+- `path` names the video as its list does (`name@1-2` for a segment of a file), or by its absolute path, or by a path
   relative to the folder of the list or of the table. `start` and `end` (or `start_frame` and `end_frame`) may give the
-  segment, as in a list. A path without a segment means all clips of that file.
-- `label`: its new label; several are joined by "|", where the list has several. Empty: unchanged.
-- `group`: the recording that it is from. Empty: unchanged.
+  segment, as in a list. A path without a segment means all videos of that file.
+- `label`: the new label; several labels, in a list that allows them, are joined by "|". Empty: unchanged.
+- `group`: the recording that the video is from. Empty: unchanged.
 - `leave_out`: x, yes, 1 or true leaves it out; no, 0, false or an empty cell does not.
 
 All columns but the last may have the names that lists use (`marey.data.lists.columns.COLUMNS`); where one has the name
 above, other columns of the same meaning are ignored. All other columns are ignored, too, so that a table with remarks
-can be edited and given back, such as the table of suspects that Marey writes. Several rows of one clip are merged, and
-may not contradict each other.
+can be edited and given back, such as the table of suspects that Marey writes. Several rows of one video are merged, and
+must not contradict each other.
 """
 
 import difflib
@@ -56,25 +56,25 @@ _HEADER = f"the first line names the columns: {COLUMNS[0]}, and one or more of {
 _NAMED = 3
 """How many rows an error names."""
 _COMPARED = 5_000
-"""Most names among which the nearest one is searched for an error message: each is compared letter by letter."""
+"""Up to so many names, an error message suggests the most similar one; each is compared letter by letter."""
 _PATH_AND_SEGMENT = re.compile(r"(.+)(@f?[\d.e+-]+-[\d.e+-]*)")
 
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """The rows of a table of corrections. The list that they are applied to decides what its paths and labels mean."""
+    """The rows of a table of corrections. What its paths and labels mean is decided when it is applied to a list."""
 
     rows: Rows
     leave_out: tuple[bool | None, ...]
-    """For each row, whether its clips are left out; None where the cell is empty."""
+    """For each row, whether its videos are left out; None where the cell is empty."""
 
     @classmethod
     def read(cls, path: str | Path) -> "Corrections":
         """Read a table, in any dialect that spreadsheets write (`marey.data.lists.columns`).
 
         Raises:
-            DataError: with file and line: no such file, no header, no column that names clips or none that corrects, a row
-                without a path, or an unknown word in `leave_out`.
+            DataError: with file and line: no such file, no header, no column `path` or none that corrects, a row without a
+                path, or an unknown word in `leave_out`.
         """
         path = Path(path)
         if not path.is_file():
@@ -85,9 +85,9 @@ class Corrections:
         source, there = str(path), FilesIn(path.parent)
         lines = numbered_lines(source, text, there)
         table = find_table(source, lines, there)
-        if table is None or table.lines[:1] == [lines[0][0]]:  # the latter: two columns without a header
+        if table is None or table.lines[:1] == [lines[0][0]]:  # the first line became a row: no header
             raise DataError(f"{source}:1: no header of a table of corrections: {_HEADER}.")
-        rows = replace(table_rows(table, _columns(table)), ambiguous=None)  # `_columns` decides between two columns
+        rows = replace(table_rows(table, _columns(table)), ambiguous=None)  # `_columns` has chosen the column
         refuse_ambiguous_labels(rows)
         if has_frame_ranges(rows):
             report_frame_counting(source)
@@ -98,8 +98,8 @@ class Corrections:
         """The videos to train and to test on after the corrections.
 
         Raises:
-            DataError: with file and line: a row that names none of the clips, or files in several folders; a label that is
-                no class; several labels of a clip in a list that has one label a clip; rows that contradict each other.
+            DataError: with file and line: a row that names none of the videos, or files in several folders; a label that is
+                no class; several labels in a list that has one for each video; rows that contradict each other.
         """
         lists = {TRAIN: given.train, **given.tested}
         source = self.rows.source
@@ -122,7 +122,7 @@ class Corrections:
 
 
 def _columns(table: ListTable) -> dict[str, str]:
-    """The word of the header for each column of a list that the table has."""
+    """For each column of lists that the table has, its name in the table's header."""
     named: dict[str, str] = {}
     for name in ("path", "label", "group", *_SEGMENT_COLUMNS):
         words = [name] if name in table.columns else [word for word in OF_LISTS[name] if word in table.columns]
@@ -171,7 +171,9 @@ def _groups(rows: Rows) -> Iterator[str | None]:
 
 
 class _Labels:
-    """The classes of a list by the words that a table may use: names, and numbers where no name is another number."""
+    """The classes of a list by the words that a table may use: names, and indices unless some class has the index of another
+    one as its name.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
         self._names = manifest.class_names
@@ -182,10 +184,10 @@ class _Labels:
             self._indices = {str(index): index for index in range(len(self._names))} | self._indices
 
     def refuse_unknown(self, rows: Rows) -> None:
-        """Check that all labels are classes of the list, and that clips get one label where the list has one a clip.
+        """Check that all labels are classes of the list, and are one for each video where the list has one.
 
         Raises:
-            DataError: some are not; the first lines are named, and the number of all.
+            DataError: some are not; it names the first lines and counts all.
         """
         labels = list(zip(rows.lines, rows.labels or (), strict=rows.labels is not None))
         unknown = [(line, word) for line, label in labels for word in self._words(label) if word not in self._indices]
@@ -209,21 +211,21 @@ class _Labels:
         return [label] if label in self._indices else [word.strip() for word in label.split("|")]
 
 
-# -- clips
+# -- videos
 
 
 class _Clips:
-    """The clips of several lists by the paths that a table may use for them."""
+    """The videos of several lists by the paths that a table may use for them."""
 
     def __init__(self, lists: Mapping[str, Manifest], folder: Path) -> None:
-        """Index the clips of lists, given by the names of their splits; `folder` is that of the table."""
+        """Index the videos of `lists`, which are given by the names of their splits; `folder` is that of the table."""
         self._lists = lists
         roots = {split: os.path.abspath(one.root) for split, one in lists.items()}  # noqa: PTH100 - links stay as they are
         self._folders = dict.fromkeys([*roots.values(), os.path.abspath(folder)])  # noqa: PTH100
         self._files_of: dict[str, dict[str, None]] = defaultdict(dict)
-        """The files that have a name in one of the lists."""
+        """For each name in the lists, the paths of the files that have it."""
         self._clips_of: dict[str, list[ClipRow]] = defaultdict(list)
-        """The clips of a file, by its path."""
+        """The videos of each file, by the path of the file."""
         for split, manifest in lists.items():
             for row, name in enumerate(manifest.ids.tolist()):
                 path = _path_in(roots[split], name)
@@ -231,10 +233,10 @@ class _Clips:
                 self._clips_of[path].append(ClipRow(split, row))
 
     def of_rows(self, rows: Rows) -> list[list[ClipRow]]:
-        """The clips that each row names.
+        """The videos that each row names.
 
         Raises:
-            DataError: a row names none, or files in several folders.
+            DataError: a row names no video, or its path may mean files in several folders.
         """
         segments = _segments(rows)
         found = [self._by_file(path, segment) for path, segment in zip(rows.paths, segments, strict=True)]
@@ -251,7 +253,7 @@ class _Clips:
         return [files[0] for files in found]
 
     def _by_file(self, path: str, segment: str) -> list[list[ClipRow]]:
-        """The clips that a row names, a list for each file that its path may mean."""
+        """The videos that a row names, one list for each file that its path may mean."""
         match = _PATH_AND_SEGMENT.fullmatch(path)
         readings = [(path, segment), *([(match[1], match[2])] if match and segment in ("", match[2]) else [])]
         for name, of_file in readings:
@@ -262,18 +264,18 @@ class _Clips:
         return []
 
     def _clips(self, file: str, segment: str) -> list[ClipRow]:
-        """The clips of a file that are this segment; all of them for ""."""
+        """The videos of a file that are this segment; for "", all videos of the file."""
         clips = self._clips_of.get(file, [])
         return [clip for clip in clips if segment in ("", self._segment(clip))]
 
     def _segment(self, clip: ClipRow) -> str:
-        """The end of the clip's id that gives its segment; "" for a complete file."""
+        """The end of a video's id that gives its segment, such as "@1-2"; "" for a complete file."""
         manifest = self._lists[clip.split]
         return manifest[clip.row].id.removeprefix(str(manifest.ids[clip.row]))
 
 
 def _segments(rows: Rows) -> list[str]:
-    """The segment that the columns of each row give, as the end of an id; "" for a complete file."""
+    """For each row, the segment that its columns give, as the end of an id ("@1-2"); "" for a complete file."""
     nameless = VideoList(
         np.full(len(rows.paths), ""),
         times=None if rows.times is None else np.array(rows.times, np.float64),
@@ -290,7 +292,7 @@ def _path_in(folder: str, name: str) -> str:
 
 
 def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[ClipRow, Correction]]) -> None:
-    """Check that no two rows correct a clip differently.
+    """Check that no two rows correct a video differently.
 
     Raises:
         DataError: some do.
@@ -314,7 +316,7 @@ def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: s
         faults: Line and faulty word of each such row.
         one: The fault of one row, in words.
         several: The fault of several rows, in words.
-        way_out: What to do, in words that follow.
+        way_out: The end of the message: what to do.
 
     Raises:
         DataError: there are faulty rows; the first of them are named.

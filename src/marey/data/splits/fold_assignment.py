@@ -1,18 +1,20 @@
-"""Which fold a group of clips is in: a hash of its key, and a few repairs.
+"""Which fold a group of videos is in: its key is hashed, and a few groups are moved afterwards.
 
 **The fold of a group depends on the group alone.** Its key is the name of its recording, else the content of its file, else,
 where that cannot be read, its name in the list. The key is hashed, and the hash, scaled to the number of folds, is the
 fold. So the folds are the same for any order of the rows, on any machine and in any folder, and a group keeps its fold
-when clips, recordings or a class are added or removed. No rule that makes folds exactly equal in size could do that:
+when videos, recordings or a class are added or removed. No rule that makes folds exactly equal in size could do that:
 such a rule makes the fold of a group depend on other groups.
 
-**Repairs.** Where more than half of a class's groups are in one fold (more than one, of two or three), those with the
-highest hashes move to the fold of their second hash, or third, ..., in which no class would exceed its half. So the training
-share of each fold has at least half of the groups of each class of two or more.
+**Repairs** move groups of a class of which one fold has more than half (of two or three groups, more than one). The groups
+with the highest hashes move first, each to the fold of its second hash, or third, ..., in which no class would exceed its
+half. So the training share of each fold has at least half of the groups of each class of two or more groups; or, where
+groups of several classes prevent that, at least one group if possible.
 
-**Ten folds** compensate for their chance sizes: their training shares are as large as those of five equal folds.
-Measured with 400 classes of groups that have one class each. "changed" is the share of groups that change their fold when
-10 % more groups are added:
+**Ten folds** make up for the random sizes of folds: their training shares are about as large as those of five equal folds.
+Measured with 400 classes, where each group has one class. All columns but the last two are numbers of groups of a class:
+in training shares, and in those of folds of equal size; the standard deviation of the number in a fold. "moved" is the
+share of groups that a repair moved, "changed" the share of groups that change their fold when 10 % more groups are added:
 
 | folds | groups of a class | training share: mean, least | of equal folds | deviation in a fold | moved | changed |
 |---|---|---|---|---|---|---|
@@ -25,9 +27,9 @@ Measured with 400 classes of groups that have one class each. "changed" is the s
 | 5 | 50 | 39.2, 28 | 40 | 2.8 | 0 | 0 |
 
 Where folds are exactly equal in size, 14 % of the groups change their fold when 10 % are added to 5 groups a class, and
-still 5 % of 50 groups a class. Here only groups change that a repair moves, before or after. Two more things move old
-clips: added clips that show more about the names of old ones (`daria_walk` shows no recording until there is a
-`daria_run`), and an added copy that joins two groups.
+still 5 % of 50 groups a class. Here only groups change that a repair moves, before the addition or after it. Two more
+things change the fold of a video: an added file whose name shows more about names in the list (`daria_walk` shows no
+recording until there is a `daria_run`), and an added copy that joins two groups.
 """
 
 import hashlib
@@ -41,12 +43,13 @@ from marey.data.lists.manifest import Manifest, video_paths
 from marey.data.recordings.names import RecordingNames
 
 _ATTEMPTS = 50
-"""Attempts to move a group into a fold with room; 50 random folds miss one of ten folds once in 170 times."""
+"""Number of hashes of a group that are tried for a fold, the first included. The 49 others miss a certain one of ten folds
+in one of 170 cases."""
 
 
 @dataclass(frozen=True, eq=False)
 class GroupClasses:
-    """Which of G groups have clips of which of K classes: P pairs of group and class, each once, ascending by group."""
+    """Which of G groups have videos of which of K classes: P pairs of group and class, each once, ascending by group."""
 
     group: NDArray[np.int64]
     """[P]"""
@@ -59,7 +62,7 @@ class GroupClasses:
 
     @classmethod
     def of(cls, manifest: Manifest, groups: NDArray[np.int64]) -> "GroupClasses":
-        """The pairs of a list whose clips are in these groups [N]."""
+        """The pairs of a list whose videos are in these groups [N]."""
         rows, labels = row_labels(manifest)
         classes, count = len(manifest.class_names), int(groups.max()) + 1
         pairs = np.unique(groups[rows] * classes + labels)
@@ -67,12 +70,12 @@ class GroupClasses:
 
     @property
     def groups_of_class(self) -> NDArray[np.int64]:
-        """[K]: the number of groups that have clips of each class."""
+        """[K]: the number of groups that have videos of each class."""
         return np.bincount(self.label, minlength=self.classes).astype(np.int64)
 
 
 def row_labels(manifest: Manifest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and label of each label of each clip, two arrays of equal length."""
+    """The rows and the labels of all pairs of a video and one of its labels: two arrays of equal length."""
     if manifest.label_sets is None:
         return np.arange(len(manifest)), manifest.labels
     rows, columns = np.nonzero(manifest.label_sets >= 0)
@@ -86,7 +89,7 @@ def assign_folds(
 
     Args:
         manifest: The list, for the names of its classes.
-        table: Which groups have clips of which classes.
+        table: Which groups have videos of which classes.
         hashes: [G]: the hash of each group, from `group_hashes`.
         count: The number of folds.
     """
@@ -94,7 +97,7 @@ def assign_folds(
     loads = np.bincount(table.label * count + folds[table.group], minlength=table.classes * count)
     repair = _Repair(table, hashes, folds, loads.reshape(table.classes, count))
     sizes = table.groups_of_class
-    # The second pass is for classes that are still in one fold, since their groups hold other classes at their limit.
+    # The second pass is for classes that are still in one fold: other classes of their groups left no room in other folds.
     for limits in (np.maximum(sizes // 2, -(-sizes // count)), np.maximum(sizes - 1, 1)):
         too_full = np.flatnonzero((repair.loads > limits[:, None]).any(1)).tolist()
         # In the order of names: the order of the classes changes where one is added.
@@ -104,7 +107,7 @@ def assign_folds(
 
 
 class _Repair:
-    """Moves groups out of folds that hold too many groups of a class."""
+    """Moves groups out of folds that have too many groups of a class."""
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class _Repair:
 
     def relieve(self, label: int, limits: NDArray[np.int64]) -> None:
         """Move groups of a class, those with the highest hashes first, until no fold exceeds the class's limit or no group
-        can be moved without exceeding that of another class; `limits` [K] are groups of a class in one fold.
+        can be moved without exceeding the limit of another class; `limits` [K]: most groups of each class in one fold.
         """
         groups = self._groups_of[label]
         for group in groups[np.argsort(self._hashes[groups], kind="stable")[::-1]].tolist():
@@ -143,8 +146,8 @@ class _Repair:
 
 
 def group_hashes(manifest: Manifest, sources: RecordingNames, groups: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """The hash of each group's key [G]; where its clips have several keys, the lowest hash."""
-    # A recording that is named after one of its files has their content as its key, whatever the files are called.
+    """[G]: the hash of each group's key; where its videos have several keys, the lowest hash."""
+    # Where a recording is named after one of its files, the keys are the contents of its files, whatever their names.
     by_source = sources.named & sources.together
     others = np.flatnonzero(~by_source)
     contents = file_identities(video_paths(manifest[others]))
@@ -165,10 +168,10 @@ def _hash(key: str) -> int:
 
 
 def _fold_of(hashes: NDArray[np.uint64], count: int, attempt: int = 0) -> NDArray[np.int64]:
-    """The fold [G] of groups with these hashes at the first (0), second (1), ... attempt; all folds are equally likely.
+    """[G]: the fold of groups with these hashes at the first (0), second (1), ... attempt; all folds are equally likely.
 
     The hash is mixed again by the finaliser of SplitMix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number
-    Generators, 2014), and its upper half is scaled to the number of folds, so that 2 * n folds are halves of n folds.
+    Generators, 2014), and its upper half is scaled to the number of folds, so that each of n folds joins two of 2 * n folds.
     """
     with np.errstate(over="ignore"):
         mixed = hashes + np.uint64(attempt + 1) * np.uint64(0x9E3779B97F4A7C15)

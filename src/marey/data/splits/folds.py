@@ -1,7 +1,7 @@
-"""Folds for out-of-fold predictions: every clip is held out once, by a classifier that saw no clip of its recording.
+"""Folds for out-of-fold predictions: every video is predicted once, by a classifier that saw no video of its recording.
 
-Clips are divided by *groups*, which stay in one fold: the clips of one recording (the list's column `group`, or what names
-show, see `marey.data.recordings.names`), files of equal content, and the segments of one file. A clip whose recording is
+Videos are divided by *groups*, which stay in one fold: the videos of one recording (the list's column `group`, or what names
+show, see `marey.data.recordings.names`), files of equal content, and the segments of one file. A video whose recording is
 not known is a group of its own. `marey.data.splits.fold_assignment` decides which fold a group is in.
 """
 
@@ -21,33 +21,33 @@ from marey.data.splits.fold_assignment import GroupClasses, assign_folds, group_
 
 _FOLDS = 10
 _MANY = 500
-"""Clips above which half as many folds are made: the fits for ten then take four times as long, and gain nothing."""
+"""Most videos for which ten folds are made; more get half as many, since ten would take four times as long for no gain."""
 NEVER = -1
-"""In place of a fold: the clip is in the training share of every fold and never held out."""
+"""In place of a fold: the video is in the training share of every fold and never held out."""
 _FEW = 5
-"""Number of groups below which what is measured of a class is rough."""
+"""Number of groups of a class below which its measured accuracy is rough."""
 _ENOUGH_FOLDS = 5
 """Number of folds below which a note explains why there are so few."""
 
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """The fold of each clip of a list, and the groups that the folds keep together."""
+    """The fold of each video of a list, and the groups that the folds keep together."""
 
     of_row: NDArray[np.int64]
-    """[N]: the fold, 0 to `count` - 1; `NEVER` (-1) where the clip is always trained on and never held out, since all groups
-    of each of its classes are in one fold.
+    """[N]: the fold, 0 to `count` - 1; `NEVER` (-1) where the video is always trained on and never held out, since each of
+    its classes has all its groups in one fold.
     """
     count: int
     """The number of folds; none of them is empty."""
     groups: NDArray[np.int64]
-    """[N]: the number of the clip's group, from 0."""
+    """[N]: the number of the video's group, from 0."""
     sources: RecordingNames
     """The recordings."""
     judged: NDArray[np.bool_]
-    """[K]: the classes that can be judged: those of two or more groups, not all in one fold; with several labels a
-    clip, also clips of two or more groups must lack the class. The training share of every fold has a clip of each such
-    class. Where clips have one label, it has a clip of each other class as well, whose clips are never held out.
+    """[K]: whether the class can be judged: it has two or more groups, not all in one fold. Where videos may have several
+    labels, two or more groups must also have videos without the class. The training share of every fold has a video of each
+    judged class; where videos have one label, also of each other class, since videos of those are never held out.
     """
     notes: tuple[str, ...]
     """Sentences on what was assumed, what is doubtful and what cannot be judged."""
@@ -55,7 +55,7 @@ class Folds:
     """The recordings and copies that the folds were made from."""
 
     def rows(self, rows: NDArray[np.int64]) -> "Folds":
-        """The folds of some of the clips."""
+        """The folds of some of the videos."""
         return replace(
             self,
             of_row=self.of_row[rows],
@@ -66,20 +66,20 @@ class Folds:
 
 
 def make_folds(manifest: Manifest, count: int | None = None, *, together: RecordingsAndCopies | None = None) -> Folds:
-    """Divide the clips of a list into folds by their groups.
+    """Divide the videos of a list into folds by their groups.
 
     Classes of a single group are not held out. Where recordings that names show would make a complete class one group, they
     are ignored for that class; a column `group` is never ignored, nor are groups that corrections give.
 
     Args:
-        manifest: The list, with one label a clip or several.
-        count: Number of folds, at least 2; None: 10, and 5 for more than 500 clips, each of which is two of the ten.
-            There are fewer where some would be empty, but not where a class has fewer groups: such a class is in as
-            many folds as it can be, and the clips of the other classes keep theirs.
+        manifest: The list, with one label for each video or several.
+        count: Number of folds, at least 2; None: 10, or for more than 500 videos 5, each of which joins two of the ten.
+            Empty folds are left out. A class with fewer groups than folds is in as many folds as it can be, and does not
+            change the folds of other classes.
         together: The recordings and copies that are known; None: `recordings_and_copies_by_names`.
 
     Raises:
-        DataError: fewer than two classes (one, where clips have several labels) have two groups.
+        DataError: fewer than two classes (one, where videos have several labels) can be judged, or `count` is less than 2.
     """
     count = count or folds_wanted(len(manifest))
     if count < 2:
@@ -109,7 +109,7 @@ def folds_wanted(clips: int) -> int:
 
 
 def _has_any(manifest: Manifest, classes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """[N]: whether a clip has a label of some classes [K]."""
+    """[N]: whether the video has a label of the classes that are marked in [K]."""
     rows, labels = row_labels(manifest)
     found = np.zeros(len(manifest), np.bool_)
     found[rows[classes[labels]]] = True
@@ -117,8 +117,8 @@ def _has_any(manifest: Manifest, classes: NDArray[np.bool_]) -> NDArray[np.bool_
 
 
 def _in_every_clip(manifest: Manifest, groups: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """[K]: the classes of all clips, or of all clips outside a single group: without that group, no clip would show what it
-    is to lack the class. None where clips have one label.
+    """[K]: whether all videos have the class, or all outside a single group: when that group is held out, no video without
+    the class is left for training. All False where videos have one label.
     """
     if manifest.label_sets is None:
         return np.zeros(len(manifest.class_names), np.bool_)
@@ -128,8 +128,8 @@ def _in_every_clip(manifest: Manifest, groups: NDArray[np.int64]) -> NDArray[np.
 
 
 def _group_clips(manifest: Manifest, together: RecordingsAndCopies) -> tuple[RecordingNames, NDArray[np.int64]]:
-    """The recordings, and the number of each clip's group [N]. Inferred recordings are ignored for the clips of a class that
-    they would make a single group.
+    """The recordings, and the number of each video's group [N]. Inferred recordings are ignored for the videos of a class
+    that they would make a single group.
     """
     sources = together.sources
     groups = number_groups(sources, together.copies, manifest.ids)
@@ -146,7 +146,7 @@ def _group_clips(manifest: Manifest, together: RecordingsAndCopies) -> tuple[Rec
 
 
 def _are_segments(manifest: Manifest) -> NDArray[np.bool_]:
-    """[N]: whether the list has other clips of the same file."""
+    """[N]: whether the list has other segments of the same file."""
     _, files, counts = np.unique(manifest.ids, return_inverse=True, return_counts=True)
     return np.asarray(counts[files] > 1, np.bool_)
 
@@ -155,12 +155,12 @@ def _are_segments(manifest: Manifest) -> NDArray[np.bool_]:
 
 
 def check_trainable(manifest: Manifest) -> None:
-    """Check, by the numbers of clips alone and before any work, that a classifier can be trained on a list and judged by
+    """Check, by the numbers of videos alone and before any work, that a classifier can be trained on a list and judged by
     folds. The notes of `make_folds` name what is doubtful.
 
     Raises:
-        DataError: there are no clips, all clips are of one class, no two classes have two clips, a class has no name, or all
-            clips have the same several labels.
+        DataError: there are no videos, all are of one class, no two classes (with several labels: no class) have two videos,
+            a class has no name, or all videos have the same several labels.
     """
     source, names, counts = manifest.source or "the list", manifest.class_names, manifest.class_counts()
     if not len(manifest):
@@ -186,12 +186,12 @@ def check_trainable(manifest: Manifest) -> None:
 
 
 def _needed(manifest: Manifest) -> int:
-    """The least number of judged classes with which the accuracy of a classifier can be measured."""
+    """How many classes must be judged, at least, for the accuracy of a classifier to be measured."""
     return 2 if manifest.label_sets is None else 1
 
 
 def _refuse_too_few(manifest: Manifest, sources: RecordingNames, judged: NDArray[np.bool_]) -> None:
-    """Refuse a list of which too few classes can be judged."""
+    """Raise a DataError if too few classes of a list can be judged."""
     count, source = int(judged.sum()), manifest.source or "the list"
     if count >= _needed(manifest):
         return
@@ -242,12 +242,12 @@ def _recording_notes(manifest: Manifest, sources: RecordingNames) -> list[str]:
 
 
 def _few_folds_note(used: int, wanted: int, groups: NDArray[np.int64], sources: RecordingNames) -> list[str]:
-    """A sentence on why there are few folds and what to record; empty where there are enough.
+    """A sentence on why there are few folds and what to record; an empty list where there are enough.
 
     Args:
         used: The number of folds.
         wanted: The number of folds that was asked for.
-        groups: The groups of the clips that are held out.
+        groups: The groups of the videos that are held out.
         sources: The recordings.
     """
     if used >= min(_ENOUGH_FOLDS, wanted):

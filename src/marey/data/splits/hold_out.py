@@ -1,4 +1,4 @@
-"""Holding videos out for validation so that clips of one recording, and equal files, stay in one split."""
+"""Holding videos out for validation so that videos of one recording, and equal files, stay in one split."""
 
 import os
 from dataclasses import replace
@@ -19,15 +19,15 @@ from marey.data.recordings.names import RecordingNames, find_recording_names
 
 
 def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Manifest:
-    """Mark about a share `val` of each class as "val", the rest as "train". The clips of a recording stay together, and
-    so do files of equal content. The split depends on the list and `seed` alone.
+    """Mark about a share `val` of each class as "val", the rest as "train". The videos of a recording stay together,
+    and so do files of equal content. The split depends on the list and `seed` alone.
 
-    A recording is the manifest's group, else what the file names show (`marey.data.recordings.names`). Where recordings by
-    names would leave a class without videos in one split, they are ignored, with a warning. A class that consists of
-    copies of one file is all for training, also with a warning.
+    Recordings are the groups of the manifest's column `group`, else what file names show (`marey.data.recordings.names`).
+    Where recordings by names would leave a class without videos in one split, they are ignored, with a warning. A class
+    that consists of copies of one file is all for training, also with a warning.
 
     Raises:
-        DataError: a class has a single group, or a single video: it cannot be in both splits.
+        DataError: a class has a single group, or a single video: it cannot be in both splits; or `val` is no share.
     """
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
@@ -42,7 +42,7 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
         )
     except DataError:
         copies = sources.together.any() and _copies_prevent(manifest, sources, of_copies, val, seed)
-        why = "with equal files of several of them in one split, a class would be in that split alone"
+        why = "equal files join several of them, so that a class would be in one split alone"
         if sources.given and copies:
             raise DataError(f"{manifest.source}: groups cannot be kept together: {why}: leave copies out.") from None
         if sources.given or not sources.together.any():
@@ -72,8 +72,8 @@ def _copies_prevent(
 
 
 def resumed_split(folder: Manifest, file: Path) -> Manifest:
-    """The videos and the split of a run that is resumed, whatever its data folder contains now. A warning counts the videos
-    that were added and removed since the run began.
+    """The videos and splits with which a resumed run began, whatever its data folder contains now. A warning counts the
+    videos that were added and removed since then.
 
     Args:
         folder: The folder's videos now.
@@ -131,7 +131,7 @@ def _assign_splits(
     Args:
         manifest: The list.
         groups: [N]: the number of each video's group.
-        of_copies: [K]: classes whose videos, and the groups of these, are for training.
+        of_copies: [K]: the classes whose groups are all for training.
         val: The share of each class for validation.
         seed: The seed of the choice.
 
@@ -164,7 +164,7 @@ def _hold_out(
     val: float,
     random: np.random.RandomState,
 ) -> None:
-    """Add groups of one class to `held` until its share is reached; a group with several classes counts for each of them.
+    """Add groups of one class to `held` until the class's share is reached. A group of several classes counts for each.
 
     Args:
         manifest: The list.

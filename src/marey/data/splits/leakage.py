@@ -18,11 +18,11 @@ class Leakage:
     """Recordings and file contents that the training and validation splits have in common, in words."""
 
     sources: str
-    """The shared recordings, or a remark that names do not show recordings."""
+    """A line on the recordings that both splits have: which, that there are none, or that they are not known."""
     sources_shared: bool
     """Whether there are shared recordings."""
     contents: str | None
-    """The files of equal content; None where there are none."""
+    """A line on the files of equal content; None where there are none."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def find_leakage(train: Manifest, val: Manifest) -> Leakage:
     names = np.repeat(["train", "val"], [len(train), len(val)])
     sources = joined_recording_names([train, val])
     contents = equal_contents([*video_paths(train), *video_paths(val)]).tolist()
-    # Another segment of the same file is a clip of the same recording, not the same video.
+    # Another segment of the same file is of the same recording, but it is not the same video.
     keys = list(zip(contents, [*_segments(train), *_segments(val)], strict=True))
     seen = set(keys[: len(train)])
     rows = [row for row, key in enumerate(keys[len(train) :]) if key in seen and key[0] >= 0]
@@ -71,6 +71,6 @@ def copies_across_splits(manifest: Manifest) -> str | None:
 
 
 def _segments(manifest: Manifest) -> list[tuple[float, ...]]:
-    """The segment of its file that each video is: start and end, -1 where it has none (NaN equals nothing), and frames."""
+    """[N]: the segment of each video: start and end in seconds (-1 for NaN, which equals nothing), and frame range."""
     columns = np.nan_to_num(times_of(manifest), nan=-1.0), frame_ranges_of(manifest)
     return list(map(tuple, np.hstack(columns).tolist()))

@@ -49,10 +49,10 @@ def read_train_val(
     """The training and validation videos of one or two sources.
 
     Args:
-        data: The training videos. With `val`, all videos of a manifest; of a list or folder with a split column, its
-            rows for training. Without `val`, the split column divides the videos, as `train_val_of` says.
-        val: The held-out videos, with the classes of `data`: all of a manifest; of a list or folder with a split column, its
-            rows for validation, or where there are none, for testing. None: those of `data`.
+        data: The training videos. Without `val`, its split column divides them, as `train_val_of` says. With `val`, all
+            videos of a manifest are for training; of a list or folder with a split column, the rows for training.
+        val: The held-out videos, with the classes of `data`: all videos of a manifest; of a list or folder with a split
+            column, the rows for validation, or where there are none, for testing. None: the held-out videos of `data`.
         root: As in `read_manifest`.
         classes: As in `read_manifest`.
 
@@ -71,8 +71,8 @@ def read_train_val(
 
 
 def train_val_of(entire: Manifest) -> TrainVal:
-    """A manifest divided by its split column: "train", and "val" or, where no row is that, "test". Without the column, all
-    videos are for training.
+    """A manifest divided by its split column: the rows "train", and as held-out videos the rows "val", or if there are none,
+    "test". Without the column, all videos are for training.
 
     Raises:
         DataError: no row is for training.
@@ -105,8 +105,8 @@ def read_train_val_test(
     """The videos to fit a classifier on, and optionally those for validation and for testing.
 
     Args:
-        data: The training videos: its rows for training, or all where it has no split column. Its rows for validation and
-            for testing are the other splits.
+        data: The training videos are its rows for training, or all without a split column. Its rows for validation and
+            for testing are the videos of these splits.
         val: Replaces the validation videos of `data`; read as `read_train_val` reads `val`.
         test: Replaces the test videos of `data`, likewise.
         root: As in `read_manifest`.
@@ -136,8 +136,8 @@ def read_train_val_test(
 def _second_list(
     source: str | Path | Manifest, class_names: tuple[str, ...], *, first: str, root: str | Path | None
 ) -> tuple[Manifest, list[str]]:
-    """The held-out videos of a second list, and notes on the videos that are not used. Of a list with a split column, they
-    are the rows of the split `first`, or where there are none, of the other held-out split.
+    """The held-out videos of a second list, and notes on videos that are not used. Of a list with a split column, the rows
+    of the split `first` are held out, or where there are none, those of the other one of "val" and "test".
     """
     if isinstance(source, Manifest):
         return in_class_order(source, class_names, of="the training list"), []
@@ -239,7 +239,7 @@ def join_splits(train: Manifest, held_out: Mapping[str, Manifest]) -> Manifest:
 
 
 def shared_video_notes(train: Manifest, tested: Mapping[str, Manifest]) -> tuple[str, ...]:
-    """A line for each two splits that share videos, by their paths: such a test does not show what holds for new videos."""
+    """A line for each two splits that share videos, by paths: a test on trained videos does not hold for new ones."""
     if not tested:
         return ()
     splits = {TRAIN: train, **tested}
@@ -256,7 +256,7 @@ def shared_video_notes(train: Manifest, tested: Mapping[str, Manifest]) -> tuple
 
 
 def _training_rows(entire: Manifest, *held: str) -> TrainVal:
-    """The rows for training, with a note on each other split but those that are `held` out.
+    """The rows for training, with a note on each other split except those in `held`.
 
     Raises:
         DataError: no row is for training.
@@ -284,14 +284,14 @@ def _training_rows(entire: Manifest, *held: str) -> TrainVal:
 
 
 def _with_common_names(manifest: Manifest) -> Manifest:
-    """The manifest with the common names of its splits; without a split column that is empty everywhere."""
+    """The manifest with its splits named "train", "val" and "test"; a split column that is empty everywhere is removed."""
     if manifest.splits is None or not any(manifest.split_names):
         return replace(manifest, splits=None)
     return manifest.with_splits(split_column(manifest.splits.tolist()))
 
 
 def _root_of(source: str | Path, root: str | Path | None) -> str | Path | None:
-    """The folder of a list's relative paths; None for a folder per class, which has none."""
+    """The folder of the relative paths in a list; None for a folder of videos, since `root` is for lists only."""
     return root if is_list(source) else None
 
 
