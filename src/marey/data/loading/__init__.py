@@ -6,7 +6,7 @@ In reading order:
 - `view_decoder`: decode a video once for all its test views.
 - `mirrored_classes`: which classes mirroring swaps.
 - `epoch_order`: which videos an epoch has, and in which order.
-- `loader`: `ClipLoader`, batches of clips that can resume anywhere.
+- `loader`: `ClipLoader`, batches of clips; it can resume at any batch.
 - `workers`: worker processes that decode ahead.
 - `limited_decoding`: decoding under limits of time and memory.
 

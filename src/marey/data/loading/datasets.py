@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _REPEAT = 3
-"""A component of the random seed of further clips of a video in one epoch."""
+"""A component of the random seed of a video's second and later clips in one epoch."""
 
 
 class Transform(Protocol):
     """Chooses size, crop and flip of a clip: a declaration of `marey.video.pixels.crops`, or any class with this method."""
 
-    def plan(self, height: int, width: int, random: RandomSource) -> Geometry: ...
+    def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
+        """The choice for one clip of a video with frames of this height and width in pixels."""
+        ...
 
 
 class TargetRule(Protocol):
@@ -52,7 +54,7 @@ class MirrorRule(Protocol):
 
 
 def target_of_video(manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
-    """The same target for every clip of a video."""
+    """The label or labels of a video, as the target of each of its clips."""
     return manifest.target(row)
 
 
@@ -64,13 +66,13 @@ class ClipItem(TypedDict):
     target: Target
     id: str
     broken: list[Broken]
-    """Files that could not be read; the clip is then from another video (see `marey.data.files.quarantine`)."""
+    """Videos that could not be read; if there are any, the clip is from another video (`marey.data.files.quarantine`)."""
     identity: tuple[int, ...]
     """The identities of the video that the clip was cut from (`marey.data.files.identity.noted_identities`)."""
 
 
 class ClipBatch(TypedDict):
-    """Several training clips as tensors."""
+    """A batch of training clips as tensors."""
 
     clip: "Tensor"
     """[B, T, H, W, C], type as in `ClipItem`."""
@@ -83,7 +85,7 @@ class ClipBatch(TypedDict):
 
 
 class ClipKey(NamedTuple):
-    """The key of a clip in a data set."""
+    """What `ClipDataset` is indexed by: which clip of which video in which epoch."""
 
     epoch: int
     """From 0."""
@@ -100,17 +102,17 @@ class ClipDataset(Dataset[ClipItem]):
 
     Args:
         manifest: The videos.
-        sampling: Which frames are read; the clips of a rule with several are joined into one.
+        sampling: Which frames are read. If the rule gives several clips of a video, they are joined to one along time.
         transform: Size, crop and flip of each clip.
-        seed: The seed that, with epoch and index, determines all random choices.
+        seed: The seed that, with epoch, row and repeat, determines all random choices.
         pixels: How RGB is computed, resized and mirrored; None: `Pixels()`.
         flow: The clips are optical flow, computed by this rule where it is not stored; None: RGB.
         appearance: Steps that then change the appearance of a clip, in order.
-        swaps: The label of a mirrored clip, for labels that mirroring changes (`marey.data.loading.mirrored_classes`).
+        swaps: For each class that mirroring changes, the class of the mirrored clip (`marey.data.loading.mirrored_classes`).
         shapes: Replaces `sampling` and `transform` by several pairs, one for each clip shape (multigrid); a key's `shape` is
             an index into them.
-        target: The training target of a clip.
-        mirrored: The target of a mirrored clip.
+        target: The rule for the training target of a clip.
+        mirrored: The rule for the target of a mirrored clip, from that of the clip and `swaps`.
 
     `dataset[i]` is the clip of row i in epoch 0, `dataset[epoch, i]` in another epoch; a `ClipKey`, or a tuple of its
     fields, gives repeat and shape as well.
@@ -216,7 +218,7 @@ class ViewDataset(Dataset[ViewItem]):
 
 
 def collate(items: list[ClipItem]) -> ClipBatch:
-    """A batch of clips that have the same size."""
+    """The batch of these clips, which have the same size."""
     import torch
 
     return {

@@ -24,7 +24,7 @@ class EachOnce(Declaration):
 
 
 class ByClass(Declaration):
-    """As many videos as the list has, where the share of a class with n videos is proportional to n ** (1 - power).
+    """An epoch of as many videos as the list has; the share of a class with n videos is proportional to n ** (1 - power).
 
     Within a class, no video is used again before all others were. Shares that are no whole numbers are rounded up or down at
     random, so that they are right in the mean over epochs. Classes without videos are left out.
@@ -36,7 +36,7 @@ class ByClass(Declaration):
     et al. 2018, section 2.2."""
 
     def order(self, labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-        """The rows [N] of the epoch's videos; a row may occur several times, or not."""
+        """The rows [N] of the epoch's videos; a row may occur several times, or not at all."""
         random = random_for(seed, epoch, _ORDER)
         classes, counts = np.unique(labels, return_counts=True)
         shares = counts ** (1.0 - self.power)
@@ -53,6 +53,6 @@ def _rounded(shares: NDArray[np.float64], offset: float) -> NDArray[np.int64]:
 
 
 def _in_turns(rows: NDArray[np.int64], count: int, random: np.random.RandomState) -> NDArray[np.int64]:
-    """`count` of the rows: complete rounds of all rows, each in a random order, and the beginning of a further round."""
+    """`count` rows: complete rounds of all rows, each in a random order, then the first rows of another round."""
     rounds = [random.permutation(rows) for _ in range(-(-count // len(rows)))]
     return np.concatenate([rows[:0], *rounds])[:count]

@@ -34,7 +34,8 @@ class Decoded:
     item: ViewItem
     """A `DecodedVideo`, or a `Broken` with the reason: why the file cannot be read, or the limit that it exceeded."""
     seconds: float
-    """Elapsed time of decoding in seconds, in the process that did it; until its end for a process that was ended."""
+    """Wall-clock seconds of decoding, in the process that did it, until the video was done or the process ended. Of several
+    decoders in a process, each gets an equal share."""
 
 
 def decode_limited(
@@ -58,8 +59,8 @@ def decode_limited(
         workers: Decoding processes; None: one per core, at most eight. 0: this process decodes, without limits, since it
             cannot be ended.
         limits: The limits of each video, for all decoders together.
-        spread: A video is started only when the one so many before it was yielded: for callers that restore the order of the
-            videos and hold early results meanwhile.
+        spread: The video with index i is started only when the one with index i - `spread` is done: for callers that
+            restore the order of the videos and keep early results meanwhile.
 
     Raises:
         MareyError: an error of decoding other than a file that cannot be read.
@@ -81,7 +82,7 @@ def decode_limited(
 class LimitedDecoder:
     """Decodes single videos as `decode_limited` does, in one process that waits for the next video.
 
-    It serves programs that get their videos from another program. The process ends with the program.
+    It is for programs that get their videos one by one from another program. The process ends with this program.
     """
 
     def __init__(self, decoders: Sequence[ViewDecoder], limits: Limits) -> None:
@@ -149,11 +150,12 @@ def _decoded(decoder: ViewDecoder, video: VideoEntry) -> ViewItem:
         if isinstance(error, cv2.error):
             raise
         record = broken(video, error)
-    # Memory may have been refused: the video is decoded again without that limit, and the process checks what it used.
+    # If memory was refused, the error may come from that: the video is decoded again without the limit of memory, and the
+    # process checks afterwards how much it used.
     with memory_limit_lifted() as refused:
         return decoder(video, None) if refused else record
 
 
 def _lacked_memory(error: Exception) -> bool:
-    """Whether a decoder or OpenCV did not get the memory that it asked for; both report it only in the error's text."""
+    """Whether a decoder or OpenCV did not get the memory that it asked for; both say so only in the error's text."""
     return any(words in str(error) for words in (os.strerror(errno.ENOMEM), "Insufficient memory"))

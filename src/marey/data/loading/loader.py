@@ -19,7 +19,7 @@ from marey.data.loading.workers import AheadLoader, checked_batches, first_error
 
 Draw = EachOnce | ByClass
 Cycle = Callable[[int], Sequence[tuple[int, int]]]
-"""From an epoch to its cycle of batches, each as (videos, index of its shape)."""
+"""From an epoch to the batches that it repeats, each as (number of videos, index of the clips' shape in the data set)."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class BatchIndex:
 
 
 class Batch(ClipBatch):
-    """One process's share of a global batch."""
+    """The share that one process has of a batch."""
 
     index: BatchIndex
     size: int
-    """Number of clips in the global batch."""
+    """Number of clips in the batch, over all processes."""
 
 
 class ClipLoader:
     """Batches of clips over several epochs as one stream, so that no epoch waits for its first batch.
 
-    Every process of `world` gets its share of each global batch (rank, rank + world, ...): together they are the batch
-    that one process would get, no sample twice, none left out.
+    Each process gets its share of each batch, the videos rank, rank + world, ...: all shares together are the batch that a
+    single process would get, with no video twice and none left out.
 
     Args:
         dataset: The data set of the clips.
@@ -60,8 +60,9 @@ class ClipLoader:
         seed: The seed that, with the epoch, determines the order of the videos.
         draw: Which videos form an epoch, and in which order; None: all videos in the order of the list.
         repeats: Clips of each video in a batch, next to each other, each sampled independently.
-        cycle: From an epoch to a cycle of (videos, shape) that its batches repeat: the number of videos in the batch
-            over all processes, and the index of its clips' shape in the data set's `shapes`. None: always (global_batch, 0).
+        cycle: A function from an epoch to the sequence of (videos, shape) that its batches repeat: the number of videos in a
+            batch over all processes, and the index of its clips' shape in the data set's `shapes`. None: all batches are
+            (global_batch, 0).
         workers: Decoding processes; None: one per core, at most eight; 0: this process decodes. Their number does not change
             the batches.
         rank: The number of this process, from 0.

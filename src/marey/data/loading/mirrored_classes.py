@@ -25,13 +25,13 @@ def mirror_swaps(class_names: Sequence[str]) -> dict[int, int]:
     """
     words = [_words(name) for name in class_names]
     indices = {name: index for index, name in enumerate(words)}
-    # Two classes may differ only in punctuation; a name that mirroring leaves unchanged must not be matched to its twin.
+    # A name that mirroring leaves unchanged is skipped: a class whose name differs from it in punctuation alone is no swap.
     swapped = ((index, indices.get(_mirrored(name))) for index, name in enumerate(words) if _mirrored(name) != name)
     return {index: other for index, other in swapped if other is not None}
 
 
 def one_sided(class_names: Sequence[str]) -> tuple[str, ...]:
-    """Classes whose names contain a direction, without a class of the opposite one: mirrored clips may be of no class."""
+    """Classes whose names have a direction, while no class has the opposite one: their mirrored clips may be of no class."""
     swaps = mirror_swaps(class_names)
     directed = (index for index, name in enumerate(class_names) if any(word in _SWAPS for word in _words(name)))
     return tuple(class_names[index] for index in directed if index not in swaps)
@@ -40,7 +40,8 @@ def one_sided(class_names: Sequence[str]) -> tuple[str, ...]:
 def safe_flip(class_names: Sequence[str]) -> tuple[float, Literal["refuse", "swap"]]:
     """Settings `flip` and `flip_classes` of a training crop with which no mirrored clip gets a wrong label.
 
-    No mirroring where a class has a direction and no opposite; else half of the clips, with labels swapped where needed.
+    If a class has a direction and no opposite class, no clip is mirrored; else half of the clips are, and labels are swapped
+    where needed.
     """
     if one_sided(class_names):
         return 0.0, "refuse"
@@ -65,7 +66,7 @@ def swaps_of(crop: TrainCrop, class_names: Sequence[str]) -> dict[int, int]:
 
 
 def mirrored_target(target: Target, swaps: Mapping[int, int]) -> Target:
-    """The target of a mirrored clip from that of the clip: a class, or the values of all classes [K]."""
+    """The target of a mirrored clip, from the target of the clip: the index of a class, or the values of all classes [K]."""
     if isinstance(target, np.ndarray):
         return np.asarray(target[[swaps.get(index, index) for index in range(len(target))]])
     return swaps.get(target, target)

@@ -1,4 +1,4 @@
-"""Decode a video once for all its test views. Without torch: a process that only decodes then starts five times faster."""
+"""Decode a video once for all its test views. Does not import torch, so that decoding processes start five times faster."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -24,13 +24,13 @@ class DecodedVideo:
 
     id: str
     frames: Frames
-    """[U, H, W, C], type as in `ClipItem`: every frame of some clip, once, with its short side resized."""
+    """[U, H, W, C], type as in `ClipItem`: each of the U frames that some clip has, once, resized by its shorter side."""
     clips: NDArray[np.int64]
     """[clips, frames]: indices into `frames`."""
     seconds: NDArray[np.float64]
     """[clips, frames]: the time of each frame in seconds from the first frame of the file."""
     target: Target | None
-    """As in `ClipItem`; None where the list has no labels."""
+    """The target of the list's row (`marey.data.lists.videos.Target`); None where there are no labels."""
     duration: float
     """Length of the video, or of its segment, in seconds."""
     identity: int = 0
@@ -48,7 +48,7 @@ ViewItem: TypeAlias = DecodedVideo | Broken
 
 @dataclass(frozen=True)
 class ViewDecoder:
-    """Decodes any video as `ViewDataset` decodes its videos, with the same parameters."""
+    """Decodes any video as `ViewDataset` decodes its videos; the fields are the parameters of that class."""
 
     sampling: SamplingRule
     pixels: Pixels | FloatPixels

@@ -26,7 +26,7 @@ from marey.base.processes import (
 from marey.base.reporter import CollectingReporter, Message, report_collected, set_reporter
 
 _PATIENCE = 10.0
-"""Seconds that a worker that cannot start has to print the reason."""
+"""Seconds to wait until a worker that cannot start has printed the reason."""
 
 
 class ErrorsAsItems(Dataset[Any]):
@@ -49,7 +49,7 @@ class ErrorsAsItems(Dataset[Any]):
 
 
 def first_error(items: Iterable[object]) -> MareyError | None:
-    """The first error among the items of a batch."""
+    """The first error among the items of a batch; None if there is none."""
     return next((item for item in items if isinstance(item, MareyError)), None)
 
 
@@ -70,8 +70,8 @@ def timed_items(
 ) -> Iterator[tuple[Any, float]]:
     """The items of a data set one by one, each with the time in seconds that it took in the process that made it.
 
-    Where processes are forked, which takes no time, one worker makes the items, so that a file that crashes its decoder does
-    not end the command. The iteration ends at such a file, and at an item with a MareyError.
+    Where processes are forked, which takes no time, one worker computes the items, so that a file that crashes its decoder
+    does not end the command. The iteration ends at such a file, and at an item whose computation raises a MareyError.
 
     Args:
         dataset: The data set.
@@ -112,8 +112,8 @@ class WorkerSetup:
     - The worker ends when the main process ends, even if that was killed. Torch's own check would wait forever for the
       decoded batches to be read.
     - Its messages go to `reporter`; it prints nothing, since the main process draws the progress bar.
-    - It ignores the signals that stop a run: the main process saves first, then ends its workers. It obeys SIGTERM only
-      while the interpreter exits, which then ends all remaining workers with it and waits.
+    - It ignores the signals that stop a run: the main process saves first, then ends its workers. SIGTERM ends it only
+      while the interpreter of the main process exits, which sends SIGTERM to all remaining workers and waits for them.
     - OpenCV starts no threads.
     """
 
@@ -121,7 +121,7 @@ class WorkerSetup:
         self._reporter = reporter
         self._exiting = multiprocessing.Event()
         self.begun = multiprocessing.Event()
-        """Set by the first worker that is ready; where workers run the main script again, that is then done."""
+        """Set by the first worker that starts its work; if workers run the main script again, it has then done so."""
         Finalize(None, self._exiting.set, exitpriority=10)
 
     def __call__(self, worker: int) -> None:
@@ -143,7 +143,7 @@ class WorkerSetup:
 
 
 class _WithMessages:
-    """A collate function in a worker, whose batches come with the worker's messages since the batch before."""
+    """A collate function that returns each batch with the messages of the worker since its last batch."""
 
     def __init__(self, collate: Callable[[Any], Any], reporter: CollectingReporter) -> None:
         self._collate, self._reporter = collate, reporter
@@ -158,7 +158,7 @@ class AheadLoader(DataLoader[Any]):
     Messages of the workers are reported in this process when their batch arrives, each message once.
 
     Args:
-        dataset: The data set; a MareyError in an item is returned in its place (`ErrorsAsItems`).
+        dataset: The data set. Where an item raises a MareyError, the error takes the place of the item (`ErrorsAsItems`).
         workers: Number of worker processes; 0: this process decodes.
         sampling: The arguments of torch's `DataLoader` for sampling and collating.
 
@@ -205,10 +205,10 @@ class AheadLoader(DataLoader[Any]):
             return RunError(UNGUARDED)
         died = "DataLoader worker" in str(error)
         begun, killed = self._setup.begun.is_set(), "killed by signal" in str(error)
-        # Where a worker ended before it was sent the main script, its pipe is broken.
+        # If a worker ended before it received its task, the pipe to it is broken.
         broken = isinstance(error, BrokenPipeError | ConnectionError | EOFError)
         if (died or broken) and not begun and not killed and reruns_main_script(method):
-            for process in own:  # they print the same error first
+            for process in own:  # wait until they have printed the same error
                 process.join(_PATIENCE)
             return RunError(UNGUARDED)
         if not died:

@@ -73,7 +73,7 @@ class Keypoints:
         """The keypoints of the frame mirrored from left to right; it is `width` pixels wide.
 
         A descriptor is relative to the keypoint's orientation, which is mirrored as well. So mirroring only exchanges
-        the two sides of this orientation: the rows of cells come in reverse order, and direction d of a cell becomes direction -d.
+        the two sides of this orientation: the rows of cells come in reverse order, and direction d of a cell becomes -d.
         """
         points = self.points.copy()
         points[:, 0] = width - 1 + 2 * _OFFSET - points[:, 0]
