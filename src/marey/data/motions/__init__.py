@@ -1,14 +1,16 @@
-"""`motions`: a generated data set of video files whose class is a motion, and can be recognised by the motion alone.
+"""`motions`: a generated data set of video files. Each class is a motion, and nothing but the motion shows it.
 
-There are twelve classes in six mirrored pairs. The two classes of a pair are the same rendered frames in opposite order: a
-video of a motion to the left, played backwards, is a video of a motion to the right. Every frame is coded by itself with
-one quantiser, so that the decoded frames are the same bit by bit: neither a single frame nor compression shows the class.
+There are twelve classes in six pairs of opposite motions. The two classes of a pair have the same rendered frames, in
+opposite order: a video of a motion to the left, played backwards, is a video of a motion to the right. Every frame is coded
+by itself with one quantiser, so that the decoded frames are the same bit by bit: neither a single frame nor compression
+shows the class.
 
-An object travels at least a third of the frame over a noisy, shaking background. Object, scene and direction of the object
-are chosen at random, independently of the motion. No scene is in both train and test; the two videos of a scene are in the
-same split and group. The look `DRAWN` shows objects on recognisable scenes, `NOISE` plain shapes on smoothed noise.
+Over a noisy, shaking background an object travels at least two fifths of the frame's side, two objects move apart, each by
+at least a fifth, or an object becomes at least 2.4 times as large. Background, object and the way that it faces are chosen
+at random, independently of the motion. A *scene* is one such choice with one random path: its two videos are in the same
+split and group. The look `DRAWN` shows objects on recognisable backgrounds, `NOISE` plain shapes on smoothed noise.
 
-- `scenes`, `objects`, `canvas`: the scenes and objects of `DRAWN`, and the shapes that they are drawn with.
+- `scenes`, `objects`, `canvas`: the backgrounds and objects of `DRAWN`, and the shapes that they are drawn with.
 - `looks`: `Look`, and how `DRAWN` and `NOISE` draw a scene.
 - `paths`: how objects move.
 - `dataset`: renders scenes and writes the data set (`write_motions`).

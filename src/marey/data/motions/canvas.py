@@ -1,6 +1,6 @@
 """`Canvas`: shapes drawn at a multiple of the final size and scaled down, so that their edges are smooth at any size.
 
-All lengths and positions are fractions of the side of a square.
+All lengths and positions are fractions of the side of the canvas, which is square.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Canvas:
     Args:
         size: Side of the square, in pixels of the final image.
         margin: Width of the margin on each side, in pixels of the final image.
-        paper: The colour where nothing is drawn.
+        paper: The colour where nothing is drawn; opacity is 0 there.
     """
 
     def __init__(self, size: int, *, margin: int = 0, paper: Colour = (0, 0, 0)) -> None:
@@ -70,7 +70,7 @@ class Canvas:
         cv2.polylines(self._pixels, [self._pixels_of(points)], False, (*colour, 255), max(self._length(width), 1))
 
     def gradient(self, top: float, bottom: float, upper: Colour, lower: Colour) -> None:
-        """Fill the full width from `top` to `bottom` with a gradient of two colours."""
+        """Fill the full width from `top` to `bottom` with a gradient from the colour `upper` to `lower`."""
         first, last = self._length(top) + self.margin * _FINE, self._length(bottom) + self.margin * _FINE
         share = np.linspace(0, 1, max(last - first, 1))[:, None]
         rows = np.asarray((*upper, 255)) * (1 - share) + np.asarray((*lower, 255)) * share
@@ -80,7 +80,7 @@ class Canvas:
         self._pixels.view(np.uint32)[shown, :, 0] = packed[shown.start - first : shown.stop - first]
 
     def outline(self, width: float) -> None:
-        """Draw a border of `width` around all shapes, in the colour of the paper."""
+        """Draw a border of `width` around all shapes, in the colour `paper`, by making it opaque there."""
         reach = 2 * max(self._length(width), 1) + 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
         self._pixels[..., 3] = cv2.dilate(np.ascontiguousarray(self._pixels[..., 3]), kernel)

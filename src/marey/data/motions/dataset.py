@@ -24,13 +24,16 @@ from marey.video.source import Frames
 from marey.video.writing.writer import write_video
 
 _FPS = 15
+"""Frames per second of the videos."""
 _QP = 24
+"""H.264's quantiser of every frame, 0 to 51."""
 
 
 def render_scene(pair: int, scene: int, *, size: int, frames: int, seed: int, look: Look = DRAWN) -> Frames:
     """The frames uint8 [frames, size, size, 3] of a scene, in the order of the pair's first class.
 
-    The same arguments give the same frames. `look` draws the scene; the motion of its objects does not depend on it.
+    The same arguments give the same frames. `pair` is an index into `MIRROR_PAIRS`; with it, `seed` and the number `scene`
+    determine all random choices. `look` draws background and object; the path of the object does not depend on the look.
     """
     random = random_for(seed, pair, scene)
     path = path_of(pair, random)
@@ -52,7 +55,7 @@ def place_object(
 ) -> None:
     """Blend an object at its pose into the image, float32 [size, size, 3], in place.
 
-    `jitter` [2] moves it by so many pixels to the right and down.
+    `jitter` [2] moves the object by so many pixels to the right and down; None: by none.
     """
     of_object = sprite.image(pose.scale)
     size, side = len(image), len(of_object)
@@ -112,17 +115,17 @@ def write_motions(
 
     Args:
         folder: The output folder.
-        train: Videos for training, a multiple of 12 (for the twelve classes).
-        test: Videos for testing, a multiple of 12.
+        train: Number of videos for training, a multiple of 12 (for the twelve classes); else rounded down to one.
+        test: Number of videos for testing, likewise.
         size: Pixels of each side of a frame, even.
         frames: Frames of a video.
         seed: The seed of all that is random.
-        workers: Processes; None: one per core, 0: this one.
+        workers: Processes that render and write; None: one per core, 0: this process does.
         look: The look that draws the scenes.
-        way_out: What to do about a folder that is refused, for the message.
+        way_out: What the error message proposes if the folder is refused.
 
     Raises:
-        RunError: the folder holds motions of other arguments, another process writes there, or it cannot be written.
+        RunError: the folder has videos of other arguments, another process writes there, or it cannot be written.
     """
     folder = Path(folder)
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
@@ -180,7 +183,7 @@ def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
 
 
 def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
-    """Remove videos in a folder without `motions.json`, since their look and size are not known."""
+    """Remove the videos of these jobs from a folder without `motions.json`, since their look and size are not known."""
     found = [folder / path for job in jobs for path, _ in job.rows if (folder / path).exists()]
     for path in found:
         path.unlink()

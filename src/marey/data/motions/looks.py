@@ -1,7 +1,7 @@
 """The appearance of `motions`: objects on scenes drawn by code (`DRAWN`), or plain shapes on noise (`NOISE`).
 
-A look draws the background and the object of a scene, and has no influence on how the object moves. It knows neither the
-pair nor the class, so that a single frame shows nothing about them.
+A look draws the background and the object of a scene, and has no influence on how the object moves. It does not get the
+pair or the class, so that the appearance shows nothing about them.
 """
 
 import math
@@ -30,10 +30,12 @@ class Sprite:
     images: tuple[NDArray[np.float32], ...]
     """The object at several sizes, the largest first: float32 [s, s, 4], colours 0..255 and opacity 0..1."""
     turning: float
-    """How far the object turns with a pose: 1 as far as the pose does, 0 not (it stays upright)."""
+    """Factor of the rotation that a pose asks for: 1: the object turns; 0: it stays upright."""
 
     def image(self, scale: float) -> NDArray[np.float32]:
-        """The smallest image that is not enlarged at this scale, so that little detail is lost or aliased."""
+        """The smallest image that need not be enlarged at this scale, so that little detail is lost or aliased; the largest
+        one where all are too small.
+        """
         large = [image for image in self.images if len(image) >= scale * self.side]
         return large[-1] if large else self.images[0]
 
@@ -71,7 +73,7 @@ class NoiseLook:
 
     @property
     def settings(self) -> dict[str, str | int]:
-        """The settings have no name, since folders that were written before there were other looks have none."""
+        """Without a name of the look: `motions.json` has none in folders from the time when there was no other look."""
         return {"version": 1}
 
     def appearance(self, size: int, random: np.random.RandomState) -> Appearance:

@@ -16,7 +16,7 @@ class Pose:
     y: float
     """Centre, as a fraction of the frame's side from the top, 0..1."""
     scale: float = 1.0
-    """Factor of its size."""
+    """Size of the object, as a factor of the size at which it is drawn."""
     turn: float = 0.0
     """Rotation in radians, clockwise."""
 
@@ -31,7 +31,7 @@ def path_of(pair: int, random: np.random.RandomState) -> Path2D:
 
 
 def _along(random: np.random.RandomState, angle: float) -> Path2D:
-    """A straight line through the middle of the frame, at constant speed."""
+    """A straight line at constant speed, at most 0.3 from the frame's middle; `angle` in radians, clockwise from right."""
     length, side, wobble = random.uniform(0.4, 0.6), random.uniform(-0.22, 0.22), random.uniform(-0.15, 0.15)
     middle = 0.5 + random.uniform(-0.08, 0.08)
     dx, dy = math.cos(angle + wobble), math.sin(angle + wobble)
@@ -44,7 +44,7 @@ def _along(random: np.random.RandomState, angle: float) -> Path2D:
 
 
 def _orbit(random: np.random.RandomState) -> Path2D:
-    """Clockwise as seen on the screen (y points down) around a point near the middle."""
+    """Part of a circle, clockwise as seen on the screen (y points down), around a point near the middle."""
     start, arc, radius = random.uniform(0, 2 * math.pi), random.uniform(3.2, 4.8), random.uniform(0.24, 0.32)
     x, y = 0.5 + random.uniform(-0.06, 0.06, size=2)
 
@@ -56,7 +56,7 @@ def _orbit(random: np.random.RandomState) -> Path2D:
 
 
 def _approach(random: np.random.RandomState) -> Path2D:
-    """Nearer: the object grows by a factor of about three."""
+    """The object comes nearer: it becomes 2.4 to 5.1 times as large."""
     x, y = 0.5 + random.uniform(-0.15, 0.15, size=2)
     small, large = random.uniform(0.45, 0.7), random.uniform(1.7, 2.3)
     return lambda t: [Pose(x, y, scale=small * (large / small) ** t)]
@@ -88,6 +88,7 @@ def _accelerate(random: np.random.RandomState) -> Path2D:
     return at
 
 
+# In the order of `MIRROR_PAIRS`.
 _PATHS: tuple[Callable[[np.random.RandomState], Path2D], ...] = (
     lambda random: _along(random, math.pi),
     lambda random: _along(random, -math.pi / 2),

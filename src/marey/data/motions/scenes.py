@@ -1,4 +1,4 @@
-"""The scenes of the look `DRAWN`: one function per scene, with random colours, positions and light."""
+"""The backgrounds of the look `DRAWN`: one function for each, with random colours, positions and light."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class _Sky:
-    """The colours of an hour of the day."""
+    """The colours of sky and light at a time of day."""
 
     top: Colour
     """The sky at the top."""
@@ -40,6 +40,7 @@ class _Sky:
     """How much of `glow` the colours of the land take, 0 to 1."""
 
     def on(self, colour: Colour) -> Colour:
+        """A colour of the land in this light."""
         return mix(colour, self.glow, self.strength)
 
 
@@ -73,7 +74,7 @@ def _cloud(canvas: Canvas, x: float, y: float, size: float, sky: _Sky) -> None:
 
 
 def _waving(y: float, height: float, waves: float, phase: float) -> list[Point]:
-    """The corners of land whose upper edge is a wave."""
+    """The corners of land whose upper edge is a sine around `y`, with `waves` periods in the frame's width."""
     steps = [_LEFT + (_RIGHT - _LEFT) * i / 40 for i in range(41)]
     edge = [(x, y + height * math.sin(2 * math.pi * (waves * x + phase))) for x in steps]
     return [*edge, (_RIGHT, _BOTTOM), (_LEFT, _BOTTOM)]
