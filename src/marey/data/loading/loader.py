@@ -18,6 +18,7 @@ from marey.data.loading.epoch_order import ByClass, EachOnce
 from marey.data.loading.workers import AheadLoader, checked_batches, first_error
 
 Draw = EachOnce | ByClass
+"""Which videos an epoch has, and in which order."""
 Cycle = Callable[[int], Sequence[tuple[int, int]]]
 """From an epoch to the batches that it repeats, each as (number of videos, index of the clips' shape in the data set)."""
 

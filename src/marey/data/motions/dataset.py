@@ -70,8 +70,8 @@ def place_object(
 
 
 @dataclass(frozen=True)
-class _Scene:
-    """One job: to write a scene as two videos, forwards and backwards."""
+class _SceneJob:
+    """The job to write a scene as two videos, forwards and backwards; the fields are as in `render_scene`."""
 
     folder: Path
     split: str
@@ -88,7 +88,7 @@ class _Scene:
         return [(f"{self.split}/{name}/{name}_{self.scene:05d}.mp4", name) for name in MIRROR_PAIRS[self.pair]]
 
 
-def _write_scene(job: _Scene) -> None:
+def _write_scene(job: _SceneJob) -> None:
     paths = [job.folder / path for path, _ in job.rows]
     if all(path.exists() for path in paths):
         return
@@ -146,7 +146,7 @@ def write_motions(
     return manifest.split("train"), manifest.split("test")
 
 
-def _write(folder: Path, jobs: list[_Scene], listing: Path, *, workers: int | None) -> None:
+def _write(folder: Path, jobs: list[_SceneJob], listing: Path, *, workers: int | None) -> None:
     run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
     rows = [row for job in jobs for row in job.rows]
     job_of_row = [job for job in jobs for _ in job.rows]
@@ -182,7 +182,7 @@ def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
     return found
 
 
-def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
+def _remove_unknown(folder: Path, jobs: list[_SceneJob]) -> None:
     """Remove the videos of these jobs from a folder without `motions.json`, since their look and size are not known."""
     found = [folder / path for job in jobs for path, _ in job.rows if (folder / path).exists()]
     for path in found:
@@ -192,10 +192,10 @@ def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
         warning(f"{folder}: {counted(len(found), 'video')} {are} there without motions.json, and {are} written again.")
 
 
-def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_Scene]:
+def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_SceneJob]:
     """The scenes to write. Their numbers continue from train to test, so that no scene is in both."""
     return [
-        _Scene(folder, split, pair, scene, size, frames, seed, look)
+        _SceneJob(folder, split, pair, scene, size, frames, seed, look)
         for split, first, count in (("train", 0, train // 12), ("test", train // 12, test // 12))
         for scene in range(first, first + count)
         for pair in range(len(MIRROR_PAIRS))

@@ -1,7 +1,7 @@
 """The recording that each video was cut from, known from a list's column `group` or from file names.
 
-The first of these rules that fits a file name gives the recording. For all rules but the first, the name of the class is
-removed from the file name before.
+The first of these rules that fits a file name gives the recording. Before all rules but the first, the name of the class
+is removed from the file name.
 
 - A published form: UCF101's `v_Archery_g07_c03` (Archery_g07); Kinetics' `ID_START_END` and other names that begin with
   YouTube's eleven characters; HMDB51's `SOURCE_class_h_cm_np1_fr_goo_0`; NTU's `S001C001P001R001A001` (setup and person);
@@ -9,8 +9,8 @@ removed from the file name before.
 - A name that begins with a person or a session and its number or letter: `person03_walk_d1`, `P01_left_2`, `sessionA-2`.
 - A prefix, a separator and a counter: `vid12_part2`, `name (1)`, `name_000123`, `2021-01-01_cam1_00012`. The prefix is the
   recording. Of several counters at the end all are removed, or only the last one if some class would otherwise have a
-  single recording. No counters are: the number after nothing but a word of a camera or a counting word
-  (`DJI_0001_part2` is of recording `DJI_0001`), a date, and a time.
+  single recording. A number after nothing but a camera's word or a counting word is no counter
+  (`DJI_0001_part2` is of recording `DJI_0001`), nor is a date or a time.
 - What remains without the name of the class, if several videos share it: `daria_walk`, `daria_run`.
 - The folder between that of the class and the file, if the file name fits no rule: `walk/monday/001.mp4`; in a list without
   folders of classes, the folder of a person or a session: `P01/001.mp4`.

@@ -37,6 +37,7 @@ _AT_ONCE = 256
 """Videos whose vectors are compared with all others in one matrix product."""
 
 Vectors = NDArray[np.float32]
+"""Vectors to compare: the last axis has their components."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

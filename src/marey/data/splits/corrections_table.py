@@ -107,11 +107,11 @@ class Corrections:
         labels = _Labels(given.train)
         labels.refuse_unknown(self.rows)
         rows = resolve_paths(self.rows, FilesIn(given.train.root))
-        clips = _Clips(lists, Path(source).parent).of_rows(rows)
+        videos = _ListedVideos(lists, Path(source).parent).of_rows(rows)
         corrections = [
             dict.fromkeys(of_row, Correction(label, group, leave_out))
             for of_row, label, group, leave_out in zip(
-                clips, labels.of_rows(rows), _groups(rows), self.leave_out, strict=True
+                videos, labels.of_rows(rows), _groups(rows), self.leave_out, strict=True
             )
         ]
         _refuse_contradictions(rows, corrections)
@@ -214,7 +214,7 @@ class _Labels:
 # -- videos
 
 
-class _Clips:
+class _ListedVideos:
     """The videos of several lists by the paths that a table may use for them."""
 
     def __init__(self, lists: Mapping[str, Manifest], folder: Path) -> None:
@@ -224,13 +224,13 @@ class _Clips:
         self._folders = dict.fromkeys([*roots.values(), os.path.abspath(folder)])  # noqa: PTH100
         self._files_of: dict[str, dict[str, None]] = defaultdict(dict)
         """For each name in the lists, the paths of the files that have it."""
-        self._clips_of: dict[str, list[ClipRow]] = defaultdict(list)
+        self._videos_of: dict[str, list[ClipRow]] = defaultdict(list)
         """The videos of each file, by the path of the file."""
         for split, manifest in lists.items():
             for row, name in enumerate(manifest.ids.tolist()):
                 path = _path_in(roots[split], name)
                 self._files_of[name][path] = None
-                self._clips_of[path].append(ClipRow(split, row))
+                self._videos_of[path].append(ClipRow(split, row))
 
     def of_rows(self, rows: Rows) -> list[list[ClipRow]]:
         """The videos that each row names.
@@ -258,15 +258,15 @@ class _Clips:
         readings = [(path, segment), *([(match[1], match[2])] if match and segment in ("", match[2]) else [])]
         for name, of_file in readings:
             files = self._files_of.get(name) or dict.fromkeys(_path_in(folder, name) for folder in self._folders)
-            found = [clips for file in files if (clips := self._clips(file, of_file))]
+            found = [videos for file in files if (videos := self._videos(file, of_file))]
             if found:
                 return found
         return []
 
-    def _clips(self, file: str, segment: str) -> list[ClipRow]:
+    def _videos(self, file: str, segment: str) -> list[ClipRow]:
         """The videos of a file that are this segment; for "", all videos of the file."""
-        clips = self._clips_of.get(file, [])
-        return [clip for clip in clips if segment in ("", self._segment(clip))]
+        videos = self._videos_of.get(file, [])
+        return [video for video in videos if segment in ("", self._segment(video))]
 
     def _segment(self, clip: ClipRow) -> str:
         """The end of a video's id that gives its segment, such as "@1-2"; "" for a complete file."""

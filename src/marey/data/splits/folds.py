@@ -85,7 +85,7 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Record
     if count < 2:
         raise DataError(f"folds: at least 2 are needed to hold every clip out once, got {count}.")
     together = together or recordings_and_copies_by_names(manifest)
-    sources, groups = _group_clips(manifest, together)
+    sources, groups = _group_videos(manifest, together)
     table = GroupClasses.of(manifest, groups)
     folds, loads = assign_folds(manifest, table, group_hashes(manifest, sources, groups), count)
     apart = loads.max(1) < loads.sum(1)
@@ -127,7 +127,7 @@ def _in_every_clip(manifest: Manifest, groups: NDArray[np.int64]) -> NDArray[np.
     return np.array(lacking) < 2
 
 
-def _group_clips(manifest: Manifest, together: RecordingsAndCopies) -> tuple[RecordingNames, NDArray[np.int64]]:
+def _group_videos(manifest: Manifest, together: RecordingsAndCopies) -> tuple[RecordingNames, NDArray[np.int64]]:
     """The recordings, and the number of each video's group [N]. Inferred recordings are ignored for the videos of a class
     that they would make a single group.
     """
