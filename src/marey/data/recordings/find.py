@@ -9,12 +9,12 @@
 
 Evidence of files or frames that would put more than half of all videos into one recording is ignored: its cause is a
 camera that never moved, a wall that everybody stood in front of, or a clock that was never set. If more than half of all
-videos show one scene, they are *videos of a fixed camera*. They are of one recording if names or files
-say so, if some of their frames are nearly equal, including the people, or if there is no pause of ten minutes or more
+videos show one scene, they are *videos of a fixed camera*. Two of these are of one recording if names or
+files say so, if some of their frames are nearly equal, including the people, or if there is no pause of ten minutes or more
 between their times: creation times, or the times in names if more of these videos have one. Without such evidence their
 recording is not known.
 
-Another video whose frames were compared, and that nothing links with another one, is a recording of its own.
+Any other video whose frames were compared, and that nothing links with another one, is a recording of its own.
 """
 
 from collections import Counter

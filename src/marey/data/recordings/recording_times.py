@@ -12,7 +12,7 @@ from marey.data.recordings.groups import Pairs, hold_most, rows_by_key, without
 from marey.data.recordings.signature_cache import Signatures
 
 _PAUSE = 600.0
-"""Least number of seconds between the times of two consecutive videos of a fixed camera that divides recordings."""
+"""Least number of seconds between the times of two consecutive videos of a fixed camera that are of two recordings."""
 _OVERLAPPING = 0.1
 """Largest share, 0 to 1, of the intervals between creation times that may be shorter than the videos are long, since two
 cameras may record at the same time."""
@@ -76,8 +76,8 @@ class RecordingTimes:
 
 
 def _are_conversions(created: NDArray[np.float64], seconds: NDArray[np.float64]) -> bool:
-    """Whether creation times [N] are times of a conversion: too many of them are sooner after the time before than the video
-    of that time is long (`seconds` [N]), so that one camera could not have recorded both.
+    """Whether creation times [N] are times of a conversion: too many of them follow the time before sooner than that video
+    lasts (`seconds` [N]), so that one camera could not have recorded both.
     """
     longest: dict[float, float] = {}
     for time, length in zip(created.tolist(), seconds.tolist(), strict=True):

@@ -80,7 +80,7 @@ def find_links(signatures: Signatures, *, workers: int | None = None) -> list[Li
         found = each_job(_links_of, jobs, workers=workers, title="Comparing videos", unit="videos", chunk=_AT_ONCE)
         return sorted(link for links in found for link in links)
     finally:
-        _signature.cache_clear()  # filled where this process compares
+        _signature.cache_clear()  # filled if workers is 0
 
 
 @dataclass(frozen=True, slots=True)

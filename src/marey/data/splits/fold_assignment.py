@@ -12,8 +12,8 @@ half. So the training share of each fold has at least half of the groups of each
 groups of several classes prevent that, at least one group if possible.
 
 **Ten folds** make up for the random sizes of folds: their training shares are about as large as those of five equal folds.
-Measured with 400 classes, where each group has one class. All columns but the last two are numbers of groups of a class:
-in training shares, and in those of folds of equal size; the standard deviation of the number in a fold. "moved" is the
+Measured with 400 classes, where each group has one class. The middle columns are numbers of groups of a class: in
+training shares, and in those of folds of equal size; the standard deviation of the number in a fold. "moved" is the
 share of groups that a repair moved, "changed" the share of groups that change their fold when 10 % more groups are added:
 
 | folds | groups of a class | training share: mean, least | of equal folds | deviation in a fold | moved | changed |

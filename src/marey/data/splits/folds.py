@@ -2,7 +2,8 @@
 
 Videos are divided by *groups*, which stay in one fold: the videos of one recording (the list's column `group`, or what names
 show, see `marey.data.recordings.names`), files of equal content, and the segments of one file. A video whose recording is
-not known is a group of its own. `marey.data.splits.fold_assignment` decides which fold a group is in.
+not known is a group of its own. `marey.data.splits.fold_assignment` decides which fold a group is in. Videos of a class
+that is in one fold only are never held out (`NEVER`).
 """
 
 from collections.abc import Sequence
@@ -104,7 +105,7 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Record
 
 
 def folds_wanted(clips: int) -> int:
-    """The default number of folds for a number of clips."""
+    """The default number of folds for a number of videos, `clips`."""
     return _FOLDS if clips <= _MANY else _FOLDS // 2
 
 

@@ -284,7 +284,7 @@ def _training_rows(entire: Manifest, *held: str) -> TrainVal:
 
 
 def _with_common_names(manifest: Manifest) -> Manifest:
-    """The manifest with its splits named "train", "val" and "test"; a split column that is empty everywhere is removed."""
+    """The manifest with "train", "val" and "test" for the known words for splits, and without the column if it is empty."""
     if manifest.splits is None or not any(manifest.split_names):
         return replace(manifest, splits=None)
     return manifest.with_splits(split_column(manifest.splits.tolist()))
