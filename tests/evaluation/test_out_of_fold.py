@@ -365,7 +365,7 @@ def test_intervals_of_classes_are_over_recordings(tmp_path) -> None:
     )
     assert {row.wide for row in few.classes} == {0}
     plain = found.result.scores.task.report(found.result.scores.probabilities, found.result.scores.labels, NAMES)
-    assert "were the videos independent" in plain.classes_note
+    assert "if the videos are independent" in plain.classes_note
 
 
 # -- an out-of-fold result is no test of one network -----------------------------------------------------------------------

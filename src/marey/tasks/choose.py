@@ -1,4 +1,4 @@
-"""Which tasks there are: the one that a recipe declares, and the one of a score file."""
+"""The task that a recipe declares, the task of a score file, and all tasks."""
 
 from typing import assert_never, get_args
 

@@ -36,9 +36,9 @@ _TINY = np.finfo(np.float32).tiny
 _PRINTED_CLASSES = 20
 """A confusion matrix of more classes is too wide for a terminal."""
 _NAME = 32
-"""Characters of a class name in a line of text."""
+"""Most characters of a class name in a line of text; longer names are cut."""
 _TOP5_CLASSES = 6
-"""Top-5 is not shown for fewer classes, of which five are all or all but one."""
+"""Top-5 is not shown for fewer classes: it is then always 1."""
 
 
 class ClassifyTask(Task):
@@ -86,9 +86,9 @@ class ClassifyTask(Task):
     def with_thresholds(
         self, calibration: Calibration, predictions: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
     ) -> Calibration:
-        """With one threshold on the highest probability, below which a video is of none of the classes (Hendrycks and
-        Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution Examples, ICLR 2017); without it where
-        too few predictions are right to choose it.
+        """Add a threshold on the highest probability: below it none of the classes is predicted (Hendrycks and Gimpel, A
+        Baseline for Detecting Misclassified and Out-of-Distribution Examples, ICLR 2017). None is added where too few
+        predictions are right to choose it.
         """
         threshold = turning_away(predictions.max(axis=1)[self.right(predictions, labels)], turned_away)
         if threshold is None:
@@ -128,7 +128,7 @@ class ClassifyTask(Task):
         return share_interval(self.right(predictions, labels), groups)
 
     def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
-        """The share of the most frequent class among the tested videos; the first one where several are most frequent."""
+        """The share of the most frequent class among the tested videos; among equally frequent ones the first."""
         if not len(labels):
             return None
         counts = np.bincount(labels, minlength=len(class_names))
@@ -174,7 +174,7 @@ class ClassifyTask(Task):
         groups: NDArray[np.str_] | None = None,
     ) -> TaskReport:
         confusion = confusion_matrix(predictions, labels)
-        over = ", were the videos independent of each other"
+        over = ", if the videos are independent of each other"
         if groups is not None and (groups != "").any():
             over = f" over recordings (groups of videos); a class of fewer than {FEWEST_GROUPS} recordings has none"
         return TaskReport(
@@ -186,7 +186,7 @@ class ClassifyTask(Task):
 
 
 class Accuracy:
-    """Loss, top-1, and with six classes or more top-5."""
+    """Accumulates the loss, top-1 and, with six classes or more, top-5 of a validation."""
 
     def __init__(self) -> None:
         self.sums = torch.zeros(5, dtype=torch.float64)
@@ -230,7 +230,7 @@ def focal_loss(
     logs = logits.log_softmax(dim=1)
     hot = target if target.ndim == 2 else F.one_hot(target, logits.shape[1])
     shares = hot.to(logs.dtype) * (1 - smoothing) + smoothing / logits.shape[1]
-    # Kept above 0 where p rounds to 1, because the derivative of a power below 1 is infinite at 0.
+    # Kept above 0 where p rounds to 1: with gamma below 1 the derivative of the power is infinite at 0.
     one_minus_p = (-torch.expm1(logs)).clamp(min=torch.finfo(logs.dtype).tiny)
     terms = -shares * one_minus_p**gamma * logs
     weights = like(weights, logits)
@@ -238,8 +238,8 @@ def focal_loss(
 
 
 def count_correct(logits: Tensor, target: Tensor) -> Tensor:
-    """How many clips have the highest logit for their class; with shares as targets, the sum of the shares of those
-    classes.
+    """How many clips have their highest logit for their class. With shares [B, K] as targets, a clip counts as the share of
+    the class with its highest logit.
     """
     best = logits.argmax(dim=1)
     return (best == target).sum() if target.ndim == 1 else target.gather(1, best[:, None]).sum()

@@ -1,4 +1,4 @@
-"""Confidence intervals of a share of right predictions: for all videos of a kind, and for some number of new ones."""
+"""Confidence intervals of the share of right predictions among all videos like the tested ones, and among the next 100."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,9 +13,10 @@ from marey.tasks.metrics import wilson
 LEVEL = 0.9
 """Confidence level of the intervals, for new videos that are drawn as the tested ones were."""
 FEWEST_GROUPS = 5
-"""Fewer groups do not show how much groups differ, and give no interval."""
+"""With fewer groups there is no interval: they do not show how much groups differ."""
 FEWEST_EFFECTIVE = 2
-"""Nor do groups of which one or two have nearly all videos: the effective number of groups is N^2 / sum_g n_g^2."""
+"""Nor is there one if the effective number of groups, N^2 / sum_g n_g^2 for groups of n_g videos, is lower: one group then
+has more than half of the videos."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = N
     Over videos: Wilson's score interval (1927), which Brown, Cai and DasGupta (Interval Estimation for a Binomial
     Proportion, Statistical Science 2001) recommend for few videos; it does not shrink to a point where all are right.
 
-    Over groups [N]: Wilson's interval with a quantile of Student's t and the effective number of videos N / D, as Korn and
-    Graubard (Confidence Intervals for Proportions With Small Expected Number of Positive Counts Estimated From Survey Data,
-    Survey Methodology 1998) and Franco, Little, Louis and Slud (Comparative Study of Confidence Intervals for Proportions in
-    Complex Sample Surveys, 2019) do. The design effect D is the variance of the share between groups divided by that of N
-    independent videos, and at least 1. The variance is that of the delete-one-group jackknife (CV3 in MacKinnon, Nielsen and
-    Webb, Cluster-robust inference, Journal of Econometrics 2023), which is not too small where one group has most of the
+    Over groups [N], G groups of n_g videos with right_g right predictions: Wilson's interval with a quantile of
+    Student's t and the effective number of videos N / D, as Korn and Graubard (Confidence Intervals for Proportions
+    With Small Expected Number of Positive Counts Estimated From Survey Data, Survey Methodology 1998) and Franco,
+    Little, Louis and Slud (Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys, 2019)
+    do. The design effect D is the variance of the share between groups divided by that of N independent videos, and at
+    least 1. The variance is that of the delete-one-group jackknife (CV3 in MacKinnon, Nielsen and Webb, Cluster-robust
+    inference, Journal of Econometrics 2023), which is not too small where one group has most of the
     videos:
 
         D = (G - 1) / G * sum_g ((right_g - share * n_g) / (N - n_g))^2 * N / (share * (1 - share))
@@ -49,7 +51,7 @@ def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = N
     If fewer than two groups have a wrong prediction, or fewer than two a right one, the data do not show how alike the
     videos of a group are. Then each group counts as one video, D = sum_g n_g^2 / N (Kish, Survey Sampling, 1965). The
     degrees of freedom are the effective number of groups N^2 / sum_g n_g^2, rounded down, less 1 (G - 1 for equal groups).
-    A video with an empty group is a group by itself; if all are empty, the interval is over videos.
+    A video with "" as group is a group by itself; if all have "", the interval is over videos.
 
     Returns None if there is no video, there are fewer groups than `FEWEST_GROUPS`, or their effective number is below
     `FEWEST_EFFECTIVE`.
@@ -73,8 +75,8 @@ def new_videos_interval(
     """The 90 % interval of the share of right predictions on `videos` new videos, from out-of-fold predictions [N].
 
     The new videos belong to new groups of the same kind and are predicted by a head that is fitted on all N videos.
-    `share_interval`, for the share of infinitely many videos, is too narrow for this. Three errors add up, each written as
-    the variance of the share of so many independent videos:
+    `share_interval`, for the share of infinitely many videos, is too narrow for this. Three errors add up. The first two
+    have together the variance of the share of n independent videos, the third that of m:
 
         1 / n = D / N + folds / (folds - 1) / N,    1 / m = D / videos
 
@@ -86,11 +88,13 @@ def new_videos_interval(
       to its training videos, which adds folds / (folds - 1) times the variance of N independent videos.
     - The new videos are a sample, and as alike inside groups as the tested ones.
 
-    Because D is estimated, both counts are multiplied by the square of the normal quantile divided by that of Student's t
-    with the effective number of groups less 1 degrees of freedom (Korn and Graubard 1998). The new share is given a beta
+    Without groups D is 1. Because D is estimated from groups, n and m are then multiplied by (z / t)^2, with z the normal
+    quantile and t that of Student's t, whose degrees of freedom are the effective number of groups less 1 (Korn and
+    Graubard 1998). The new share is given a beta
     distribution with the mean of Jeffreys' prior and n videos, (share * n + 1/2) / (n + 1), and approximately the variance
     mean * (1 - mean) * (1 / (n + 1) + 1 / m). The interval leaves 5 % on each side and ends at whole numbers of videos. The
-    heads of the folds saw fewer videos than the final head, whose share is therefore more often above the middle than below.
+    heads of the folds saw fewer videos than the final head, so the share of new videos is more often above the middle than
+    below.
 
     Args:
         right: Which predictions are right [N].
@@ -120,15 +124,18 @@ def new_videos_interval(
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Right predictions by group, for groups that are enough to show how much groups differ."""
+    """The groups of an interval, with their numbers of videos and of right predictions."""
 
     sizes: NDArray[np.int64]
+    """The number of videos of each group."""
     hits: NDArray[np.float64]
     """The number of right predictions of each group."""
 
     @classmethod
     def of(cls, right: NDArray[np.bool_], groups: NDArray[np.str_]) -> "_Groups | None":
-        """None if there are fewer groups than `FEWEST_GROUPS`, or their effective number is below `FEWEST_EFFECTIVE`."""
+        """Count by group; None if there are fewer groups than `FEWEST_GROUPS`, or their effective number is below
+        `FEWEST_EFFECTIVE`.
+        """
         of_row = group_numbers(groups)
         found = cls(np.bincount(of_row), np.bincount(of_row, right).astype(np.float64))
         return None if found.count < FEWEST_GROUPS or found.effective < FEWEST_EFFECTIVE else found
@@ -157,11 +164,14 @@ class _Groups:
         """The design effect by linearisation, which has less bias on average."""
         return self._effect(self.count / (self.count - 1), np.full(self.count, self.total))
 
-    def _effect(self, factor: float, of: NDArray[np.int64]) -> float:
+    def _effect(self, factor: float, divisors: NDArray[np.int64]) -> float:
+        """The design effect, at least 1, with factor * sum_g ((right_g - share * n_g) / divisors_g)^2 as variance; Kish's
+        if fewer than two groups have a wrong prediction, or fewer than two a right one.
+        """
         if min(np.count_nonzero(self.hits), np.count_nonzero(self.sizes - self.hits)) < 2:
             return float((self.sizes**2).sum() / self.total)
         share = float(self.hits.sum() / self.total)
-        apart = float((((self.hits - share * self.sizes) / of) ** 2).sum()) * factor
+        apart = float((((self.hits - share * self.sizes) / divisors) ** 2).sum()) * factor
         return max(1.0, apart * self.total / (share * (1 - share)))
 
 

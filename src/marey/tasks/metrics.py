@@ -1,6 +1,6 @@
-"""Metrics of scores [N, K] (logits, probabilities or any other monotone score) and labels [N], in NumPy. All are 0 to 1.
+"""Metrics, 0 to 1, of scores [N, K] (logits or probabilities, higher for likelier classes) and labels [N], in NumPy.
 
-Below `marey.evaluation` because each task chooses its metrics from here.
+They are not in `marey.evaluation`, because tasks use them, and `marey.tasks` may not import `marey.evaluation`.
 """
 
 from typing import Any
@@ -104,7 +104,7 @@ def calibration_error(probabilities: Scores2D, labels: Labels, bins: int = 15) -
 
 
 def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, which stays inside 0..1 for small counts."""
+    """Wilson's interval of the share right / total, inside 0..1: 95 % with the default quantile z, (0, 1) without videos."""
     return wilson(right / total, total, z) if total else (0.0, 1.0)
 
 

@@ -69,7 +69,7 @@ class MultiLabelTask(Task):
     def calibrated(self, prediction: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
         present = prediction.astype(np.float64)
         tiny, half = np.finfo(np.float32).tiny, np.finfo(np.float32).epsneg / 2
-        # A probability of 1 may be any value that float32 rounds to 1; a temperature can lower it.
+        # 1 stands for all values that float32 rounds to 1: log(1 - p) stays finite, so that a temperature can lower it.
         logits = np.log(np.maximum(present, tiny)) - np.log(np.maximum(1 - present, half))
         return np.exp(-np.logaddexp(0, -logits / calibration.temperature)).astype(np.float32)
 
@@ -80,7 +80,7 @@ class MultiLabelTask(Task):
     def with_thresholds(
         self, calibration: Calibration, predictions: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
     ) -> Calibration:
-        """With the threshold of each class at which its F1 is best; a video below all of them has none of the labels."""
+        """Add for each class the threshold with the best F1; a video below all of them gets no label."""
         return calibration.model_copy(update={"thresholds": of_best_f1(predictions, labels > 0)})
 
     def labels(self, manifest: Manifest) -> NDArray[np.int64]:
@@ -94,7 +94,9 @@ class MultiLabelTask(Task):
         return positives
 
     def right(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which videos have a higher score for each of their labels than for every other class."""
+        """Which videos have a higher score for each of their labels than for every other class. A video without labels
+        counts as right.
+        """
         own = np.where(labels > 0, predictions, np.inf).min(axis=1)
         other = np.where(labels > 0, -np.inf, predictions).max(axis=1)
         right: NDArray[np.bool_] = own > other
@@ -108,7 +110,9 @@ class MultiLabelTask(Task):
         )
 
     def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
-        """The mean share of the classes that have videos: if all scores are equal, it is the precision at any threshold."""
+        """The mean average precision of equal scores for all videos: the share of videos with a class, averaged over the
+        classes that have videos.
+        """
         shares = (labels > 0).mean(axis=0)[(labels > 0).any(axis=0)]
         return Baseline(float(shares.mean()), "equal scores for all videos") if len(shares) else None
 
@@ -151,7 +155,7 @@ class MultiLabelTask(Task):
 
 
 class AveragePrecision:
-    """Loss and mean average precision."""
+    """Accumulates the loss and the mean average precision of a validation."""
 
     def __init__(self) -> None:
         self.sums = torch.zeros(2, dtype=torch.float64)
@@ -192,8 +196,8 @@ def binary_focal_loss(
     log(1 - p)), p the sigmoid of logits [B, K]; targets t are [B, K] in 0..1, or class indices [B].
 
     For targets of 0 and 1 this is equation 5 of Lin et al. (Focal Loss for Dense Object Detection, ICCV 2017) for each
-    class; for mixed clips t weights both terms. With None as alpha both terms have weight 1, and with gamma 0 this is
-    then `binary_cross_entropy`.
+    class; for mixed clips, with t between 0 and 1, both terms count. With None as alpha both terms have weight 1, and
+    with gamma 0 this is then `binary_cross_entropy`.
     """
     logits = at_least_float32(logits)
     hot, present, absent = _hot(target, logits), F.logsigmoid(logits), F.logsigmoid(-logits)
@@ -205,5 +209,5 @@ def binary_focal_loss(
 
 
 def _hot(target: Tensor, logits: Tensor) -> Tensor:
-    """Targets [B, K] in the type of the logits."""
+    """The targets as [B, K], one-hot where they are class indices, in the type of the logits."""
     return (target if target.ndim == 2 else F.one_hot(target, logits.shape[1])).to(logits.dtype)

@@ -16,15 +16,15 @@ from marey.classifier import Calibration
 from marey.data.lists.videos import VideoEntry
 
 _BARS, _ROWS, _NAMED = 5, 20, 3
-"""What notebooks show: classes of one prediction as bars, rows of a table of predictions, and classes in its title."""
+"""What notebooks show at most: bars of one prediction, rows of a table of predictions, and classes in the table's title."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """The prediction for one video or a segment of it, or the reason why there is none.
 
-    `probabilities` [K] sum to 1; if the recipe's task is multilabel, they are independent of each other. If the file cannot
-    be read they are empty, and `error` names the file and the reason.
+    `probabilities` [K] of all classes sum to 1; if the recipe's task is multilabel, each is independent of the others. If
+    the file cannot be read they are empty, and `error` names the file and the reason.
     """
 
     video: VideoEntry
@@ -33,7 +33,8 @@ class Prediction:
     """[K]; only the most probable classes after `likeliest` and in files."""
     error: str | None = None
     below_threshold: float | None = None
-    """The threshold of the calibration, if no class reaches it, so that none of the classes is predicted. None otherwise."""
+    """The threshold of the calibration if no class reaches it: none of the classes is then predicted. None: a class reaches
+    it, or there is no threshold."""
     backend: Mapping[str, Json] | None = None
     """The backend that computed and its difference from eager float32; None if eager alone ran. For two streams the larger
     difference, and a list of both backends if they differ."""
@@ -90,8 +91,8 @@ class Prediction:
         return list(zip(best.class_names, best.probabilities.tolist(), strict=True))
 
     def likeliest(self, k: int) -> "Prediction":
-        """The same prediction with its k most probable classes only, as files hold it; among equal ones the first
-        classes.
+        """The same prediction with its k most probable classes only, as files hold it; of equally probable ones the
+        first.
         """
         best = np.argsort(-self.probabilities, kind="stable")[:k]
         return replace(

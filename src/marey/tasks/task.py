@@ -1,4 +1,4 @@
-"""What a task decides: the interface between a recipe's declaration and training, testing, predictions and reports."""
+"""The interface `Task`: what training, testing, predictions and reports ask of the task that a recipe declares."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -34,17 +34,18 @@ class Metric:
     """Its name in texts, for example "top-1"."""
     value: float
     shown: Literal["line", "summary", "report"]
-    """The shortest text that shows it; longer ones show it too. "line" is also the printed line of an epoch."""
+    """Which texts show it. "line": all of them, also the printed line of an epoch; "summary": the summary and the report;
+    "report": the report only. Files have every metric."""
     note: str = ""
-    """What it measures, for the page of a test."""
+    """What it measures, in a few words beside the number in the report; "" for none."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The first metric of a test for predictions that do not depend on the videos."""
+    """What predictions that do not depend on the videos would reach in the first metric of a test."""
 
     value: float
-    """0 to 1."""
+    """The metric of these predictions, 0 to 1."""
     text: str
     """Which predictions, for example "always answering 'run'"."""
     chance: float | None = None
@@ -69,7 +70,9 @@ class Outputs(Protocol):
     """A network's outputs for all views of one video: the crops of the first clip, then those of the next one."""
 
     def __call__(self, output: Output) -> Tensor:
-        """One output on the CPU: logits [V, K], positions [V, K, P], features [V, D] or tokens [V, N, D]."""
+        """The output of this name, on the CPU: logits [V, K], positions (the logits at P positions) [V, K, P], features
+        [V, D] or tokens [V, N, D].
+        """
 
     def averaged(self, probabilities: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
         """Probabilities [K], averaged over views (and positions) as the recipe's `test.averaging` declares.
@@ -80,10 +83,12 @@ class Outputs(Protocol):
 
 
 class ValidationMetrics(Protocol):
-    """Accumulates the loss and metrics of a validation, batch by batch. Each process has its own; training joins them."""
+    """Accumulates the loss and metrics of a validation, batch by batch. Each process has its own; the training
+    loop adds up their `sums` and concatenates their `rows`.
+    """
 
     sums: Tensor
-    """float64 on the CPU; the result is computed from their sum over all processes."""
+    """Sums over the clips of this process so far, float64 on the CPU."""
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Add a batch: the network's outputs, float32, and the targets, both on the device."""
@@ -107,7 +112,7 @@ class ClassRow:
     count: int
     """The number of videos of the class."""
     low: float = 0
-    """The lower end of the 90 % interval, in percent."""
+    """The lower end of the 90 % interval of `share`, in percent; 0 where none is known."""
     wide: float = 0
     """The width of the 90 % interval, in percentage points; 0 where none is known."""
 
@@ -117,11 +122,11 @@ class TaskReport:
     """What the report's page shows of a test, besides its metrics."""
 
     remark: str
-    """Follows the recipe's name at the end of the page's first lines."""
+    """Text after the recipe's name below the verdict, for example "one label per video, 5 classes"."""
     classes: Sequence[ClassRow]
     """The classes, the lowest metric first."""
     classes_note: str
-    """A sentence that says what the rows show."""
+    """A sentence above the table of `classes`: what it shows."""
     numbers: Sequence[tuple[str, str]] = ()
     """(name, text) of further numbers, which follow the metrics."""
     confusion: NDArray[np.int64] | None = None
@@ -129,12 +134,12 @@ class TaskReport:
 
 
 class Task(ABC):
-    """What one declaration of `marey.recipe.TaskConfig` decides. Stateless; one module of `marey.tasks` per task.
+    """What differs between tasks. A task has no state; each has a module in `marey.tasks`.
 
-    A test gives each video an array, the prediction, of one shape for all videos, for example [K] probabilities. A score
-    file holds the predictions and the labels, whose form the task decides. Shapes: N videos, K classes, B clips, V views,
-    P positions, S score files. Methods with a body suit labels of entire videos and predictions that are probabilities of
-    classes; other tasks override them.
+    The prediction for a video is an array, for example [K] probabilities, of the same shape for all videos. A score file
+    holds predictions and labels; the task decides the form of both. Shapes: N videos, K classes, B clips, V views, P
+    positions, S score files. The methods that are not abstract are for labels of entire videos and for predictions that
+    are probabilities of classes; other tasks override them.
     """
 
     # -- training
@@ -144,7 +149,7 @@ class Task(ABC):
         """Check, before any work, that the list has the labels that the task needs; `recipe` is named in the error.
 
         Raises:
-            DataError: it does not.
+            DataError: labels are missing, or a video has several and the task has one.
         """
 
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
@@ -162,8 +167,8 @@ class Task(ABC):
         return mirrored_target(target, swaps)
 
     def trained(self, network: nn.Module) -> nn.Module:
-        """The module that training and validation call, from clips [B, C, T, H, W] to the input of the loss: here the
-        network, which gives logits. Its parameters are the network's.
+        """The module that training and validation call: from clips [B, C, T, H, W] to the input of the loss. Here it is the
+        network itself, which returns logits. An override must have the parameters of the network.
         """
         return network
 
@@ -178,7 +183,9 @@ class Task(ABC):
     @property
     @abstractmethod
     def count_correct(self) -> CountCorrect | None:
-        """Counts right predictions for the running top-1; None where a prediction is not simply right or wrong."""
+        """The function that counts right predictions, for the top-1 in progress bars and log; None for tasks without
+        top-1.
+        """
 
     @abstractmethod
     def validation_metrics(self) -> ValidationMetrics:
@@ -222,8 +229,8 @@ class Task(ABC):
             calibration: Has a temperature, and no thresholds yet.
             predictions: [N, ...].
             labels: [N, ...].
-            turned_away: For a threshold below which a video is of none of the classes: the share of rightly predicted videos
-                that may lie below it, 0 to 1.
+            turned_away: The share of rightly predicted videos, 0 to 1, that may lie below a threshold for "none of the
+                classes". Tasks without such a threshold ignore it.
         """
 
     @abstractmethod
@@ -235,7 +242,7 @@ class Task(ABC):
         """The index of the one class of each video [N].
 
         Raises:
-            DataError: videos have several classes, so that there is no top-1 either.
+            DataError: the task has several labels per video, and so no top-1.
         """
 
     @abstractmethod
@@ -248,12 +255,14 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, predictions: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
-        """The metrics of a test, the primary one first. One named "top1" is compared with published numbers."""
+        """The metrics of a test, the primary one first. The one named "top1", if any, is compared with
+        published numbers.
+        """
 
     def interval(
         self, predictions: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.str_] | None
     ) -> Interval | None:
-        """The 90 % interval of the first of `metrics` for new videos; here None: none is known.
+        """The 90 % interval of the first of `metrics` for new videos. This default is None: no interval is known.
 
         Args:
             predictions: [N, ...].
@@ -263,18 +272,22 @@ class Task(ABC):
         return None
 
     def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
-        """The first of `metrics` for predictions that do not depend on the videos; here None: it is not known."""
+        """What predictions that do not depend on the videos would reach in the first of `metrics`. This default is None: it
+        is not known.
+        """
         return None
 
     @abstractmethod
     def score(self, predictions: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-        """The first of `metrics` alone, which the search for fusion weights maximises."""
+        """The value of the first of `metrics`: the search for fusion weights maximises it, and predictions are compared
+        by it.
+        """
 
     @abstractmethod
     def fused(
         self, predictions_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion
     ) -> NDArray[np.float64]:
-        """The predictions [N, ...] of S networks, fused with the weights `shares` [S].
+        """The fused predictions [N, ...] of S networks: `of` says what is summed, with the weights `shares` [S].
 
         Raises:
             DataError: the task has no such fusion.

@@ -1,4 +1,7 @@
-"""Thresholds on probabilities, above which a class is predicted. NumPy: probabilities [N, K], positives [N, K] bool."""
+"""Thresholds on probabilities: a class at or above its threshold is predicted.
+
+In NumPy: probabilities [N, K], and positives [N, K], True where a video has a label.
+"""
 
 import math
 
@@ -13,12 +16,12 @@ a class with few videos does not follow noise."""
 
 
 def turning_away(confidences: NDArray[np.float32], rate: float) -> float | None:
-    """The threshold below which at most a share `rate`, 0 to 1, of new videos lies, on average.
+    """The threshold below which, on average, at most the share `rate`, 0 to 1, of new videos lies.
 
-    It is the k-th smallest of the N confidences, k = floor(rate * (N + 1)). If the new videos are exchangeable with these, a
-    new confidence is lower with a probability of at most k / (N + 1) (split conformal prediction: Vovk, Gammerman and
-    Shafer, Algorithmic Learning in a Random World, 2005; Angelopoulos and Bates, A Gentle Introduction to Conformal
-    Prediction, 2023). None where k is 0, because there are too few videos.
+    It is the k-th smallest of N confidences (the highest probability of each video), k = floor(rate * (N + 1)). If the
+    new videos are exchangeable with these, a new confidence is lower with a probability of at most k / (N + 1) (split
+    conformal prediction: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelopoulos and
+    Bates, A Gentle Introduction to Conformal Prediction, 2023). None where k is 0, because there are too few videos.
     """
     # Rounding must not make 0.05 * (19 + 1) less than 1.
     rank = math.floor(rate * (len(confidences) + 1) + 1e-9)
