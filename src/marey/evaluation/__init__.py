@@ -7,8 +7,8 @@ In reading order:
 - `result`, `scores`, `protocol`: what a test gives, as values and as files
 - `primary_metric`: the first metric of a result with its interval and baseline, in words
 - `compare`: a result next to the published and measured numbers of its recipe
-- `resumable`, `tested_list`: what is saved for a resumption, and the list of the tested videos
-- `time_estimate`, `long_videos`: what a test announces before and after it runs
+- `resumable`, `tested_list`: the saved state of an interrupted test, and the list of the tested videos
+- `time_estimate`, `long_videos`: the expected duration, printed before a test, and a notice on long videos after it
 - `fusion`: the scores of several networks, fused
 - `paired_difference`: whether one set of predictions is better than another for the same videos
 - `out_of_fold`: results of classifiers that were fitted and tested on the same list, fold by fold

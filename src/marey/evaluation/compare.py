@@ -15,16 +15,20 @@ from marey.tasks.metrics import wilson_interval
 
 @dataclass(frozen=True)
 class Comparison:
-    """Our top-1 next to another one, all in percent. `reasons` lists why the two are not comparable; empty if they are."""
+    """The top-1 of a test next to another top-1 of the same recipe."""
 
     against: str
+    """What the other number is, in words, for example "published (...)"."""
     theirs: float
+    """The other top-1, in percent."""
     ours: float
+    """The top-1 of this test, in percent."""
     low: float
-    """Lower end of the 95 % interval of `ours`."""
+    """Lower end of the 95 % interval of `ours`, in percent."""
     high: float
-    """Upper end of the interval."""
+    """Upper end of this interval, in percent."""
     reasons: tuple[str, ...] = ()
+    """Why the two numbers are not comparable; empty if they are."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Comparison":
@@ -44,9 +48,13 @@ class Comparison:
 
 
 def compare(recipe: Recipe, protocol: EvaluationProtocol, *, top1: float, videos: int) -> tuple[Comparison, ...]:
-    """Compare `top1` (0..1, over `videos` videos) with the published and the measured top-1 of the tested recipe.
+    """Compare the top-1 of a test with the published top-1 of its recipe, and with the one that was measured with Marey.
 
-    `recipe` is the recipe that `protocol` names; a recipe that the user has changed has no numbers to compare with.
+    Args:
+        recipe: The tested recipe, which `protocol` names. One that the user has changed has no numbers to compare with.
+        protocol: The protocol of the test.
+        top1: The top-1 of the test, 0 to 1.
+        videos: The number of videos that it is of.
     """
     found = []
     if recipe.published is not None:
@@ -83,8 +91,8 @@ def _comparison(number: Published | Measured, top1: float, videos: int, reasons:
 
 
 def _protocol_differs(recipe: Recipe, protocol: EvaluationProtocol) -> list[str]:
-    """The reasons that lie in the protocol: other test, pixel or flow rules than the recipe's, other arithmetic, fewer
-    videos.
+    """Why the protocol does not permit a comparison: rules for tests, pixels or flow that are not the recipe's, another
+    precision than float32, out-of-fold predictions, or fewer videos by `--only`.
     """
     rules: list[tuple[str, Declaration, JsonValue]] = [
         ("test", recipe.test, protocol.test),

@@ -1,4 +1,4 @@
-"""Late fusion: the weighted mean or sum of several score files of the same videos, matched by video id."""
+"""Late fusion: the weighted mean of probabilities, or sum of logits, of several score files, matched by video id."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -62,6 +62,7 @@ def fuse_probabilities(
 
 
 def _shares(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[np.float64]:
+    """The fusion weights [S]; for probabilities scaled so that they sum to 1. None as weights: all are equal."""
     shares = np.array(weights if weights is not None else [1.0] * count, dtype=np.float64)
     if len(shares) != count or (shares < 0).any() or shares.sum() <= 0:
         raise DataError(f"fusing {counted(count, 'file')} takes as many weights, none negative, their sum above 0.")
@@ -126,7 +127,7 @@ def _in_classes_of(first: Scores, scores: Scores, number: int) -> Scores:
 
 
 def _simplex(count: int, steps: int) -> Iterator[tuple[float, ...]]:
-    """All tuples of `count` shares, multiples of 1 / steps, that sum to 1."""
+    """All tuples of `count` numbers of 0 to 1 that are multiples of 1 / steps and sum to 1."""
     if count == 1:
         yield (1.0,)
         return

@@ -1,4 +1,4 @@
-"""A notice that counts the videos that are too long for the few frames which classifiers on frozen features see."""
+"""A notice on long videos, of which a classifier on frozen features sees too few frames."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from marey.models.probe.config import FrameProbeConfig
 from marey.models.probe.network import Probe
 
 _ROUNDING = 1e-3
-"""Seconds by which the length of a segment may exceed that of its list, because timestamps are rounded."""
+"""Seconds by which a segment may be longer than its list says, because timestamps are rounded."""
 
 
 class LongVideoCounts(NamedTuple):
@@ -27,14 +27,15 @@ class LongVideoCounts(NamedTuple):
 
 
 class LongVideos:
-    """Counts the videos that are longer than `LONGEST`, from which on `marey train` cuts the videos of class folders.
+    """Counts the videos that are longer than `LONGEST`, the length above which `marey train` cuts videos of class folders.
 
         long = LongVideos(model)
         for entry, video in ...:
             long.count(entry, video)
         long.notify()
 
-    Only for classifiers on frozen features; other networks are tested by their toolkits' rules, and none is counted.
+    Only for classifiers on frozen features. For other networks, which are tested by the rules of their toolkits, no video
+    counts as long, and `notify` prints nothing.
     """
 
     def __init__(self, model: Classifier) -> None:
@@ -42,7 +43,9 @@ class LongVideos:
         self._seen = self._long = self._whole_files = 0
 
     def take(self) -> LongVideoCounts:
-        """The counts since the last call, which start again from 0: another process adds them to its own."""
+        """Return the counts since the last call and start again from 0, so that another process can `add` them to its
+        own.
+        """
         taken = LongVideoCounts(self._seen, self._long, self._whole_files)
         self._seen = self._long = self._whole_files = 0
         return taken

@@ -1,4 +1,4 @@
-"""The primary metric of a test, with its interval for new videos and the baseline that ignores the videos, in words."""
+"""The primary metric of a test, its interval for new videos, and the baseline of predictions that ignore the videos."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, Interval, group_numbers,
 from marey.tasks.task import Baseline, Metric
 
 NEW_VIDEOS = 100
-"""The interval of out-of-fold predictions is that of the share of right ones among this many new videos."""
+"""With out-of-fold predictions, the interval is for the share of right predictions among this many new videos."""
 _WIDE = 0.05
 """The ends of intervals at least this wide, 0 to 1, are written without decimals."""
 
@@ -26,9 +26,10 @@ class PrimaryMetric:
     scores: Scores
     metric: Metric
     unseen: bool = False
-    """Whether the scores are only those of the videos that the network was not trained on."""
+    """Whether `scores` holds only videos that the network was not trained on, and others were left out."""
     group: Literal["group", "recording"] = "group"
-    """The word for a group of videos; out of fold always "recording", because folds keep recordings together."""
+    """The word for a group of videos. With out-of-fold predictions it is always "recording", because their groups are
+    recordings."""
 
     def __repr__(self) -> str:
         beside = f" ({self.short_interval})" if self.short_interval else ""
@@ -39,7 +40,7 @@ class PrimaryMetric:
     def interval(self) -> Interval | None:
         """The interval for new videos of the same kind; None if there is none, for the reason in `interval_text`.
 
-        Out of fold it is the interval of the share among the next `NEW_VIDEOS` videos of new groups.
+        With out-of-fold predictions it is for the share among the next `NEW_VIDEOS` videos, of new groups.
         """
         scores = self.scores
         if scores.trained_on is not None and scores.trained_on.any():
@@ -57,7 +58,7 @@ class PrimaryMetric:
 
     @cached_property
     def baseline(self) -> Baseline | None:
-        """The metric for predictions that do not depend on the videos; None if it is not known."""
+        """What predictions that do not depend on the videos would reach in the metric; None if it is not known."""
         return self.scores.task.baseline(self.scores.labels, self.scores.class_names)
 
     @property
@@ -71,7 +72,9 @@ class PrimaryMetric:
 
     @property
     def interval_text(self) -> str:
-        """The interval and its number of videos or groups, or why there is none; without a full stop."""
+        """The interval and the number of videos or groups that it is computed over, or why there is none, as a clause
+        without a full stop.
+        """
         if self.interval is not None:
             over = counted(self.interval.count, self._group if self.interval.over == "groups" else "video")
             return f"for {self._new_videos(self.interval)}, {self.short_interval} (over {over})"
@@ -137,7 +140,9 @@ class PrimaryMetric:
         return f"{number}{self._beside(self.baseline)}." if self.baseline is not None else f"{number}."
 
     def _beside(self, baseline: Baseline) -> str:
-        """The end of the sentence: how the metric compares with the baseline, as far as the interval shows it."""
+        """The end of the sentence: whether the interval lies above or below the baseline, or both numbers where there is no
+        interval.
+        """
         theirs, words = percent(baseline.value), baseline.text
         if baseline.value == 1:
             return f"; {words} gives {theirs} too: videos of one class do not show whether classes are told apart"

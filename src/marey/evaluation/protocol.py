@@ -24,8 +24,9 @@ _FILE = {"unknown fields": "kept"}
 
 
 class _Record(BaseModel):
-    """A record that is written again as it was read, whichever version of Marey wrote it: only the fields that were given
-    are written. Unknown fields of a file are kept; in code an unknown field is an error, because it is misspelt.
+    """A value that is written with exactly the fields that it was given, so that a file which another version of Marey wrote
+    stays the same when it is read and written. Unknown fields of a file are kept. In code an unknown field is an error,
+    because it is a misspelling.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -47,15 +48,18 @@ class _Record(BaseModel):
 
 
 class Restriction(_Record):
-    """The list of `--only`, the videos that it left out, and those of its videos that the tested list does not have."""
+    """The restriction of a test by `--only` to the videos that another list names."""
 
     list: str
+    """The path of the other list."""
     left_out: int
+    """The number of videos of the tested list that the other list does not name."""
     missing: int
+    """The number of videos of the other list that the tested list lacks."""
 
 
 class EvaluationProtocol(_Record):
-    """How one network was tested. All fields have a default: scores that were not made by Marey may have none of them.
+    """How one network was tested. Each field has a default, because a score file that Marey did not write may have none.
 
     `test`, `pixels` and `flow` are the recipe's rules as JSON, as they were declared when the scores were made.
     """
@@ -73,27 +77,31 @@ class EvaluationProtocol(_Record):
     """The published file that the weights came from: its address, its SHA-256, and whether that was published. None: the
     weights came from another file."""
     data_fingerprint: str | None = None
-    """The fingerprint of the list of videos."""
+    """The fingerprint of the videos to test: those of `split`, and of `only`."""
     videos: int | None = None
-    """How many videos the list has."""
+    """The number of videos to test; those of `split`, and of `only`."""
     split: str | None = None
-    """The name of the split, "val" or "test, split 1"; None where the list names none or several."""
+    """The name of the tested split, for example "val" or "test, split 1"; None where the videos have none or several."""
     batch: int | None = None
     """Views per forward pass."""
     precision: str = "float32"
     device: str | None = None
     backend: JsonValue = None
     """The backend that computed the scores and its difference from eager float32 (`marey.backends.backend.BackendReport`),
-    where another one than eager was asked for. A list where there were several: the run was resumed with another backend,
-    processes used different ones, or a backend failed and eager replaced it."""
+    or a list of several: the run was resumed with another backend, processes used different ones, or a backend failed and
+    eager replaced it. None: eager was asked for, and computed all."""
     versions: dict[str, str] | None = None
     """Versions of the packages that influence the numbers."""
     folds: int | None = None
-    """The number of folds of out-of-fold scores: a video's scores come from a head that was fitted without the fold of the
-    video, while the network with these weights was fitted on all videos. None: one network predicted all videos."""
+    """The number of folds, if the scores are out-of-fold predictions: each video's come from a head that was fitted without
+    its fold. `weights_sha256` is then that of the final classifier, which was fitted on all videos. None: one network
+    predicted all videos."""
     only: Restriction | None = None
+    """The restriction to the videos of another list; None: all videos of the list or split were tested."""
     tested: int | None = None
+    """The number of videos with scores."""
     broken: int | None = None
+    """The number of broken files, which have no scores."""
 
     @property
     def parts(self) -> "tuple[EvaluationProtocol, ...]":
@@ -120,8 +128,11 @@ class FusionProtocol(_Record):
     """How the scores of several tests were fused."""
 
     fused: tuple[Annotated["FusionProtocol | EvaluationProtocol", Field(union_mode="left_to_right")], ...]
+    """The protocols of the fused scores."""
     of: Fusion
+    """What was fused: probabilities or logits."""
     weights: tuple[float, ...]
+    """The weight of each of the fused scores."""
 
     @property
     def parts(self) -> tuple[EvaluationProtocol, ...]:
@@ -169,7 +180,7 @@ def protocol_of(model: Classifier, data: Manifest, compute: Compute) -> Evaluati
         versions=versions(),
     )
     more: dict[str, Json] = model_settings(model)
-    # Defaults are left out, as in version 0.1.0, so that a test that it began can be resumed.
+    # Defaults are left out, as in version 0.1.0, so that a test begun with that version can be resumed.
     if model.recipe.task.kind != protocol.task:
         more["task"] = model.recipe.task.kind
     if model.origin is not None:
@@ -180,8 +191,8 @@ def protocol_of(model: Classifier, data: Manifest, compute: Compute) -> Evaluati
 
 
 def model_settings(model: Classifier, **more: Json) -> dict[str, Json]:
-    """The settings that a run shares with a run that it resumes: recipe, weights, test rules, pixels and flow, and `more`.
-    The batch and the device may differ between the two.
+    """The settings that must be equal for a run to be resumed: recipe, weights, the rules for tests, pixels and flow, and
+    `more`. Batch and device are not among them: they may differ.
     """
     recipe = model.recipe
     return {
@@ -203,7 +214,7 @@ def weights_hash(model: Classifier) -> str:
 
 
 def _split_of(data: Manifest) -> str | None:
-    """The name of the split, "val" or "test, split 1": the split column, and a number that ends the list's name."""
+    """The name of the split, with the number of the list's file name if that ends in "split1": "val" or "test, split 1"."""
     if len(data.split_names) != 1:
         return None
     number = re.search(r"split(\d)$", Path(data.source).stem)

@@ -34,7 +34,7 @@ _EAGER = BackendReport(asked="eager", ran="eager").as_json()
 
 
 def claim_folder(out: Path, protocol: EvaluationProtocol, data: Manifest) -> Claim:
-    """The claim of a test on its folder: it holds no other test, and no other process works there."""
+    """The claim of a test on its folder, so that the folder holds no other test and no other run works there."""
     return Claim(
         OutputPath.folder(out), Command.EVALUATE, protocol.as_json(), list_facts(data), may_differ=_MAY_DIFFER,
         share=processes().rank if processes().world > 1 else None,
@@ -63,7 +63,7 @@ class ResumableTest:
         self.identities: dict[int, int] = {}
         """The identity of each row's content, where it is known: version 0.1.0 did not record it."""
         self._trained_on: dict[str, bool] = {}
-        """By video id, whether the network was trained on the content of the video: from the scores of a finished test."""
+        """By video id, whether the network was trained on the content of the video, as a score file in the folder says."""
         self._reports: set[str] = set()
         """Reports of the backends that computed what is done, as JSON."""
         if out is not None:
@@ -77,18 +77,20 @@ class ResumableTest:
         if not self.done:
             self.quarantine.forget()
         self._broken_ids = {broken.id for broken in self.quarantine.files}
-        if out is not None and self.rank:  # of a finished test the first process has the broken files of all processes
+        if out is not None and self.rank:  # a finished test has one list of broken files, which process 0 wrote
             first = Quarantine(out / BROKEN, total=len(data), max_share=1, ids=self._ids)
             self._broken_ids |= {broken.id for broken in first.files} if self.done else set()
 
     def rows_to_do(self) -> list[int]:
-        """The rows that this process has yet to test: of every world-th row, so that no video is tested twice."""
+        """The rows that this process still has to test. Each of W processes takes every W-th row, so that no video is tested
+        twice.
+        """
         mine = range(self.rank, len(self.data), self.world)
         return [row for row in mine if row not in self.done and self.data[row].id not in self._broken_ids]
 
     def collect(self, scored: Iterator[tuple[int, NDArray[np.float32] | Broken, int]], backend: Backend) -> None:
-        """Collect (row, probabilities or broken file, identity) as `backend` computes them. A part file is written every 20
-        seconds and at the end, also when the test is interrupted.
+        """Take (row, probabilities or broken file, identity) from `scored`, which runs the network on `backend`. A part
+        file is written every 20 seconds and at the end, also when the test is interrupted.
         """
         fresh: dict[int, NDArray[np.float32]] = {}
         reports: set[str] = set()
@@ -107,7 +109,7 @@ class ResumableTest:
             self._save_part(fresh, reports)
 
     def wait_for_all(self) -> None:
-        """In process 0, wait until every video is in a part file or a list of broken files of some process."""
+        """In process 0, wait until each video is in a part file or list of broken files, of whichever process."""
         while self.out is not None and self.world > 1 and self.rank == 0 and not self._all_done(self.out):
             time.sleep(0.3)
 
@@ -119,8 +121,9 @@ class ResumableTest:
             write_readme(self.out)
 
     def backend_report(self) -> JsonValue:
-        """The report of the backend that computed what is done, or a list of several: of reports with the same names the
-        one that differs most from eager float32. None if eager alone computed, as was asked for.
+        """The report of the backend that computed the scores, or a list of several. Of reports with the same names of
+        backends, the one with the largest difference from eager float32 is kept. None: eager was asked for, and
+        computed all.
         """
         found = {}
         for report in sorted(map(json.loads, sorted(self._reports)), key=lambda report: report.get("relative", 0)):
@@ -131,8 +134,13 @@ class ResumableTest:
         return several[0] if len(several) == 1 else several
 
     def trained_on(self, rows: Sequence[int], known: Identities | None) -> NDArray[np.bool_] | None:
-        """Whether the network was trained on the content of each of these rows' videos, by the identities of its training
-        videos; None where those, or the identity of a row, are not known.
+        """For each of these rows, whether the network was trained on the content of the video.
+
+        Args:
+            rows: The rows.
+            known: The identities of the network's training videos.
+
+        Returns: None if `known` is None, or if the identity of a row's content is not known.
         """
         if known is None:
             return None
@@ -172,13 +180,13 @@ class ResumableTest:
                 self.done |= dict(zip(rows, file["probabilities"], strict=True))
                 if "identities" in file:
                     self.identities |= dict(zip(rows, file["identities"].tolist(), strict=True))
-                # Version 0.1.0 recorded no backend: it had eager alone.
+                # Version 0.1.0 recorded no backend, because it had only eager.
                 self._reports |= set(file["backend"].tolist()) if "backend" in file else {json.dumps(_EAGER)}
         if len(self.done) < len(self.data) and (out / SCORES).exists():
             self._read_scores(out)
 
     def _read_scores(self, out: Path) -> None:
-        """Read the scores of this test if it is finished; scores of another test are ignored."""
+        """Read the score file in the folder; ignore it if it is that of another test."""
         scores = Scores.load(out / SCORES)
         saved = scores.protocol
         if not isinstance(saved, EvaluationProtocol) or _identifying(saved) != _identifying(self.protocol):
@@ -192,7 +200,7 @@ class ResumableTest:
         self._reports |= {json.dumps(one) for one in (used if isinstance(used, list) else [used])}
 
     def _all_done(self, out: Path) -> bool:
-        """Read what all processes have saved so far; whether no video is missing."""
+        """Read what all processes have saved so far, and return whether each video is tested or broken."""
         self._read_saved(out)
         for record in out.glob("broken-*.jsonl"):
             for broken in Quarantine(record, total=len(self.data), max_share=1, ids=self._ids).files:
@@ -200,13 +208,15 @@ class ResumableTest:
         return len(self.done) + len(self.quarantine) >= len(self.data)
 
     def _remove_parts(self, out: Path) -> None:
-        """Remove what the scores repeat: part files, and the lists of broken files of the other processes."""
+        """Remove the part files and the other processes' lists of broken files, whose content is now in the result."""
         shutil.rmtree(out / "parts", ignore_errors=True)
         for record in out.glob("broken-*.jsonl"):
             record.unlink(missing_ok=True)
 
 
 def _identifying(protocol: EvaluationProtocol) -> tuple[JsonValue, ...]:
-    """The fields by which scores are recognised as those of a test, besides the note in its folder."""
+    """The fields of a protocol by which a score file is recognised as that of a test. The folder's note was compared
+    before.
+    """
     known = (protocol.weights_sha256, protocol.data_fingerprint, protocol.batch, protocol.precision, protocol.split)
     return (*known, protocol.folds)

@@ -19,9 +19,9 @@ from marey.evaluation.views import Views
 from marey.recipe import Test
 
 _START = 2.0
-"""Seconds that are not measured: starting processes, writing files."""
+"""Seconds added to each estimate for what is not measured: starting processes, writing files."""
 _PASS = 0.5
-"""Seconds that the longest measured forward pass should take."""
+"""Seconds that the measured forward pass of several views should take, at most."""
 _TRIED = 3
 """Videos that are tried, at most, until one can be read."""
 _MAX_BYTES = 2e8
@@ -31,8 +31,8 @@ _MAX_BYTES = 2e8
 def expected_time(backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute) -> str:
     """How long the videos in `rows` will take, as the end of a line: "; about 3 minutes"; "" if it cannot be estimated.
 
-    One video is decoded, and a few of its views go through the network; the results are discarded. Also "" if no command
-    is waiting to print its first line: callers in Python see the progress bar.
+    One video is decoded, and a few of its views go through the network; the results are discarded. The text is also "" if
+    no command is waiting to print its summary of the work, because nobody would see it.
     """
     if not work_summary_pending():
         return ""
@@ -43,9 +43,9 @@ def expected_time(backend: Backend, views: ViewDataset, test: Test, rows: Sequen
 def estimated_seconds(
     backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute
 ) -> float | None:
-    """Seconds that the videos in `rows` will take. None if that cannot be estimated: they are optical flow, which may
-    have to be computed; none of the first can be read; all are on servers; or another backend than eager runs, which
-    compiles for each batch size.
+    """Seconds that the videos in `rows` will take. None if that cannot be estimated: the network sees optical flow, which
+    may have to be computed; all files are on servers, missing or larger than 200 MB; the first three others cannot be read;
+    or the backend is not eager, and so compiles for each batch size.
     """
     if not rows or views.flow is not None or backend.report().ran != "eager":
         return None
@@ -64,16 +64,23 @@ def estimated_seconds(
 
 
 def seconds_per_video(decoding: float, network: float, compute: Compute, *, device: str) -> float:
-    """Seconds per video if decoding takes `decoding` on one core and the network `network` on the device: their sum on
-    a CPU, whose cores do both, else the larger of the two.
+    """Seconds per video. On a CPU, whose cores do both, the sum of decoding and network; else the larger of the two.
+
+    Args:
+        decoding: Seconds that one core takes to decode a video; shared among the decoding processes.
+        network: Seconds that the network takes for the views of a video.
+        compute: Has the number of decoding processes.
+        device: The device of the network.
     """
     share = decoding / max(1, min(usable_cores(), decoding_workers(compute.workers)))
     return share + network if device.startswith("cpu") else max(share, network)
 
 
 def _seconds_per_view(backend: Backend, views: Views, batch: int) -> float:
-    """Seconds of the network per view: from a second pass of one view, because setting up may make the first a hundred times
-    as slow; and, if that pass is short, from a pass of up to `batch` views.
+    """Seconds of the network per view.
+
+    They are those of the second forward pass of one view, because setup may make the first a hundred times as slow. If
+    it is short, a pass of up to `batch` views follows, and the smaller time per view counts.
     """
     one = next(views.batches(1))
     _seconds(backend, one)
@@ -86,5 +93,5 @@ def _seconds_per_view(backend: Backend, views: Views, batch: int) -> float:
 
 def _seconds(backend: Backend, views_VTHWC: Tensor) -> float:
     start = time.perf_counter()
-    backend.run("logits", views_VTHWC)  # returns results on the CPU, and so waits for the device
+    backend.run("logits", views_VTHWC)  # waits for the device, because it returns results on the CPU
     return time.perf_counter() - start

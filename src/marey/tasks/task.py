@@ -149,7 +149,7 @@ class Task(ABC):
         """Check, before any work, that the list has the labels that the task needs; `recipe` is named in the error.
 
         Raises:
-            DataError: labels are missing, or a video has several and the task has one.
+            DataError: the labels do not suit the task, for example several per video where it has one.
         """
 
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
