@@ -1,4 +1,4 @@
-"""Whether predictions are better than others for the same videos: the difference of their metric, with an interval."""
+"""The difference of a metric between two sets of predictions for the same videos, with an interval."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +10,18 @@ from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, group_numbers, student_t
 from marey.tasks.task import Task
 
 _BLOCKS = 20
-"""Blocks of groups in the jackknife, at most: the metric is computed once per block."""
+"""Most blocks of groups in the jackknife; the difference is computed once without each block."""
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The metric of some predictions minus that of others for the same videos, and its 90 % interval; -1 to 1."""
+    """The metric of predictions minus that of others for the same videos, with a 90 % interval; all -1 to 1."""
 
     difference: float
     low: float
+    """Lower end of the interval of `difference`; may be below -1."""
     high: float
+    """Upper end of the interval; may be above 1."""
 
 
 def paired_difference(

@@ -48,14 +48,14 @@ class NumberRow:
 class EvaluationResult:
     """The scores of a test and its metrics, 0 to 1. The files in `broken` are left out of all metrics.
 
-    With several labels per video only `mean_ap` is defined; `top1`, `top5`, `mean_class`, `macro_f1`, `confusion` and
-    `calibration_error` raise DataError.
+    With several labels per video the metric is `mean_ap`; `top1`, `top5`, `mean_class`, `macro_f1`, `confusion`,
+    `calibration_error`, `pairs` and `majority` raise DataError.
     """
 
     scores: Scores
     broken: tuple[Broken, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
-    """Comparisons with the published and the measured top-1 of the model's recipe."""
+    """Comparisons with the published top-1 of the classifier's recipe, and with one that was measured with Marey."""
 
     @classmethod
     def load(cls, folder: str | Path) -> "EvaluationResult":
@@ -118,7 +118,9 @@ class EvaluationResult:
         return mean_average_precision(self.scores.probabilities, self.scores.positives)
 
     def pairs(self, pairs: list[tuple[int, int]]) -> float:
-        """Accuracy inside pairs of classes; chance gives one half."""
+        """Among videos whose class is in a pair, the share with a higher probability for it than for the other class of the
+        pair; chance gives one half.
+        """
         return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
 
     def metrics(self) -> dict[str, float]:
@@ -137,7 +139,9 @@ class EvaluationResult:
 
     @cached_property
     def unseen(self) -> "EvaluationResult | None":
-        """The result on the videos that the network was not trained on; None if there are none or they are not known."""
+        """The result on the videos that the network was not trained on; None if there are none or it is
+        not known which these are.
+        """
         seen = self.scores.trained_on
         if seen is None or seen.all():
             return None
@@ -150,8 +154,9 @@ class EvaluationResult:
 
     @property
     def interval(self) -> Interval | None:
-        """The 90 % interval of top-1 for new videos like these (`marey.tasks.intervals.share_interval`); None if there is
-        none, for the reason in `standing.interval_text`.
+        """The 90 % interval of top-1 for new videos like these (`marey.tasks.intervals.share_interval`). With out-of-fold
+        predictions it is for the next 100 videos (`new_videos_interval`). None: there is none, for the reason in
+        `standing.interval_text`.
         """
         return self.standing.interval
 
@@ -163,7 +168,9 @@ class EvaluationResult:
 
     @cached_property
     def standing_of_new(self) -> PrimaryMetric:
-        """As `standing`, for the videos that the network was not trained on, if it was trained on some of them."""
+        """`standing` of the videos that the network was not trained on; if it was trained on none or on all, of all
+        videos.
+        """
         unseen, seen = self.unseen, self.scores.trained_on
         if unseen is None or seen is None or not seen.any():
             return self.standing
@@ -171,9 +178,7 @@ class EvaluationResult:
 
     @property
     def verdict(self) -> str:
-        """The result in one sentence; for the videos that the network was not trained on, if it was trained on some of
-        them.
-        """
+        """The result in one sentence, of the videos of `standing_of_new`."""
         return self.standing_of_new.verdict
 
     def rows(self) -> tuple[NumberRow, ...]:
@@ -223,7 +228,7 @@ class EvaluationResult:
         return {"trained_on": {"videos": int(seen.sum()), "others": others}}
 
     def as_json(self) -> dict[str, Json]:
-        """All of the result but the scores."""
+        """The content of result.json: everything but the scores."""
         return {
             **self.metrics(),
             **self.standing.as_json(),
@@ -248,8 +253,8 @@ class EvaluationResult:
         return html_table(repr(self), ["", "", ""], rows, note="; ".join([*notes, *map(str, self.comparisons)]))
 
     def summary(self) -> str:
-        """Lines of text: the verdict, its interval, the metrics, and the task's additions, such as the confusion matrix
-        of at most 20 classes.
+        """Lines of text: the verdict, its interval, the metrics, what the network was trained on, comparisons, and what
+        the task adds, such as the confusion matrix of at most 20 classes.
         """
         lines = [
             self.verdict,
@@ -263,7 +268,9 @@ class EvaluationResult:
         return "\n".join([*lines, "", *more] if more else lines)
 
     def interval_sentence(self) -> str:
-        """The sentence after `verdict`: the interval, or why there is none, and the accuracy of guessing."""
+        """The sentence after `verdict`: the interval, or why there is none, and the accuracy of random guessing, if
+        known.
+        """
         standing = self.standing_of_new
         chance = None if standing.baseline is None else standing.baseline.chance
         guessing = "" if chance is None else f"; guessing gives {percent(chance)}"

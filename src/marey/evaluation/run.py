@@ -58,25 +58,27 @@ def evaluate(
     Each video is decoded once for all its views (clips times crops), and the views' scores are averaged.
 
     Args:
-        model: As `load_model` and `build_model` give it, or a `Classifier` around your own module; or what `load_model`
-            takes: a checkpoint, the folder of a run, a recipe or its name.
+        model: A `Classifier`, from `load_model`, `build_model` or around your own module; or what `load_model` takes: a
+            checkpoint, the folder of a run, a recipe or its name.
         data: A manifest, or a list or folder to read one from.
         out: Folder for scores.npz, result.json and broken.jsonl. An interrupted run is resumed there.
         root: Folder that the list's paths are relative to.
         classes: Class names in order, or a file of them, for weights or lists that do not name them.
         split: The split that is tested; None: all videos.
         only: A list of videos: only those that it names are scored, and a notice counts the others.
-        max_broken: A larger share of broken files stops the run, 0 to 1; None: more than 1 % and more than three files do.
+        max_broken: The largest share of broken files, 0 to 1, with which the run goes on. None: it stops at more than three
+            broken files that are more than 1 %.
         compute: Device, precision, views per forward pass, decoding processes and backend.
         options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=16, workers=4, backend="auto".
 
     Under several processes (torchrun) every video is tested by exactly one of them. Process 0 writes and returns the result
-    of all videos; the others return that of their own.
+    of all videos; each other process returns that of its own videos.
 
     Raises:
         RunError: `out` holds another run, another process works there, or it cannot be written; too many files are
             broken; this machine lacks the device, or the device lacks the precision.
-        DataError: videos have several labels, and the recipe's task has one; or no file of the list exists.
+        DataError: the list cannot be read or its labels are not the network's classes; videos have several labels, and the
+            recipe's task has one; no file of the list exists; or no video could be tested.
     """
     compute = compute.changed(**options)
     check_backend(compute)
@@ -168,7 +170,7 @@ def _result(test: ResumableTest, model: Classifier) -> EvaluationResult:
 
 
 def _groups(data: Manifest, rows: NDArray[np.int64]) -> NDArray[np.str_] | None:
-    """The group of each video, as `Scores.groups` has it: the list's groups; segments without one are grouped by file."""
+    """The group of each video, for `Scores.groups`: the group in the list; for a segment without one, its file."""
     segments = data.times is not None or data.frame_ranges is not None
     groups = np.full(len(rows), "") if data.groups is None else data.groups[rows]
     if segments and len(np.unique(data.ids[rows])) < len(rows):

@@ -20,7 +20,7 @@ from marey.tasks.task import Task
 from marey.video.reading.suffixes import VIDEO_SUFFIXES
 
 _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
-"""The suffix of a video file or flow file in an id, which ends there or goes on with @ and a segment."""
+"""The suffix of a video file or flow file in an id; after it, the id ends or has @ and a segment."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,8 +39,8 @@ class Scores:
     trained_on: NDArray[np.bool_] | None = None
     """[N]: whether the network was trained on the content of the video; None if that was not compared."""
     groups: NDArray[np.str_] | None = None
-    """[N]: the group of each video in its list, or the file that it is a segment of, "" for neither; None if no video has
-    one. Videos of one group are alike, so that intervals are over groups."""
+    """[N]: the group of each video in its list; without one, the file that it is a segment of; "" for neither. None: no
+    video has a group. Videos of one group are alike, so intervals are computed over groups."""
 
     def __repr__(self) -> str:
         classes = counted(len(self.class_names), "class")
@@ -48,7 +48,7 @@ class Scores:
 
     @property
     def task(self) -> Task:
-        """The task of the scores: the one that their protocol names, or else inferred from the shape of the labels.
+        """The task that the protocol names; if it names none, inferred from the shape of the labels.
 
         Raises:
             DataError: this version of Marey has no such task.
@@ -79,8 +79,8 @@ class Scores:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What names each video in a list of files as in a list of their flow: its id without a file's suffix. If two videos
-        differ only by suffix, the ids themselves.
+        """The name of each video by which score files are matched: its id without the file's suffix, so that it is the
+        same in a list of files and in a list of their flow. If two ids differ only by suffix, all ids keep it.
         """
         short = tuple(_ENDING.sub("", name) for name in self.ids)
         return short if len(set(short)) == len(short) else self.ids

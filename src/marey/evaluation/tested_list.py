@@ -1,4 +1,4 @@
-"""The list of videos of a test: read with the network's classes, and found again for the report of a finished test."""
+"""The list of videos of a test: reading it with the network's classes, and finding it for the report of a finished test."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from marey.evaluation.result import SCORES
 from marey.evaluation.scores import Scores
 
 _LIST, _ROOT, _SPLIT = "list", "list_root", "list_split"
-"""Keys of a test's note, evaluate.json."""
+"""Keys in evaluate.json, the file by which a test is recognised when it is resumed."""
 
 
 def as_labelled(
@@ -30,7 +30,7 @@ def as_labelled(
     classes: str | Path | Sequence[str] | None = None,
     split: str | None = None,
 ) -> Manifest:
-    """A manifest, or the path of a list or folder, as videos whose labels are the network's classes.
+    """The manifest whose labels are the network's classes, from a manifest, or the path of a list or folder.
 
     Raises:
         DataError: as `read_labelled`; `data` is neither a manifest nor a path; or `root` or `classes`, which decide how a
@@ -61,9 +61,9 @@ def read_labelled(
         path: The list, or a folder of videos.
         model: The classifier that is tested.
         root: Folder that the list's paths are relative to.
-        classes: Class names in order, or a file of them. For a network without class names they name its classes. Otherwise
-            they are the classes that the list's numbers count, and are matched with the network's classes by name. Without
-            them, numbers in the list are indices of the network's classes.
+        classes: Class names in order, or a file of them. If the network has no class names, they are its classes. If it has,
+            they are the classes that the numbers of the list stand for, and are matched with the network's by name. None:
+            numbers in the list are indices of the network's classes.
         split: The split to read; None: all videos.
 
     Raises:
@@ -96,10 +96,10 @@ def read_labelled(
 
 
 def _in_network_order(manifest: Manifest, model: Classifier) -> Manifest:
-    """A manifest whose labels are indices of the network's classes.
+    """The manifest with labels that are indices of the network's classes.
 
     Raises:
-        DataError: a label is none of the classes, or there are more than the network has.
+        DataError: a label is none of the network's classes, or the manifest has more classes than the network.
     """
     if model.class_names is not None:
         return in_class_order(manifest, model.class_names, of="the classifier")
@@ -116,8 +116,8 @@ def _in_network_order(manifest: Manifest, model: Classifier) -> Manifest:
 
 
 def list_facts(data: Manifest) -> dict[str, Json]:
-    """The facts about the list of a test that its note records: absolute paths, and the split that was tested."""
-    splits, source = data.split_names, Path(data.source)  # which may be any text
+    """What evaluate.json records about the list of a test: absolute paths, and the tested split."""
+    splits, source = data.split_names, Path(data.source)  # a manifest made in Python may have any text
     return {
         _LIST: str(source.absolute()) if data.source and source.exists() else None,
         _ROOT: str(data.server or data.root.absolute()),
@@ -126,10 +126,11 @@ def list_facts(data: Manifest) -> dict[str, Json]:
 
 
 def read_tested_list(folder: str | Path) -> Manifest | None:
-    """The videos of a finished test in a folder: from the list that its note names, or from the split.csv of a training.
+    """The tested videos of a finished test: from the list that evaluate.json in its folder names, or from split.csv of a
+    training.
 
-    None if the folder holds no scores; or if no such list exists, can be read and names tested videos (a notice gives the
-    reason).
+    None if the folder holds no scores, or if neither list exists, can be read and names tested videos; a notice then gives
+    the reason.
     """
     folder = Path(folder)
     if not (folder / SCORES).exists():

@@ -24,8 +24,8 @@ from marey.video.source import Frames
 def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int | None) -> Iterator[ViewItem]:
     """Yield the videos of `rows` in order, decoded by `workers` processes while the network runs.
 
-    At most two decoded videos per process wait, so that memory is bounded. 0 decodes in this process; None is one process
-    per core, at most eight.
+    At most two decoded videos per process wait, so that memory is bounded. With 0 `workers` this process decodes; None is
+    one process per core, at most eight.
 
     Raises:
         RunError: a decoding process died (`AheadLoader`).
@@ -45,7 +45,7 @@ def score_video(
     task: Task,
     calibration: Calibration | None = None,
 ) -> NDArray[np.float32]:
-    """The task's prediction for one video: class probabilities [K], or the array of another task.
+    """The task's prediction for one video: probabilities of classes [K], or an array of the form that the task has.
 
     The views go through the network in batches of at most `batch`, are averaged by `test.averaging`, and calibrated if there
     is a calibration. A batch never has views of two videos, so that the prediction depends on this video alone: `predict`
@@ -67,7 +67,7 @@ class ViewOutputs:
     averaging: Averaging
 
     def __call__(self, output: Output) -> Tensor:
-        """Run the network on the distinct views; returns the output of every view of the protocol, [V, ...]."""
+        """Run the network on the distinct views, and return its output for each of the V views of the protocol, [V, ...]."""
         distinct = torch.cat([self.backend.run(output, views) for views in self.views.batches(self.batch)])
         return distinct[torch.from_numpy(self.views.index)]
 
@@ -84,11 +84,12 @@ class ViewOutputs:
 class Views:
     """The views of one video: all crops of the first clip, then of the next one.
 
-    Equal views are computed once: a video shorter than a clip gives ten equal clips, a square frame three equal crops. In
-    averages each counts as often as the protocol has it.
+    Equal views are computed once: a video shorter than a clip has ten equal clips in 10x3, a square frame three equal crops.
+    In averages each view counts as often as the protocol has it.
     """
 
     frames: Frames
+    """The decoded frames that the views need, before cropping."""
     distinct: tuple[tuple[NDArray[np.int64], View], ...]
     """(indices into `frames`, crop) of each distinct view."""
     index: NDArray[np.int64]
@@ -96,7 +97,7 @@ class Views:
 
     @classmethod
     def of(cls, video: DecodedVideo, test: Test, pixels: Pixels | FloatPixels) -> "Views":
-        """The views of a decoded video by the protocol `test`."""
+        """The views of a decoded video that the rules `test` and `pixels` declare."""
         frames = video.frames
         boxes = pixels.views(frames.shape[1], frames.shape[2], test.size, test.crops)
         keys = [(clip.tobytes(), view) for clip in video.clips for view in boxes]
