@@ -15,9 +15,10 @@ _BLOCKS = 20
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The metric of predictions minus that of others for the same videos, with a 90 % interval; all -1 to 1."""
+    """The metric of predictions minus that of others for the same videos, with a 90 % interval."""
 
     difference: float
+    """-1 to 1."""
     low: float
     """Lower end of the interval of `difference`; may be below -1."""
     high: float

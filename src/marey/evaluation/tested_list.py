@@ -129,8 +129,8 @@ def read_tested_list(folder: str | Path) -> Manifest | None:
     """The tested videos of a finished test: from the list that evaluate.json in its folder names, or from split.csv of a
     training.
 
-    None if the folder holds no scores, or if neither list exists, can be read and names tested videos; a notice then gives
-    the reason.
+    None if the folder holds no scores, or if each of these lists is missing, cannot be read, or names no tested video; a
+    notice then gives the reason.
     """
     folder = Path(folder)
     if not (folder / SCORES).exists():

@@ -1,4 +1,4 @@
-"""Calibration fitted to out-of-fold probabilities: a temperature and thresholds, cross-fitted where it is judged."""
+"""Calibration fitted to out-of-fold probabilities: a temperature, thresholds, and how well they do on other videos."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from marey.classifier import Calibration
 from marey.tasks.task import Task
 
 FALSE_REJECTIONS = 0.05
-"""Largest share of correct predictions, 0 to 1, whose probability is below the threshold for "none of these"."""
+"""Largest share of the correct predictions, 0 to 1, that may lie below the threshold for "none of these"."""
 _MOST = 20.0
 """Largest temperature; its inverse is the smallest one."""
 _DEVIATION = math.log(2)
@@ -22,12 +22,12 @@ _DEVIATION = math.log(2)
 
 def fit_temperature(task: Task, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """The temperature T with the least log loss (Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section
-    4.2): under a softmax for one label a video, under sigmoids for several. It never changes the predicted class. 1 without
-    videos.
+    4.2), of a softmax for one label per video, or of sigmoids for several. It never changes the predicted class. Without
+    videos it is 1.
 
-    A few predictions that are all right would ask for a temperature of 0. So log T has a normal prior around 0 with a
-    standard deviation of log 2 (a penalty of (log T / log 2)^2 / 2 beside the summed loss, which many predictions outweigh),
-    and T lies between 1/20 and 20.
+    If all predictions are right, the least loss is at T = 0, even if they are few. So log T has a normal prior around 0
+    with a standard deviation of log 2 (a penalty of (log T / log 2)^2 / 2, added to the summed loss; with many
+    predictions it hardly counts), and T lies between 1/20 and 20.
 
     Args:
         task: The task.
@@ -51,15 +51,15 @@ def temperature_of(loss: Callable[[float], float]) -> float:
 def calibration_at(
     temperature: float, task: Task, probabilities: NDArray[np.float32], labels: NDArray[np.int64], fitted_on: str
 ) -> Calibration:
-    """The calibration with this temperature and with the task's thresholds (`Task.with_thresholds`), fitted to the
-    probabilities at it.
+    """The calibration with this temperature, and with the task's thresholds (`Task.with_thresholds`) fitted to the
+    probabilities that it corrected.
 
     Args:
         temperature: The temperature.
         task: The task.
         probabilities: As in `fit_temperature`.
         labels: As in `fit_temperature`.
-        fitted_on: Which videos these are, in words for a person.
+        fitted_on: Which videos these are, in words.
     """
     calibration = Calibration(temperature=temperature, fitted_on=fitted_on)
     if not len(probabilities):
@@ -73,8 +73,12 @@ def _loss_at(temperature: float, task: Task, probabilities: NDArray[np.float32],
 
 
 def of_all_classes(calibration: Calibration, judged: NDArray[np.int64], classes: int) -> Calibration:
-    """A calibration of the classes `judged`, given by their indices, extended to all classes: the others get the median of
-    the thresholds. Unchanged where the calibration has no threshold for each class.
+    """Extend a calibration of some classes to all: the other classes get the median of the thresholds.
+
+    Args:
+        calibration: Has a threshold for each of some classes; else it is returned unchanged.
+        judged: The indices of these classes.
+        classes: The number of all classes.
     """
     if calibration.thresholds is None:
         return calibration
@@ -85,10 +89,10 @@ def of_all_classes(calibration: Calibration, judged: NDArray[np.int64], classes:
 
 @dataclass(frozen=True, eq=False)
 class CrossFittedCalibration:
-    """A calibration fitted on all predictions, and cross-fitted ones to judge it.
+    """A calibration fitted on all predictions, and one for each fold that was fitted without the fold, to evaluate it.
 
-    A calibration looks better on the predictions that it was fitted on than on new ones. So the predictions are divided into
-    folds, and each fold is judged by a calibration that was fitted on the other folds.
+    A calibration looks better on the predictions that it was fitted on than on new ones. So each fold is
+    evaluated with a calibration that was fitted on the predictions of the other folds.
     """
 
     final: Calibration
@@ -108,13 +112,13 @@ class CrossFittedCalibration:
         *,
         fitted_on: str,
     ) -> "CrossFittedCalibration":
-        """Fit the calibrations. All temperatures are 1 unless those of the other folds lower the log loss.
+        """Fit the calibrations. All temperatures are 1 unless temperatures fitted on the other folds lower the log loss.
 
         Args:
             task: The task.
             probabilities: As in `fit_temperature`.
             labels: As in `fit_temperature`.
-            folds: [N]: a number for each fold; the clips of one recording must have the same number.
+            folds: [N]: a number for each fold; the videos of one recording must have the same number.
             fitted_on: Which videos these are, in words for a person.
         """
         _, of_row = np.unique(folds, return_inverse=True)
@@ -143,13 +147,15 @@ class CrossFittedCalibration:
 
     @property
     def threshold(self) -> NDArray[np.float64]:
-        """[N]: the threshold for "none of these" that each prediction is judged by; NaN where the other folds give none."""
+        """[N]: the threshold for "none of these" that the other folds give for each prediction; NaN where they give none."""
         thresholds = [np.nan if one.threshold is None else one.threshold for one in self.without]
         return np.array(thresholds, np.float64)[self.of_row]
 
     @property
     def thresholds(self) -> NDArray[np.float64] | None:
-        """[N, K]: the threshold of each class that each prediction is judged by; None where classes have none."""
+        """[N, K]: for each prediction the threshold of each class that the other folds give; None where classes have
+        none.
+        """
         thresholds = [one.thresholds for one in self.without if one.thresholds is not None]
         complete = thresholds and len(thresholds) == len(self.without)
         return np.array(thresholds, np.float64)[self.of_row] if complete else None
@@ -162,7 +168,7 @@ class CrossFittedCalibration:
 
     @classmethod
     def from_json(cls, final: Json, parts: Mapping[str, Any]) -> "CrossFittedCalibration":
-        """Read the values of these two fields.
+        """Read the values of the two fields that `as_json` writes.
 
         Raises:
             ValueError, KeyError, TypeError: they are not as `as_json` writes them.

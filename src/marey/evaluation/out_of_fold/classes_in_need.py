@@ -1,4 +1,4 @@
-"""Classes that need more clips, because they have few or their accuracy is low and not well known."""
+"""Classes that need more videos, because they have few or their accuracy is low and not well known."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from marey.tasks.intervals import FEWEST_GROUPS, share_interval
 from marey.tasks.metrics import average_precision
 
 _FEW = 20
-"""Number of clips below which a class has few."""
+"""Number of videos below which a class has few."""
 _WIDE = 0.25
-"""Width of the 90 % interval of a class's accuracy, 0 to 1, from which on the accuracy is not well known."""
+"""Width, 0 to 1, of the 90 % interval of a class's accuracy. The accuracy is not well known if it is this wide or wider."""
 
 
 @dataclass(frozen=True)
 class ClassNeed:
-    """A class that needs more clips."""
+    """A class that needs more videos."""
 
     name: str
     reason: str
@@ -26,10 +26,11 @@ class ClassNeed:
 
 
 def classes_in_need(scores: Scores) -> tuple[ClassNeed, ...]:
-    """The classes that have few clips, clips of few recordings, or an accuracy below that of all and not well known.
+    """The classes that have few videos or videos of few recordings, or whose accuracy is below that of all videos and
+    not well known.
 
-    They are sorted by accuracy, or by average precision where clips have several labels, the worst first; of equal ones the
-    one with the fewest clips first.
+    They are sorted by accuracy, or by average precision where videos have several labels, the worst first; among equal
+    ones those with fewer videos first.
     """
     positives = scores.positives
     correct, counts = _correct(scores), positives.sum(axis=0)
@@ -44,8 +45,8 @@ def classes_in_need(scores: Scores) -> tuple[ClassNeed, ...]:
 
 
 def needed_clips(scores: Scores) -> str:
-    """What to add to classes in need, as the beginning of a sentence. Where recordings are known, it asks for other ones,
-    since more clips of the same recordings show and teach little.
+    """What to add to the classes, as the beginning of a sentence. Where recordings are known, it asks for other recordings,
+    since more videos of the same recordings show and teach little.
     """
     known = scores.groups is not None and bool((scores.groups != "").any())
     return "More clips, from other recordings," if known else "More clips"
@@ -54,7 +55,7 @@ def needed_clips(scores: Scores) -> str:
 def _accuracy(
     probabilities: NDArray[np.float32], positives: NDArray[np.bool_], correct: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
-    """[K]: accuracy or average precision of each class, 0 to 1; NaN, which is sorted last, without clips."""
+    """[K]: accuracy or average precision of each class, 0 to 1; NaN, which is sorted last, without videos."""
     if correct is None:
         return average_precision(probabilities, positives)
     counts = positives.sum(axis=0)
@@ -62,12 +63,12 @@ def _accuracy(
 
 
 def _correct(scores: Scores) -> NDArray[np.bool_] | None:
-    """[N]: which clips are predicted correctly; None where clips have several labels."""
+    """[N]: which videos are predicted correctly; None where videos have several labels."""
     return scores.task.right(scores.probabilities, scores.labels) if scores.labels.ndim == 1 else None
 
 
 def _few(rows: NDArray[np.int64], groups: NDArray[np.str_] | None) -> list[str]:
-    """Reasons: a class has few clips, clips of few recordings, or nearly all of its clips are of one recording."""
+    """Reasons: a class has few videos, videos of few recordings, or nearly all of its videos are of one recording."""
     reasons = [f"it has {counted(len(rows), 'clip')} only"] if len(rows) < _FEW else []
     if groups is None or not len(rows) or not (groups[rows] != "").all():
         return reasons

@@ -1,12 +1,12 @@
-"""Confusable classes: those that the predictions do not distinguish, at the number of clips that there are.
+"""Confusable classes: those for which the predictions do not show, with the videos there are, that they differ.
 
-For two classes, the clips of either are predicted as whichever of the two has the higher probability. If predictions do not
-depend on the class, the share of clips predicted as the first class is the same among the clips of the first and of the
+For two classes, the videos of either are predicted as whichever of the two has the higher probability. If predictions do not
+depend on the class, the share of videos predicted as the first class is the same among the videos of the first and of the
 second. The classes are distinguished if the former share exceeds the latter by more than chance explains: a one-sided
-test at `CHANCE`, with Student's t of the difference of both shares. Its variance is that of sums over recordings (Liang
-and Zeger, Longitudinal Data Analysis Using Generalized Linear Models, Biometrika 1986, with the factor G / (G - 1)),
-since the clips of a recording are alike; where recordings are not known, that over clips. It has one degree of freedom
-less than there are of these.
+test at `CHANCE`, with Student's t of the difference of both shares. The variance of the difference is that of sums over
+recordings (Liang and Zeger, Longitudinal Data Analysis Using Generalized Linear Models, Biometrika 1986, with the
+factor G / (G - 1)), since the videos of a recording are alike; where no recording is known, that of sums over videos.
+Student's t has one degree of freedom less than there are recordings (or videos).
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from marey.evaluation.scores import Scores
 from marey.tasks.intervals import FEWEST_GROUPS, group_numbers, student_t
 
 CHANCE = 0.05
-"""How often two classes that are predicted at random would pass the test, 0 to 1."""
+"""The level of the test: how often two classes that are predicted at random seem distinguished, 0 to 1."""
 _MOST = 100
-"""Largest number of classes whose pairs are tested: of more, there are too many to read, and some seem alike by chance."""
+"""With more classes no pair is tested: there would be too many to read, and some would seem alike by chance."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,15 @@ class ConfusableClasses:
     """A set of classes no two of which are distinguished."""
 
     classes: tuple[str, ...]
+    """The names of the classes."""
     right: int
-    """Number of clips for which, of two such classes, the true one has the higher probability; summed over the pairs."""
+    """Number of videos for which the true class of a pair has the higher probability, summed over all pairs of the set."""
     by_chance: float
-    """How many of them would be right if the same predictions did not depend on the class."""
+    """The expected value of `right` if the predictions, as often for each class as now, did not depend on the true class."""
     clips: int
-    """Number of clips of exactly one of two such classes; summed over the pairs."""
+    """Number of videos that have exactly one class of a pair, summed over all pairs of the set."""
     groups: int
-    """Number of recordings of these classes, or of clips where recordings are not known."""
+    """Number of recordings of these classes, or of videos where recordings are not known."""
     of_recordings: bool
     """Whether `groups` counts recordings."""
 
@@ -54,8 +55,9 @@ class ConfusableClasses:
 
 
 def find_confusable_classes(scores: Scores) -> list[ConfusableClasses]:
-    """The classes that are not distinguished: sets of classes of which no two are, and otherwise pairs. Classes of
-    fewer than `FEWEST_GROUPS` recordings (or clips) are left out, since so few show nothing.
+    """The classes that are not distinguished: sets in which no two classes are distinguished; where classes that are
+    linked by such pairs do not all form pairs, the pairs themselves. Classes of fewer than `FEWEST_GROUPS` recordings
+    (or videos) are left out, since so few show nothing.
     """
     positives = scores.positives
     if positives.shape[1] > _MOST:
@@ -80,7 +82,7 @@ def find_confusable_classes(scores: Scores) -> list[ConfusableClasses]:
 
 @dataclass(frozen=True)
 class _PairTest:
-    """The test of two classes on the clips that are of exactly one of them."""
+    """The test of two classes on the videos that are of exactly one of them."""
 
     right: int
     by_chance: float
@@ -91,11 +93,11 @@ class _PairTest:
     def of(
         cls, probabilities: NDArray[np.float32], positives: NDArray[np.bool_], groups: NDArray[np.int64]
     ) -> "_PairTest | None":
-        """Test two classes; None where no clip is of the first class alone, or none of the second.
+        """Test two classes; None where no video is of the first class alone, or none of the second.
 
         Args:
             probabilities: [N, 2]: of both classes.
-            positives: [N, 2]: which clips are of which class.
+            positives: [N, 2]: which videos are of which class.
             groups: [N]: a number for each recording.
         """
         rows = positives[:, 0] != positives[:, 1]
@@ -114,7 +116,7 @@ class _PairTest:
 
 
 def _joined_pairs(pairs: list[tuple[int, int]]) -> list[tuple[int, ...]]:
-    """Connected sets of classes in which each two are a pair; where not each two are, the pairs themselves."""
+    """Join pairs that share classes to sets in which each two classes are a pair; where they are not, keep the pairs."""
     connected: list[set[int]] = []
     for pair in pairs:
         with_it = [classes for classes in connected if classes & set(pair)]

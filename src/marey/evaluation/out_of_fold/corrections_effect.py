@@ -1,4 +1,4 @@
-"""The effect of corrections: how much better the uncorrected clips are classified after them."""
+"""The effect of corrections: how much better the uncorrected videos are classified after them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from marey.tasks.task import Task
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """The task's first metric out of fold, by heads fitted before and after corrections, on the clips that these leave
-    as they are.
+    """The task's first metric of out-of-fold predictions by heads fitted with the original and with the corrected labels, on
+    the videos that the corrections do not name.
     """
 
     clips: int
-    """The number of these clips."""
+    """The number of these videos."""
     before: float
     """The metric with heads fitted on the labels of the list, 0 to 1."""
     after: float
     """The metric with heads fitted on the corrected labels, 0 to 1."""
     difference: PairedDifference | None
-    """`after` less `before`, with its interval; None: too few recordings to estimate it."""
+    """`after` minus `before`, with its interval; None: too few recordings to estimate it."""
     title: str
     """The name of the metric; "" for the share of correct predictions."""
 
@@ -39,14 +39,14 @@ class BeforeAfter:
         labels: NDArray[np.int64],
         groups: NDArray[np.str_] | None,
     ) -> "BeforeAfter":
-        """Compare the probabilities [N, K] before and after for the same N clips.
+        """Compare the probabilities [N, K] before and after for the same N videos.
 
         Args:
             task: The task.
-            before: [N, K]: by heads fitted before the corrections.
-            after: [N, K]: by heads fitted after them.
+            before: [N, K]: by heads fitted with the original labels.
+            after: [N, K]: by heads fitted with the corrected labels.
             labels: As a score file holds them.
-            groups: [N]: the recordings, "" where they are not known; None: each clip is its own recording.
+            groups: [N]: the recordings, "" where they are not known; None: each video is its own recording.
         """
         first = task.metrics(after, labels)[0]
         one, other = (task.score(probabilities.astype(np.float64), labels) for probabilities in (before, after))
@@ -61,7 +61,7 @@ class BeforeAfter:
 
     @property
     def gain(self) -> float:
-        """The metric after the corrections less that before, -1 to 1."""
+        """`after` minus `before`, -1 to 1."""
         return self.after - self.before
 
     @property
@@ -98,16 +98,16 @@ class BeforeAfter:
 
 @dataclass(frozen=True)
 class CorrectionsMade:
-    """How many training clips were corrected, and the effect on the others."""
+    """How many training videos were corrected, and the effect on predictions for the others."""
 
     labels: int
-    """Number of clips with another label than in the list."""
+    """Number of videos with another label than in the list."""
     groups: int
-    """Number of clips that were given a group."""
+    """Number of videos that were given a group."""
     left_out: int
-    """Number of clips that were left out."""
+    """Number of videos that were left out."""
     compared: BeforeAfter | None
-    """The effect; None: it could not be measured, or no label was changed and no clip left out."""
+    """The effect; None: it could not be measured, or no label was changed and no video left out."""
     why_not: str = ""
     """A sentence on why the effect was not measured; "" where it was."""
 

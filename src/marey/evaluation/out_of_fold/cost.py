@@ -1,4 +1,4 @@
-"""The cost of fitting a classifier to a user's clips, and how fine-tuning compared with the head."""
+"""The cost of fitting a classifier to a user's videos, and how fine-tuning compared with the head."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ class Cost:
     """The cost of the out-of-fold predictions."""
 
     computed: int
-    """Number of clips that went through the network in this run."""
+    """Number of videos that went through the network in this run."""
     kept: int
-    """Number of clips whose features were cached by an earlier run."""
+    """Number of videos whose features were cached by an earlier run."""
     core_seconds: float
     """Processor time in core-seconds, for decoding, network, and heads."""
     seconds: float
     """Elapsed time in seconds."""
     pictures: float = 0.0
-    """The core-seconds, of all these, for comparing the frames of the clips."""
+    """The part of `core_seconds` for comparing the frames of the videos; 0 if they were not compared."""
 
     @property
     def sentence(self) -> str:
@@ -36,22 +36,22 @@ class Cost:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How fine-tuning the complete network compared with the head on frozen features, on the same clips of one fold."""
+    """How fine-tuning the complete network compared with the head on frozen features, on the same videos of one fold."""
 
     heads: float
-    """Share of these clips that the head on frozen features predicts correctly, 0 to 1."""
+    """Share of these videos that the head on frozen features predicts correctly, 0 to 1."""
     tuned: float
-    """Share of these clips that the fine-tuned network predicts correctly, 0 to 1."""
+    """Share of these videos that the fine-tuned network predicts correctly, 0 to 1."""
     error: float | None
-    """Standard error of the difference of both shares; None where the clips cannot show it."""
+    """Standard error of the difference of the two shares, 0 to 1; None if all videos are of one recording."""
     clips: int
-    """Number of clips in the fold."""
+    """Number of videos in the fold."""
     kept: bool
     """Whether the fine-tuned network became the run's classifier; else the head is."""
     core_seconds: float
     """Processor time of fine-tuning in core-seconds."""
     folder: str = ""
-    """The name of this tuning's folder, inside the folder of the run's tunings."""
+    """The name of the folder of this fine-tuning, inside the folder of all fine-tunings of the run; "" if unknown."""
     tries: int = 1
     """Number of fine-tunings with different settings that were finished, including this one."""
 
@@ -71,12 +71,14 @@ class FineTuning:
 
     @property
     def difference(self) -> float:
-        """The share of the fine-tuned network less that of the head, -1 to 1."""
+        """`tuned` minus `heads`, -1 to 1."""
         return self.tuned - self.heads
 
     @property
     def _tries_sentence(self) -> str:
-        """A warning where several fine-tunings were tried, which ends in a space; "" where this is the only one."""
+        """A sentence that warns of the choice among several fine-tunings, with a space at its end; "" if this is the
+        only one.
+        """
         if self.tries < 2:
             return ""
         tried = f"{self.tries:,} fine-tunings that were tried on this fold"

@@ -1,4 +1,4 @@
-"""A learning curve, and whether it shows that labelling more clips helps."""
+"""A learning curve, and whether it shows that labelling more videos helps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,37 +6,39 @@ from dataclasses import dataclass
 from marey.base.words import counted, percent
 
 _FEWER = 2 / 3
-"""Largest share of all clips, 0 to 1, of a point that is compared with the last one: nearer points show too little."""
+"""A point is compared with the last one if its heads were fitted on at most this share of all videos, 0 to 1: a point with
+more videos shows too little."""
 _LITTLE = 0.02
-"""Gain of the last doubling, 0 to 1, below which more clips would hardly help, if the gain is certainly smaller."""
+"""If the gain of the last doubling, 0 to 1, plus its error is below this, more videos will hardly help."""
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The task's first metric out of fold, with heads that were fitted on fewer clips."""
+    """The task's first metric out of fold, with heads that were fitted on fewer videos."""
 
     clips: int
-    """Number of clips that each head was fitted on, the mean over heads."""
+    """Number of videos that each head was fitted on, the mean over heads."""
     share: float
     """The metric, 0 to 1."""
     low: float
-    """Lower end, 0 to 1, of the 90 % interval of the difference to the last point (on the same clips), around `share`."""
+    """Lower end, 0 to 1, of an interval around `share`: as wide as the 90 % interval of the difference from the last
+    point, both on the same videos, and cut off at 0."""
     high: float
     """Its upper end, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """How much the metric gained by the last doubling of the clips."""
+    """How much the metric gained by the last doubling of the videos."""
 
     before: CurvePoint
-    """The point with about half of the clips."""
+    """The point with about half of the videos."""
     after: CurvePoint
-    """The point with all clips."""
+    """The point with all videos."""
 
     @classmethod
     def of(cls, curve: Sequence[CurvePoint]) -> "Gain | None":
-        """The gain from the point that is nearest to half of the clips; None where no point has few enough clips."""
+        """The gain from the point that is nearest to half of the videos; None where no point has few enough videos."""
         fewer = [point for point in curve if point.clips <= _FEWER * curve[-1].clips]
         if not fewer:
             return None
@@ -49,15 +51,15 @@ class Gain:
 
     @property
     def error(self) -> float:
-        """Half of the 90 % interval of `gain`, by its longer side, since the other may be cut off at 0 or 1."""
+        """Half the width of the 90 % interval of `gain`: its longer side, because the other may be cut off at 0 or 1."""
         return max(self.before.high - self.before.share, self.before.share - self.before.low)
 
     def sentence(self, *, recordings: bool) -> str:
-        """Both numbers and the advice that follows from them.
+        """The metric at both points, and the advice that follows.
 
         Args:
             recordings: Whether the recordings are known. The points then differ in the number of recordings, so that more
-                clips of the same recordings are not what helped.
+                videos of the same recordings are not what helped.
         """
         if self.gain > self.error:
             advice = f"labelling more clips{', from other recordings,' if recordings else ''} will help"

@@ -22,11 +22,11 @@ class Bin:
 
 
 def calibration_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Bin, ...]:
-    """Predictions sorted into `BINS` bins (low, high]; without empty bins.
+    """N predictions sorted by probability into `BINS` bins (low, high]; without empty bins.
 
     Args:
-        confidence: [N]: their probabilities.
-        right: [N]: which of them are correct.
+        confidence: [N]: the probability of each prediction, 0 to 1.
+        right: [N]: whether it is correct.
     """
     index = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     counts = np.bincount(index, minlength=BINS)
@@ -39,6 +39,8 @@ def calibration_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) 
 
 
 def mean_gap(bins: Sequence[Bin]) -> float:
-    """The expected calibration error (Guo et al. 2017, equation 3): the mean distance of `confidence` and `right`."""
+    """The expected calibration error (Guo et al. 2017, equation 3): the mean difference between
+    `confidence` and `right` of the bins, weighted by their counts, 0 to 1; NaN without predictions.
+    """
     total = sum(one.count for one in bins)
     return sum(one.count * abs(one.confidence - one.right) for one in bins) / total if total else float("nan")

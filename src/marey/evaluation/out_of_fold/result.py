@@ -1,4 +1,4 @@
-"""Out-of-fold result: how well a classifier works on new clips, by predictions of heads that did not see the clip."""
+"""Out-of-fold result: how well a classifier works on new videos, by heads that were fitted without them."""
 
 import json
 from collections.abc import Mapping
@@ -30,11 +30,10 @@ from marey.tasks.thresholds import f1_at
 OUT_OF_FOLD, SINGLE_FRAMES = "out_of_fold.json", "single_frames.npz"
 """The files beside scores.npz and result.json."""
 _NEEDS = 3
-"""How many classes that need more clips the summary names."""
+"""How many classes that need more videos the summary names."""
 _WEAK = 0.1
-"""A share, 0 to 1. A threshold for "none of these" stops hardly anything if it exceeds the least possible probability of a
-prediction by less than this share of the range above that, or if less than this share of the wrong predictions is below
-it."""
+"""A share, 0 to 1. A threshold for "none of these" counts as weak if less than this share of the wrong predictions is below
+it, or if it lies in the lowest such share of the range of probabilities that a prediction can have, 1 / K to 1."""
 _CROSS_FITTED = "Each clip is judged here by a temperature and thresholds that were fitted on other clips."
 FINAL = (
     "The classifier of this run was fitted on all clips; each number comes from heads that were fitted without the clips "
@@ -53,30 +52,32 @@ class HeadScore:
     chosen: bool = False
     """Whether it is the head of the classifier."""
     yardstick: bool = False
-    """Whether it is only compared with, and never chosen."""
+    """Whether it is only there for comparison and never chosen, as the head on single frames is."""
 
 
 @dataclass(frozen=True)
 class ThresholdEffect:
-    """How many predictions a threshold for "none of these" stops, measured on predictions that it was not fitted on."""
+    """The shares of predictions below a threshold for "none of these", measured with thresholds that were fitted on other
+    videos.
+    """
 
     threshold: float
     """The threshold of the classifier, fitted on all predictions, 0 to 1."""
     floor: float
     """The least possible probability of the predicted class: 1 / K for K classes."""
     right: float
-    """Share of the correct predictions that are below it, 0 to 1."""
+    """Share of the correct predictions below the threshold of the other folds, 0 to 1."""
     wrong: float | None
-    """Share of the wrong predictions that are below it, 0 to 1; None where there are none."""
+    """Share of the wrong predictions below it, 0 to 1; None if no prediction is wrong."""
 
     @property
     def weak(self) -> bool:
-        """Whether it stops hardly any wrong predictions."""
+        """Whether the threshold lies below nearly all wrong predictions, or near the least possible probability."""
         return self.near_floor or (self.wrong is not None and self.wrong < _WEAK)
 
     @property
     def near_floor(self) -> bool:
-        """Whether hardly any prediction can be below it."""
+        """Whether the threshold is so near the least possible probability that hardly any prediction can be below it."""
         return self.threshold - self.floor < _WEAK * (1 - self.floor)
 
     @property
@@ -99,45 +100,48 @@ class ThresholdEffect:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OutOfFold:
-    """The out-of-fold predictions of all clips, and what else the run measured.
+    """The out-of-fold predictions of all videos, and what else the run measured.
 
-    The clips are divided into folds, which keep the clips of a recording together. Each clip is predicted by a head that was
-    fitted on the other folds, so that the numbers hold for new clips. The final classifier is fitted on all clips.
+    The videos are divided into folds, which keep the videos of a recording together. Each video is predicted by a head
+    that was fitted on the other folds, so that the numbers hold for new videos. The final classifier is fitted on all
+    videos.
     """
 
     result: EvaluationResult
     """The result of the calibrated predictions; its protocol has `folds`, and its groups are the recordings, as far as
     they are known."""
     single_frames: NDArray[np.float32] | None
-    """[N, K]: out-of-fold probabilities of a head on single frames, which sees no motion; None where there is none."""
+    """[N, K]: out-of-fold probabilities by a head on features of single frames, which have no motion; None: there is no such
+    head."""
     head: str
     """The chosen head, in words."""
     folds: int
     """The number of folds."""
     sources_known: int
-    """Number of clips whose recording is known."""
+    """Number of videos whose recording is known and all in one fold."""
     notes: tuple[str, ...] = ()
     """Sentences on what was assumed, and on what is doubtful."""
     curve: tuple[CurvePoint, ...] = ()
-    """The learning curve, with more and more clips; the last point is that of all clips."""
+    """The learning curve, with more and more videos; the last point is that of all videos."""
     calibration: CrossFittedCalibration | None = None
-    """The head's calibration, fitted on the uncalibrated predictions; a fine-tuned network that is kept has its own. None:
-    none was fitted."""
+    """The calibration of the head, fitted on the uncalibrated predictions. A fine-tuned network that was kept has
+    another one. None: none was fitted."""
     cost: Cost = Cost(0, 0, 0.0, 0.0)  # noqa: RUF009 - frozen
     heads: tuple[HeadScore, ...] = ()
-    """All heads that were compared, each with its own strength of regularisation."""
+    """All heads that were compared, each fitted with the strength of regularisation that suits it best."""
     tuning: FineTuning | None = None
     """The comparison with fine-tuning; None: none was tried."""
     tuning_note: str = ""
-    """A sentence on why no fine-tuning was tried, on what it would cost, or, where one was kept, on what its calibration
-    lacks; "" without one."""
+    """A sentence on why no fine-tuning was tried, on what it would cost, or, if a fine-tuned network was kept, on what its
+    calibration lacks; "": there is no such sentence."""
     left_out: tuple[str, ...] = ()
-    """Classes of the classifier that the predictions lack, since they cannot be judged out of fold; only where clips have
-    several labels. Where clips have one label, such classes have no clips among the predictions."""
+    """Classes of the classifier without out-of-fold predictions, because no fold can test them, for example if all their
+    videos are of one recording; only where videos have several labels. Where videos have one label, the predictions lack
+    the videos of such classes."""
     corrections: CorrectionsMade | None = None
     """The corrections of the list and their effect; None: nothing was corrected."""
     copies: tuple[str, ...] = ()
-    """The ids of clips that were left out since others have the same content."""
+    """The ids of videos that were left out since others have the same content."""
 
     def __repr__(self) -> str:
         return f"OutOfFold({self.folds} folds, {self.head}: {self.result!r})"
@@ -156,7 +160,7 @@ class OutOfFold:
         write_json(folder / OUT_OF_FOLD, self.as_json())
 
     def as_json(self) -> dict[str, Json]:
-        """All fields but the predictions, and the sentences that follow from them."""
+        """The content of out_of_fold.json: all fields but the predictions, and the sentences that follow from the fields."""
         calibration: dict[str, Json] = {"calibration": None} if self.calibration is None else self.calibration.as_json()
         return {
             "verdict": self.verdict,
@@ -183,7 +187,7 @@ class OutOfFold:
         """Read the files that `save` wrote.
 
         Raises:
-            DataError: a file does not exist or is not as `save` wrote it, or scores.npz was replaced since.
+            DataError: a file does not exist or is not as `save` wrote it, or scores.npz has been replaced by that of a test.
         """
         folder = Path(folder)
         result, path = EvaluationResult.load(folder), folder / OUT_OF_FOLD
@@ -249,7 +253,9 @@ class OutOfFold:
 
     @cached_property
     def cross_calibrated(self) -> NDArray[np.float32]:
-        """[N, K]: the probabilities, each row by a temperature fitted without it; unchanged without a calibration."""
+        """[N, K]: the probabilities, each row calibrated by a temperature that was fitted without its fold; unchanged
+        without a calibration.
+        """
         scores = self.result.scores
         if self.calibration is None:
             return scores.probabilities
@@ -259,7 +265,7 @@ class OutOfFold:
 
     @property
     def verdict(self) -> str:
-        """One sentence on how well the classifier works on new clips; before it, where needed, a warning that the
+        """One sentence on how well the classifier works on new videos; before it, where needed, a warning that the
         number may be too good.
         """
         return self.verdict_details.text
@@ -275,13 +281,13 @@ class OutOfFold:
 
     @property
     def curve_sentence(self) -> str:
-        """A sentence on whether to label more clips; "" where the curve does not show it."""
+        """A sentence on whether to label more videos; "" where the curve does not show it."""
         gain = Gain.of(self.curve)
         return "" if gain is None else gain.sentence(recordings=self.result.scores.groups is not None)
 
     @property
     def corrections_sentence(self) -> str:
-        """A sentence on the effect of corrections on the other clips; "" without corrections."""
+        """A sentence on the effect of corrections on the other videos; "" without corrections."""
         return "" if self.corrections is None else self.corrections.sentence
 
     @property
@@ -314,7 +320,7 @@ class OutOfFold:
 
     @cached_property
     def f1_at_thresholds(self) -> float | None:
-        """The mean F1 of the classes, 0 to 1, at thresholds that were fitted on other clips; None where classes have no
+        """The mean F1 of the classes, 0 to 1, at thresholds that were fitted on other videos; None where classes have no
         thresholds.
         """
         thresholds = None if self.calibration is None else self.calibration.thresholds
@@ -325,15 +331,15 @@ class OutOfFold:
 
     @cached_property
     def calibration_errors(self) -> tuple[float, float]:
-        """The calibration error, 0 to 1, before and after temperatures that were fitted on other clips. Where clips have
-        several labels, it is over all pairs of a clip and a class.
+        """The calibration error, 0 to 1, before and after temperatures that were fitted on other videos. Where videos have
+        several labels, it is over all pairs of a video and a class.
         """
         before, after = (calibration_bins(*self.confidences(one)) for one in (self.uncalibrated, self.cross_calibrated))
         return mean_gap(before), mean_gap(after)
 
     def confidences(self, probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The probability of each prediction, and whether it is correct: for each clip [N], or, where clips have several
-        labels, for each clip and class [N * K].
+        """The probability of each prediction, and whether it is correct: for each video [N], or, where videos have several
+        labels, for each video and class [N * K].
         """
         scores = self.result.scores
         if not self._counts_right:
@@ -343,8 +349,8 @@ class OutOfFold:
 
     @cached_property
     def threshold_effect(self) -> ThresholdEffect | None:
-        """The effect of the threshold for "none of these", on the clips for which the other folds give one; None without a
-        threshold, or without such clips.
+        """The effect of the threshold for "none of these", on the videos for which the other folds give one; None without a
+        threshold, or without such videos.
         """
         if self.calibration is None or self.calibration.final.threshold is None:
             return None
@@ -363,13 +369,13 @@ class OutOfFold:
 
     @property
     def tuning_sentence(self) -> str:
-        """Sentences on how fine-tuning compared, or on why it was not tried; "" where neither is known."""
+        """Sentences on how fine-tuning compared, and `tuning_note`; "" without both."""
         compared = "" if self.tuning is None else self.tuning.sentence
         return " ".join(filter(None, (compared, self.tuning_note)))
 
     @property
     def _needs_sentence(self) -> str:
-        """A sentence on which classes need more clips, with the reasons of the first ones; "" where none does."""
+        """A sentence on which classes need more videos, with the reasons of the first ones; "" where none does."""
         needs = classes_in_need(self.result.scores)
         if not needs:
             return ""
@@ -379,7 +385,7 @@ class OutOfFold:
         return f"{clips} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
 
     def summary(self) -> str:
-        """Lines for a terminal: the verdict, its interval, the numbers, corrections, classes that need more clips,
+        """Lines for a terminal: the verdict, its interval, the numbers, corrections, classes that need more videos,
         calibration, curve, fine-tuning and cost; and what the task adds, such as the confusion matrix of up to 20 classes.
         The notes are only in the report.
         """

@@ -1,4 +1,4 @@
-"""Suspects: training clips whose labels are likely wrong, or that are odd. They are written to suspects.csv, which a
+"""Suspects: training videos whose labels are likely wrong, or that are unusual. They are written to suspects.csv, which a
 user edits and gives back, and to suspects.json, which the report reads.
 """
 
@@ -22,7 +22,7 @@ SUSPECTS, SUSPECTS_PAGE = "suspects.csv", "suspects.json"
 COLUMNS = ("path", "label", "may_be", "why", "leave_out")
 """The columns of suspects.csv."""
 SHOWN = 40
-"""Most clips that the report shows with frames."""
+"""Most videos that the report shows with frames."""
 _HEIGHT, _WIDEST = 90, 200
 """Largest height and width in pixels of a frame in a strip of frames."""
 _QUALITY = 70
@@ -31,7 +31,7 @@ _QUALITY = 70
 
 @dataclass(frozen=True)
 class SuspectClip:
-    """A clip that a person should check."""
+    """A video that a person should check."""
 
     path: str
     """Its path in the list."""
@@ -42,9 +42,9 @@ class SuspectClip:
     why: str
     """All reasons to check it."""
     odd: str = ""
-    """Those of the reasons that do not concern its label: how the clip is odd."""
+    """The reasons in `why` that do not concern its label: what is unusual about the video; "" where nothing is."""
     shares: tuple[float, ...] = ()
-    """Out-of-fold probabilities, 0 to 1, of the classes in doubt; empty for a clip that is only odd."""
+    """Out-of-fold probabilities, 0 to 1, of the classes in doubt; empty for a video that is only unusual."""
     one_label: bool = False
     """Whether `shares` are the probabilities of `label` and of `may_be`."""
     strip: str = ""
@@ -53,24 +53,25 @@ class SuspectClip:
 
 @dataclass(frozen=True)
 class SuspectList:
-    """The suspects of a list, the most suspicious labels first, then the odd clips."""
+    """The suspects of a list, the most suspicious labels first, then the videos that are only unusual."""
 
     clips: tuple[SuspectClip, ...]
+    """The suspects, sorted as said above."""
     total: int
-    """Number of clips that were checked."""
+    """Number of videos that were checked."""
     disagreeing: int
-    """Number of clips for which another label is likelier than theirs; `clips` has the first of them."""
+    """Number of videos for which another label is more probable than their own; `clips` has the most suspicious of them."""
     by: tuple[str, ...]
-    """The predictions by which the labels were judged, in words."""
+    """The predictions that the labels were compared with, in words: by which head, fitted without which videos."""
 
     @property
     def wrong(self) -> int:
-        """Number of clips that may be labelled wrong."""
+        """Number of videos that may be labelled wrong."""
         return sum(bool(clip.shares) for clip in self.clips)
 
     @property
     def odd(self) -> int:
-        """Number of clips that are only odd."""
+        """Number of videos that are only unusual, with no doubt about their label."""
         return len(self.clips) - self.wrong
 
     @property

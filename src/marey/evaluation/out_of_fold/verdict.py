@@ -1,4 +1,4 @@
-"""The verdict: one sentence on what out-of-fold predictions let expect for new clips."""
+"""The verdict: one sentence on how well the classifier will work on new videos, by its out-of-fold predictions."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,14 +13,14 @@ from marey.evaluation.result import EvaluationResult
 from marey.tasks.intervals import LEVEL
 
 _UNKNOWN = 0.1
-"""Share of the clips, 0 to 1. If the recording of more clips is not known, a warning says: the number may be too good."""
+"""Share of the videos, 0 to 1. If the recordings of more than that are not known, the verdict begins with a warning."""
 _LITTLE, _MUCH = 0.1, 0.05
-"""Differences of the metric between the heads and single frames, 0 to 1. Motion matters little if the upper end of the
-interval is below the first value. Single frames do not suffice if the difference is above the second, and certainly
-positive."""
+"""Differences of the metric, 0 to 1: of the classifier's head minus the head on single frames. Motion matters little if the
+upper end of the interval is below `_LITTLE`. Single frames do not suffice if the lower end is above 0 and the difference
+above `_MUCH`."""
 _BEYOND = "motion, order or position"
-"""What heads can use and single frames do not show: the mean over frames and positions has no change from frame to frame, no
-order and no position. The comparison does not show which of the three matters."""
+"""What the head on single frames cannot use: its features are a mean over frames and positions, without change from frame to
+frame, order and position. The comparison does not show which of the three matters."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,11 +30,11 @@ class Verdict:
     result: EvaluationResult
     """The result of the predictions; its protocol has `folds`."""
     single_frames: NDArray[np.float32] | None
-    """[N, K]: out-of-fold probabilities of a head on single frames; None where there is none."""
+    """[N, K]: out-of-fold probabilities by a head on features of single frames; None: there is no such head."""
     sources_known: int
-    """Number of clips whose recording is known."""
+    """Number of videos whose recording is known and all in one fold."""
     left_out: int = 0
-    """Number of the classifier's classes that the predictions, and so the metric, lack."""
+    """Number of the classifier's classes for which there are no out-of-fold predictions, so that the metric lacks them."""
 
     def __repr__(self) -> str:
         return f"Verdict({self.text!r})"
@@ -48,7 +48,7 @@ class Verdict:
 
     @cached_property
     def single_frames_share(self) -> float | None:
-        """The same metric of single frames; None where there are none."""
+        """The same metric of the head on single frames, 0 to 1; None: there is no such head."""
         if self.single_frames is None:
             return None
         scores = self.result.scores
@@ -56,13 +56,15 @@ class Verdict:
 
     @cached_property
     def over_single_frames(self) -> PairedDifference | None:
-        """How much better the predictions are than those of single frames; None where that is not known."""
+        """The metric minus that of the head on single frames, with its interval; None: there is no such head, or there
+        are too few recordings for an interval.
+        """
         return None if self.single_frames is None else self._over(self.single_frames)
 
     @cached_property
     def better_than_guessing(self) -> bool:
-        """Whether the predictions are shown to be better than guessing: than the most frequent class, by the interval of the
-        accuracy over recordings; or, for mean average precision, than equal scores for all clips, by the interval of the
+        """Whether the predictions are certainly better than guessing: than always the most frequent class, by the
+        interval of the accuracy; or, for mean average precision, than equal scores for all videos, by the interval of the
         difference.
         """
         scores, baseline = self.result.scores, self.result.standing.baseline
@@ -85,7 +87,7 @@ class Verdict:
 
     @property
     def caution(self) -> str:
-        """The warning that the number may be too good, where too few clips have a known recording; else ""."""
+        """The warning that the number may be too good, where too few videos have a known recording; else ""."""
         total, known = self.result.num_videos, self.sources_known
         if total - known <= _UNKNOWN * total:
             return ""
@@ -101,7 +103,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict without the warning: what to expect on new clips, and what guessing and single frames give."""
+        """The verdict without the warning: what to expect on new videos, and what guessing and single frames give."""
         standing, single = self.result.standing, self.single_frames_share
         clauses = [self._number + ("" if self.better_than_guessing else ", not shown to be better than guessing")]
         if standing.baseline is not None:
@@ -114,7 +116,9 @@ class Verdict:
 
     @property
     def interval_sentence(self) -> str:
-        """What the interval of the verdict holds for, or why there is none; without its ends, which the verdict has."""
+        """A sentence on which videos the interval in the verdict is for, or on why there is none. The ends are in the
+        verdict.
+        """
         standing, total = self.result.standing, self.result.num_videos
         interval = standing.interval
         if interval is None:
@@ -132,8 +136,8 @@ class Verdict:
 
     @property
     def motion(self) -> str:
-        """Whether motion, order or position matters beyond single frames, without a full stop; "" without single frames, and
-        where the predictions are not shown to be better than guessing.
+        """Whether motion, order or position helps, as a clause without a full stop; "" if there is no head on single
+        frames, or the predictions are not certainly better than guessing.
         """
         over = self.over_single_frames
         if self.single_frames is None or not self.better_than_guessing:
@@ -155,7 +159,7 @@ class Verdict:
 
     @property
     def _number(self) -> str:
-        """The number to expect on new clips, and its interval."""
+        """The number to expect on new videos, and its interval."""
         standing = self.result.standing
         if not self._counts_right:
             number, classes = self._shown(self.share), len(self.result.scores.class_names)
@@ -168,7 +172,7 @@ class Verdict:
         return f"About {self._shown(self.share)} of {NEW_VIDEOS} new clips will be named rightly ({ends})"
 
     def _shown(self, share: float) -> str:
-        """A share as the verdict prints it: of 100 clips, or in percent; only none and all are rounded to 0 and 100."""
+        """A share as the verdict prints it: of 100 videos, or in percent; only none and all are rounded to 0 and 100."""
         number = round(100 * share)
         number = min(max(number, 1), 99) if 0 < share < 1 else number
         return f"{number}" if self._counts_right else f"{number} %"

@@ -18,7 +18,7 @@ SIDES = ("val", "test")
 """Folders of the results on the other splits of the list, inside the run folder."""
 _BELOW = "predict names no class below it"
 _NEEDS = 20
-"""Classes that need more clips, which the page names at most."""
+"""Classes that need more videos, which the page names at most."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class OutOfFoldPage:
     corrections: str
     notes: Sequence[str]
     needs: Sequence[ClassNeed]
-    """The classes that need more clips, the lowest share of right predictions first."""
+    """The classes that need more videos, the lowest share of right predictions first."""
     needed: str
     """What should be added to them (`needed_clips`)."""
     needs_left: int
-    """How many further classes need more clips."""
+    """How many further classes need more videos."""
     curve: Markup | None
     curve_sentence: str
     reliability: Markup

@@ -1,4 +1,4 @@
-"""The part of the report about clips that are probably mislabelled or odd, and classes that cannot be told apart."""
+"""The part of the report about videos that are probably mislabelled or odd, and classes that cannot be told apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectClip, 
 from marey.evaluation.scores import Scores
 
 _OPEN = 10
-"""Clips that are not folded away."""
+"""Videos that are not folded away."""
 _ALIKE = 10
 """Groups of classes that cannot be told apart, which the page names at most."""
 
 
 @dataclass(frozen=True)
 class SuspectCard:
-    """One clip on the page."""
+    """One video on the page."""
 
     clip: SuspectClip
     label_share: str
@@ -42,13 +42,13 @@ class SuspectsPage:
     """What the section shows."""
 
     lead: str
-    """How many clips there are, as a sentence."""
+    """How many videos there are, as a sentence."""
     how: str
     """How they were found, and what to do about them."""
     first: Sequence[SuspectCard]
     folded: Sequence[SuspectCard]
     more: int
-    """How many clips of suspects.csv are not on the page."""
+    """How many videos of suspects.csv are not on the page."""
     alike: Sequence[str]
     """Sentences about classes that cannot be told apart."""
     alike_more: int
