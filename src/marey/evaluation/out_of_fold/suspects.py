@@ -56,7 +56,7 @@ class SuspectList:
     """The suspects of a list, the most suspicious labels first, then the videos that are only unusual."""
 
     clips: tuple[SuspectClip, ...]
-    """The suspects, sorted as said above."""
+    """The suspects, in this order."""
     total: int
     """Number of videos that were checked."""
     disagreeing: int

@@ -26,9 +26,9 @@ _HEIGHT, _QUALITY = 72, 75
 _ROWS, _ACROSS = 40, 12
 """Recordings, and videos of each, that are shown at most."""
 _ALONE = 60
-"""Videos alone in their recording that are shown at most."""
+"""Most videos shown of those that are the only video of their recording."""
 _TAKES = "nothing moves: perhaps takes of one scene"
-"""The name of a set of videos that look like copies, because nothing moves in them."""
+"""The name of a set of videos that look like copies but may be takes of one scene, in which nothing moves."""
 _CLASSES = 6
 """Classes that a row names at most."""
 
@@ -40,7 +40,7 @@ class Thumbnail:
     id: str
     label: str
     side: str
-    """Its split; "" where there is none."""
+    """The split of the video; "" where it has none."""
     jpeg: str
     """A small frame from its middle as a JPEG in base64; "" if the video cannot be read."""
 
@@ -55,7 +55,9 @@ class SheetRow:
     """One recording, or one set of copies."""
 
     name: str
+    """The name of the recording. For a set of copies "", or a remark if they may be no copies."""
     videos: int
+    """The number of videos."""
     classes: str
     """How many videos each class has, in words."""
     sides: str
@@ -78,7 +80,7 @@ class ContactSheets:
     rows_left: int
     """How many recordings of several videos are not shown."""
     alone: tuple[Thumbnail, ...]
-    """The first videos that are alone in their recording."""
+    """The first videos that are the only one of their recording."""
     alone_count: int
     """How many videos are alone in their recording."""
     copies: tuple[SheetRow, ...]
@@ -125,7 +127,7 @@ class ContactSheets:
         return cls(**{**found, **rows, "alone": alone, "notes": tuple(found["notes"])})
 
     def save(self, folder: Path) -> None:
-        """Write them to the folder of a run, whose report shows them."""
+        """Write the contact sheets to the folder of a run, for its report."""
         write_json(folder / SHEETS, self.as_json())
 
     @classmethod
@@ -142,7 +144,7 @@ class ContactSheets:
         return [self.summary, *self.notes]
 
     def write_page(self, path: Path, title: str) -> None:
-        """Write them as a self-contained page.
+        """Write the contact sheets as a self-contained HTML page.
 
         Raises:
             RunError: the file cannot be written.
@@ -162,7 +164,7 @@ class _Sheet:
     copies: Copies
 
     def row(self, name: str, rows: Sequence[int]) -> SheetRow:
-        """The row of one recording; if it has many videos, some that are spread evenly over them."""
+        """The row of one recording or set of copies; of more than 12 videos, 12 evenly spaced ones are shown."""
         indices = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _ACROSS)).round().astype(np.int64))
         sides = [self.copies.splits[row] for row in rows]
         return SheetRow(

@@ -13,7 +13,7 @@ from marey.evaluation.scores import Scores
 CONFIDENT = 0.9
 """A wrong prediction with at least this probability makes the label doubtful."""
 _COMPARED = 100_000
-"""The contents of longer lists are not compared, because that needs the size of every file."""
+"""Files of a list with more videos are not compared, because that needs the size of every file."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class DoubtfulLabel:
 
 
 def confidently_wrong(scores: Scores) -> list[DoubtfulLabel]:
-    """Videos with a wrong prediction of at least the probability `CONFIDENT`, the highest first: the label or the prediction
-    is wrong.
+    """Videos for which a class that is no label has a probability of at least `CONFIDENT`, the highest first: the label
+    or the prediction is wrong.
     """
     right = scores.task.right(scores.probabilities, scores.labels)
     if right is None:
@@ -46,8 +46,8 @@ def confidently_wrong(scores: Scores) -> list[DoubtfulLabel]:
 
 
 def equal_files_with_other_labels(scores: Scores, data: Manifest) -> list[DoubtfulLabel] | None:
-    """Tested videos with the same content as another video of the list with other labels; None for lists that are too
-    long.
+    """Tested videos with the same content as another video of the list (an equal file, and the same segment of it) that has
+    other labels; None if the list has more than 100,000 videos.
     """
     if len(data) > _COMPARED:
         return None

@@ -22,11 +22,14 @@ _AREA = 24_000
 _CONFUSIONS = 6
 """Confusions (true class, predicted class) that are shown, at most."""
 _BLOCK = 16
-"""Side in pixels of the blocks in which JPEG encodes colour: frames of whole blocks do not blur into each other."""
+"""Side in pixels of the blocks in which JPEG encodes colour. Frame sides are multiples of it, so that frames of a strip do
+not blur into each other."""
 _QUALITIES, _BYTES = (80, 60, 40, 25), 110_000
-"""JPEG qualities that are tried in this order until a filmstrip has at most this many bytes; else the last one."""
+"""JPEG qualities, tried in this order until a filmstrip has at most this many bytes; if none suffices, the last one is
+used."""
 _SECONDS = (1.2, 3.0)
-"""Shortest and longest time in which the page shows a filmstrip; between them it takes as long as the video."""
+"""Shortest and longest time, in seconds, in which the page shows a filmstrip once; otherwise it takes as long as the
+video."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +56,22 @@ class Example:
     labels: tuple[str, ...]
     """Its class, or its classes."""
     own: float
-    """The probability of its class; of several classes, the lowest."""
+    """The probability of its class, 0 to 1; with several labels, the lowest of their probabilities."""
     predicted: str
-    """The predicted class; for a wrong prediction with several labels, the most probable class that is no label."""
+    """The most probable class; for a wrong prediction, the most probable class that is no label of the video."""
     score: float
-    """The probability of the predicted class."""
+    """The probability of `predicted`, 0 to 1."""
     filmstrip: Filmstrip | None
 
 
 @dataclass(frozen=True)
 class WrongExamples:
-    """One confusion (true class, predicted class) with some of its videos, those with the lowest probability first."""
+    """One confusion (true class, predicted class) with some of its videos, those with the lowest probability of the
+    true class first.
+    """
 
     true: str
-    """The class of the videos; of several classes, the least probable one."""
+    """The class of the videos; where a video has several labels, the least probable of them."""
     predicted: str
     """The class that was predicted instead."""
     count: int
@@ -124,7 +129,7 @@ class Margins:
     """For each video [N]: its class and the most probable other class, with their probabilities."""
 
     own: NDArray[np.int64]
-    """The index of its class; of several classes, the least probable one."""
+    """The index of its class; where it has several labels, of the least probable of them."""
     own_probability: NDArray[np.float32]
     rival: NDArray[np.int64]
     """The index of the most probable class that is no label of the video."""
@@ -141,8 +146,9 @@ def _by_confusion(
     bad: NDArray[np.int64], margins: Margins, listed: NDArray[np.bool_], count: int
 ) -> list[tuple[tuple[int, int], int, list[int]]]:
     """The confusions (own class, predicted class) of the rows `bad`, the most frequent first, at most `_CONFUSIONS`.
-    Each has its number of rows and the rows to show: one per confusion in turn, those with the lowest probability of
-    their own class first, `count` in total.
+
+    Each has its number of rows and the rows to show. These are `count` in total: confusions get one row after the other in
+    turns, first the row with the lowest probability of its own class.
     """
     confusions: dict[tuple[int, int], list[int]] = {}
     for row in bad[np.argsort(margins.own_probability[bad], kind="stable")].tolist():
@@ -164,8 +170,8 @@ def _by_confusion(
 def _over_classes(
     rows: NDArray[np.int64], classes: NDArray[np.int64], own: NDArray[np.float32], count: int
 ) -> list[int]:
-    """`count` of the rows from as many classes as possible: of each class first the video with the median probability
-    `own`.
+    """At most `count` of the rows, from as many classes as possible. Of each class, the video with the median
+    probability `own` is chosen first.
     """
     queues = []
     for name in np.unique(classes).tolist():

@@ -15,7 +15,7 @@ from marey.evaluation.out_of_fold.result import FINAL, HeadScore, OutOfFold
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
 
 SIDES = ("val", "test")
-"""Folders of the results on the other splits of the list, inside the run folder."""
+"""Names of the other splits of the list, and of the folders inside the run folder that hold the results on them."""
 _BELOW = "predict names no class below it"
 _NEEDS = 20
 """Classes that need more videos, which the page names at most."""
@@ -34,7 +34,9 @@ class SplitResult:
 
 @dataclass(frozen=True)
 class OutOfFoldPage:
-    """What the page shows of out-of-fold predictions, in addition to what it shows of every test."""
+    """What the page shows of out-of-fold predictions, in addition to what it shows of every test. A text is "" where
+    there is nothing to say.
+    """
 
     caution: str
     verdict: str
@@ -58,14 +60,14 @@ class OutOfFoldPage:
     heads_title: str
     """The name of the metric of the heads."""
     yardstick: str
-    """The name of the head that is only there for comparison; "" if there is none."""
+    """The name of the head that is only there for comparison and never chosen; "" if there is none."""
     cost: Sequence[tuple[str, str]]
     tuning: str
     sides: Sequence[SplitResult]
 
     @classmethod
     def of(cls, found: OutOfFold, folder: Path) -> "OutOfFoldPage":
-        """The page of the run in a folder, which also holds the results on the other splits."""
+        """What the page shows of the run in a folder; the results on the other splits are read from there."""
         needs = classes_in_need(found.result.scores)
         return cls(
             caution=found.verdict_details.caution,
@@ -122,7 +124,7 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
 
 
 def _stopped(found: OutOfFold) -> str:
-    """The note below the threshold: which predictions it stops."""
+    """The note below the threshold: the shares of right and wrong predictions that lie below it."""
     stopped = found.threshold_effect
     if stopped is None:
         return f"{_BELOW}; too few clips show what it stops"
@@ -159,6 +161,7 @@ def _reliability(found: OutOfFold) -> Markup:
 
 
 def _cost(found: OutOfFold) -> list[tuple[str, str]]:
+    """The rows of the table of costs: (name, value)."""
     cost = found.cost
     return [
         ("clips through the network now", f"{cost.computed:,}"),

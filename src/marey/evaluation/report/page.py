@@ -34,15 +34,15 @@ from marey.tasks.metrics import most_confused
 from marey.tasks.task import ClassRow
 
 _HEAT_CLASSES = 40
-"""With more classes a heat map is unreadable, and only the most frequent confusions are listed."""
+"""Most classes of a heat map; with more only the list of the most frequent confusions is shown."""
 _CONFUSED = 20
-"""How many confusions are listed."""
+"""Most confusions that are listed, and most rows of a long table of classes that are not folded."""
 _IDS = 30
 """How many videos of a confusion are named."""
 _FOLDED = 40
 """With more classes than this, the table shows the first `_CONFUSED` and folds the others."""
 _LISTED, _OPEN = 100, 20
-"""Broken files and doubtful labels that the page lists, each at most; and how many of them are not folded."""
+"""Most broken files, and most doubtful labels for each reason, that the page lists; and how many of these are not folded."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,12 @@ def _charts(log: Path) -> list[_Chart]:
 
 
 def _test_section(result: EvaluationResult, data: Manifest | None, *, confident: bool) -> _TestSection:
-    """`confident`: whether to list confident wrong predictions; not if the page has out-of-fold suspects, which show
-    more.
+    """The section of a test.
+
+    Args:
+        result: The result of the test.
+        data: The tested videos, for equal files with different labels; None: these are not looked for.
+        confident: Whether to list confident wrong predictions; not if the page has suspects, which show more.
     """
     scores = result.scores
     report = scores.task.report(scores.probabilities, scores.labels, scores.class_names, scores.groups)
@@ -188,7 +192,9 @@ def _test_section(result: EvaluationResult, data: Manifest | None, *, confident:
 def _confusions(
     scores: Scores, pairs: Sequence[tuple[int, int, int]], anchors: Mapping[tuple[int, int], str]
 ) -> list[_Confusion]:
-    """The confusions (true class, predicted class, count) with their videos, the most confident first."""
+    """The confusions `pairs` (true class, predicted class, count), each with its videos, the most confident prediction
+    first.
+    """
     names, predictions = scores.class_names, scores.probabilities.argmax(axis=1)
     labels = scores.task.classes(scores.labels)
     found = []
@@ -202,7 +208,7 @@ def _confusions(
 
 
 def _doubtful_labels(result: EvaluationResult, data: Manifest | None, *, confident: bool) -> list[_DoubtfulLabels]:
-    """The doubtful labels, one entry per reason that was checked."""
+    """The doubtful labels, one entry for each reason, also where no label is doubtful for it."""
     found = []
     if confident:
         wrong = confidently_wrong(result.scores)

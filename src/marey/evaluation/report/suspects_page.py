@@ -1,4 +1,6 @@
-"""The part of the report about videos that are probably mislabelled or odd, and classes that cannot be told apart."""
+"""The section of the report on videos that are probably mislabelled or unusual, and on classes that are not
+distinguished.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +15,9 @@ from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectClip, 
 from marey.evaluation.scores import Scores
 
 _OPEN = 10
-"""Videos that are not folded away."""
+"""Number of suspects that are not folded."""
 _ALIKE = 10
-"""Groups of classes that cannot be told apart, which the page names at most."""
+"""Most sets of classes that are not distinguished that the page names."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,11 @@ class SuspectCard:
 
     clip: SuspectClip
     label_share: str
-    """The probability of its label; "" if not both probabilities are known."""
+    """The out-of-fold probability of its label, in percent; "" for several labels, or if it is only unusual."""
     may_be_share: str
-    """The probability of the class that it may have instead; "" if not both are known."""
+    """The out-of-fold probability of the class that it may have instead, in percent; "" as above."""
     why: str
-    """Reasons besides the two probabilities."""
+    """The reasons to check it that the probabilities do not show."""
 
     @classmethod
     def of(cls, clip: SuspectClip) -> "SuspectCard":
@@ -39,10 +41,10 @@ class SuspectCard:
 
 @dataclass(frozen=True)
 class SuspectsPage:
-    """What the section shows."""
+    """What the section on suspects shows."""
 
     lead: str
-    """How many videos there are, as a sentence."""
+    """How many suspects there are, as a sentence."""
     how: str
     """How they were found, and what to do about them."""
     first: Sequence[SuspectCard]
@@ -50,7 +52,7 @@ class SuspectsPage:
     more: int
     """How many videos of suspects.csv are not on the page."""
     alike: Sequence[str]
-    """Sentences about classes that cannot be told apart."""
+    """Sentences on classes that are not distinguished."""
     alike_more: int
     """How many further sentences are not on the page."""
 
@@ -78,7 +80,12 @@ class SuspectsPage:
 
 
 def _how(found: SuspectList, *, corrected: bool) -> str:
-    """How they were found and what to do; `corrected`: the run already has a table of corrections."""
+    """How the suspects were found, and what to do about them.
+
+    Args:
+        found: The suspects.
+        corrected: Whether the run already has a table of corrections, into which rows are to be copied.
+    """
     sentences = []
     if found.by:
         rest = (
