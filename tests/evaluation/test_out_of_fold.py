@@ -462,7 +462,7 @@ def test_the_page_has_the_verdict_first_and_its_sections_in_order(tmp_path) -> N
         "Class by class", "<h2>Confusions", "Would more clips help?",
         "labelling more clips, from other recordings, will help",
         'aria-label="learning curve"', "Can the probabilities be trusted?", 'aria-label="share of right answers',
-        "Which head", "Fine-tuning", "What it cost", "On the other sides of the list", "<h3>val</h3>",
+        "Which head", "Fine-tuning", "What it cost", "On the other splits of the list", "<h3>val</h3>",
     ]  # fmt: skip
     positions = [text.index(section) for section in sections]
     assert positions == sorted(positions), list(zip(sections, positions, strict=True))
