@@ -43,8 +43,7 @@ def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = N
     Little, Louis and Slud (Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys, 2019)
     do. The design effect D is the variance of the share between groups divided by that of N independent videos, and at
     least 1. The variance is that of the delete-one-group jackknife (CV3 in MacKinnon, Nielsen and Webb, Cluster-robust
-    inference, Journal of Econometrics 2023), which is not too small where one group has most of the
-    videos:
+    inference, Journal of Econometrics 2023), which is not too small where one group has most of the videos:
 
         D = (G - 1) / G * sum_g ((right_g - share * n_g) / (N - n_g))^2 * N / (share * (1 - share))
 
@@ -88,13 +87,12 @@ def new_videos_interval(
       to its training videos, which adds folds / (folds - 1) times the variance of N independent videos.
     - The new videos are a sample, and as alike inside groups as the tested ones.
 
-    Without groups D is 1. Because D is estimated from groups, n and m are then multiplied by (z / t)^2, with z the normal
-    quantile and t that of Student's t, whose degrees of freedom are the effective number of groups less 1 (Korn and
-    Graubard 1998). The new share is given a beta
-    distribution with the mean of Jeffreys' prior and n videos, (share * n + 1/2) / (n + 1), and approximately the variance
-    mean * (1 - mean) * (1 / (n + 1) + 1 / m). The interval leaves 5 % on each side and ends at whole numbers of videos. The
-    heads of the folds saw fewer videos than the final head, so the share of new videos is more often above the middle than
-    below.
+    Without groups D is 1. Because D is estimated from groups, n and m are then multiplied by (z / t)^2, with z the
+    normal quantile and t that of Student's t, whose degrees of freedom are the effective number of groups less 1 (Korn
+    and Graubard 1998). The new share is given a beta distribution with the mean of Jeffreys' prior and n videos, (share
+    * n + 1/2) / (n + 1), and approximately the variance mean * (1 - mean) * (1 / (n + 1) + 1 / m). The interval leaves
+    5 % on each side and ends at whole numbers of videos. The heads of the folds saw fewer videos than the final head,
+    so the share of new videos is more often above the middle than below.
 
     Args:
         right: Which predictions are right [N].
