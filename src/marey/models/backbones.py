@@ -1,4 +1,4 @@
-"""All networks of papers, by what they see. The config of a new network is added to one of these two unions."""
+"""Configs of all networks from papers, by input: single frames or clips. Add a new config to one of the unions."""
 
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 
 FrameBackbone: TypeAlias = TSNConfig | BNInceptionTSNConfig | LiteTSNConfig
-"""Networks that see each frame by itself."""
+"""Networks that compute each frame by itself."""
 ClipBackbone: TypeAlias = (
     TSMConfig
     | LiteTSMConfig
@@ -24,4 +24,4 @@ ClipBackbone: TypeAlias = (
     | R2Plus1DConfig
     | CSNConfig
 )
-"""Networks that see all frames of a clip together."""
+"""Networks that compute all frames of a clip together."""

@@ -1,4 +1,4 @@
-"""Stages and batch norms that are not trained."""
+"""Freeze stages and batch norms: exclude them from training."""
 
 from typing import Literal
 
@@ -8,15 +8,15 @@ from marey.models.layers.norms import batch_norms
 from marey.models.network import Network
 
 FrozenNorms = Literal["none", "statistics", "all", "all_but_first"]
-"""What batch norms keep fixed. "statistics": the running mean and variance of all. "all": scale and shift of all, too.
-"all_but_first": like "all", except that the first batch norm of the network is trained as usual."""
+"""What stays fixed in batch norms. "none": nothing. "statistics": running mean and variance of every batch norm. "all": also
+scale and shift of every one. "all_but_first": like "all", but the first batch norm of the network is trained as usual."""
 
 
 def freeze(network: nn.Module, *, stages: int = -1, norms: FrozenNorms = "none") -> None:
     """Turn off gradients in the stem and the first `stages` stages (-1: none, 0: the stem) and in batch norms.
 
-    Batch norms without gradients use and keep their running statistics; because `network.train()` ends that, call
-    `hold_frozen` after it. Only a `Network` has stages.
+    Frozen batch norms must be in eval mode, so that they use their running statistics and do not update them. Call
+    `hold_frozen` after each `network.train()`, which puts them into training mode. Only a `Network` has stages.
     """
     if isinstance(network, Network):
         for name, parameter in network.named_parameters():

@@ -12,7 +12,7 @@ from marey.models.layers.positions import ResizedPositions
 
 @runtime_checkable
 class NamesNoDecay(Protocol):
-    """A module with further parameters without weight decay, besides norms, biases and one-dimensional ones."""
+    """A module that names parameters to exclude from weight decay, besides norms, biases and one-dimensional parameters."""
 
     def no_decay(self) -> frozenset[str]:
         """Names of parameters as in the module's own `named_parameters()`.
@@ -34,16 +34,17 @@ class ResizesPositions(Protocol):
     """A module that can resize position embeddings of another clip size when weights are loaded."""
 
     def resize_positions(self, parameter_name: str, theirs: Tensor) -> ResizedPositions | None:
-        """A file's tensor resized to the shape of a parameter; None if its shape is an error.
+        """A file's tensor resized to the shape of a parameter; None if it cannot be resized, which loading reports as
+        an error.
 
-        It is called for each parameter whose shape differs from the file's.
+        Loading calls it for each parameter whose shape differs from the file's.
 
         Args:
             parameter_name: A name of the module's own `state_dict()`.
             theirs: The file's tensor, with the axes in the parameter's order.
 
         Returns:
-            A tensor of the parameter's shape, as `marey.models.layers.positions.resize_positions` makes it.
+            The resized tensor and both grids: what `marey.models.layers.positions.resize_positions` returns.
         """
 
 

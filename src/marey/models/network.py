@@ -57,12 +57,14 @@ class Network(nn.Module, ABC):
     def layer_depth(self, parameter_name: str) -> int:
         """The depth of a parameter: 0 in the stem, n in stage n, the largest value in the head.
 
-        In a transformer (BEiT's rule, which PySlowFast and MMAction2 follow; D blocks): 0 for the patch embedding, the
-        position embeddings and the tokens, n for block n counted from 1, D + 1 for the final norm and the head.
+        In a transformer of N blocks (BEiT's rule, which PySlowFast and MMAction2 follow): 0 for the patch embedding, the
+        position embeddings and the tokens, n for block n counted from 1, N + 1 for the final norm and the head.
         """
 
     def no_decay(self) -> frozenset[str]:
-        """Names of its own parameters without weight decay, besides those that its layers name (`NamesNoDecay`)."""
+        """Names of parameters to exclude from weight decay, besides those that layers of the network name
+        (`NamesNoDecay`).
+        """
         return frozenset()
 
     def pathways(self) -> tuple[nn.Module, ...]:
@@ -97,8 +99,8 @@ class LinearClassifier(Network, ABC):
     Args:
         features: D, the channels of the last maps together.
         num_classes: K.
-        window: Rows and columns of a pool that slides over the last maps by one position, over all frames at once; smaller
-            maps are pooled completely. None pools every map completely.
+        window: Side of a square pool that slides over the last maps with stride 1 and averages all frames. A map smaller
+            than it is pooled completely. None pools every map completely.
     """
 
     head: nn.Linear
@@ -150,7 +152,8 @@ class LinearClassifier(Network, ABC):
     def _store_channels_last(self, *, flat: bool = False) -> None:
         """Store weights channels-last, as clips come from `to_clip`; `flat` is for a 2D network.
 
-        With both in the same order pointwise convolutions are several times faster on a CPU (docs/performance/networks.md).
+        If weights and clips have the same order, pointwise convolutions are several times faster on a CPU
+        (docs/performance/networks.md).
         """
         self.to(memory_format=torch.channels_last if flat else torch.channels_last_3d)  # type: ignore[call-overload]
 
@@ -160,8 +163,8 @@ class PooledClassifier(LinearClassifier):
 
     channels_last: ClassVar[bool] = True
     """Whether weights and maps are stored channels-last, which makes pointwise convolutions several times faster on a CPU.
-    Factorised convolutions are faster frame by frame (docs/performance/networks.md)."""
-    # The submodule is one of these; layouts of weights, which know the network, use it by this name.
+    Off for networks of factorised convolutions, which are faster with contiguous maps (docs/performance/networks.md)."""
+    # A network has one of these attributes, named by its trunk. Layouts of weights know which one.
     resnet: ResNetTrunk
     inception: InceptionV1Trunk | BNInceptionTrunk
     efficientnet: EfficientNetLiteTrunk

@@ -1,6 +1,6 @@
 """Marey's checkpoint: a .safetensors file whose metadata holds the recipe, the class names and the origin of the weights.
 
-For a hub, which shows files to people, a folder with `model.safetensors` and `recipe.json` holds the same.
+For a hub, where people read files, the same is written as a folder with `model.safetensors` and `recipe.json`.
 """
 
 import json
@@ -139,7 +139,7 @@ def _description_of(
 
 
 def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same values, with tensors copied that share memory: the format allows no shared parameters."""
+    """The same values; tensors that share memory are copied, because the format allows no shared memory."""
     seen: set[int] = set()
     separate = {}
     for name, tensor in tensors.items():
@@ -190,7 +190,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def is_own(path: Path) -> bool:
     """Whether a file or folder is to be read by `read_checkpoint`, as a checkpoint of Marey.
 
-    True also for a .safetensors file that cannot be read and a folder without model.safetensors, whose errors it explains.
+    True also for a .safetensors file that cannot be read and for a folder without model.safetensors: the errors of
+    `read_checkpoint` explain what is wrong with them.
     """
     file = path / MODEL if path.is_dir() else path
     if path.is_dir() and ((path / RECIPE).is_file() or not file.is_file()):
@@ -237,7 +238,7 @@ def _description(values: dict[str, Any], file: Path) -> Description:
         raise WeightsError(f"{file}: its provenance is not an object.")
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if names and listed and "module" in provenance and not isinstance(recipe.model, UserModuleConfig):
-        # Version 0.1.0 stored the recipe's own network, and the user's module in the provenance.
+        # Version 0.1.0 stored the network of the recipe in `recipe.model`, and the user's module in the provenance.
         module = {"module": provenance["module"], "num_classes": len(names), "channels": recipe.model.channels}
         recipe = recipe.variant(model=UserModuleConfig(**module))
     if names and not (listed and len(names) == recipe.model.num_classes):

@@ -34,9 +34,10 @@ KIND_MEANINGS: dict[FileKind, str] = {
 
 _ENDINGS = frozenset({".pth", ".pt", ".pyth", ".pkl", ".safetensors", ".tar"})
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
-"""Name of the file with the values of a TensorFlow checkpoint; its index is in the same folder."""
+"""Name of a data file of a TensorFlow checkpoint; the index of the checkpoint is in the same folder."""
 _DIGITS = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+(?:\.tar)?")
-"""End of a file's name at torchvision and OpenMMLab: first digits of its SHA-256. Run numbers follow an underscore."""
+"""End of a file's name at torchvision and OpenMMLab: a hyphen and the first digits of its SHA-256. Run
+numbers do not match, because they follow an underscore."""
 _SIZES = ("network", "depth", "fast_depth", "width", "channels", "convolutions", "interaction", "num_classes")
 """Fields of a network's config that are inferred from tensor shapes."""
 _BLOCK = 1 << 22
@@ -153,8 +154,8 @@ def find_copies(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Foun
 def _classify_copies(
     alike: Sequence[_HashedFile], names: set[str], sources: Sequence[RecipeSource], recipes: Sequence[Recipe]
 ) -> list[FoundFile]:
-    """Classify files with the same content: one by its hash, else one for each published name. The others count as copies of
-    the best one.
+    """Classify files with the same content: one of them if its hash is published, else one for each published file name. All
+    others are listed as copies of the best one.
     """
     by_name = {file.path.name: file for file in reversed(alike) if file.path.name in names} or {"": alike[0]}
     classified = [_classify(file, sources, recipes) for file in by_name.values()]
@@ -205,7 +206,8 @@ def _register(path: Path, target: Path, source: Source) -> Literal["link", "copy
     return "link" if target.is_symlink() else "copy"
 
 
-# Files to look at --------------------------------------------------------------------------------------------------------
+# Files to look at
+# --------------------------------------------------------------------------------------------------------
 
 
 def _weights_below(folder: Path, names: set[str]) -> tuple[list[Path], list[FoundFile]]:
@@ -273,7 +275,8 @@ def _digests(path: Path, size: int, bar: Bar) -> tuple[str, str]:
     return content.hexdigest(), blob.hexdigest()
 
 
-# Kind of each file -------------------------------------------------------------------------------------------------------
+# Kind of each file
+# -------------------------------------------------------------------------------------------------------
 
 
 def _classify(file: _HashedFile, sources: Sequence[RecipeSource], recipes: Sequence[Recipe]) -> FoundFile:

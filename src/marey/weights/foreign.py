@@ -32,7 +32,7 @@ class Reading:
     """Why the inferred sizes are invalid for the network; empty if they are valid."""
 
     def other_fields(self, config: NetworkConfig) -> tuple[str, ...]:
-        """Notes on the fields in which `config` differs from the config inferred from shapes and the toolkit's defaults."""
+        """A note for each field of `config` that differs from the inferred config, which has the toolkit's defaults."""
         if self.inferred is None or self.inferred.config.network != config.network:
             return ()
         inferred = dict(self.inferred.config)
@@ -43,7 +43,9 @@ class Reading:
         )
 
     def difference(self, recipe: Recipe) -> str:
-        """The end of an error: how the file's network differs from the recipe's; empty if no difference is known."""
+        """A sentence to append to an error: how the file's network differs from the recipe's; empty if no difference is
+        known.
+        """
         if self.inferred is None:
             return ""
         inferred, wanted = dict(self.inferred.config), dict(recipe.model)
@@ -110,7 +112,7 @@ class ForeignFile:
         )
 
     def by_config(self, config: NetworkConfig) -> Reading:
-        """The reading by the layout that has the network which a recipe declares.
+        """The reading by the layout that can hold the network of a recipe.
 
         Raises:
             WeightsError: none of the layouts has it.

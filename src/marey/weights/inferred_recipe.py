@@ -11,11 +11,12 @@ from marey.weights.layouts.layout import Layout
 _SIZES = {"network", "depth", "width", "channels", "num_classes"}
 """Fields of a config that are inferred from tensor shapes, as far as a network has them."""
 _TOOLKITS = {layout.toolkit for layout in LAYOUTS}
-"""Toolkits whose recipes end in their names. Recipes of MMAction, the reference, have no such ending."""
+"""Toolkits. Names of recipes end in that of their toolkit, except for those of MMAction."""
 
 
 def recipe_by_shapes(reading: Reading, path: Path, *, headless: bool) -> tuple[Recipe, tuple[str, ...], bool]:
-    """The recipe of a file whose network was inferred, notes for the report, and whether the file is that recipe's own.
+    """The recipe of a file whose network was inferred, notes for the report, and whether the recipe
+    declares this file.
 
     Args:
         headless: Whether the file has no classifier.
@@ -48,7 +49,8 @@ def released_as(file: str, config: NetworkConfig) -> Recipe | None:
 def recipe_for(config: NetworkConfig, layout: Layout) -> tuple[Recipe, str]:
     """The recipe that best fits a network inferred from tensors, and a note for the report.
 
-    The same network and number of classes if there is one, else the same network; of the same toolkit if there is one.
+    In this order: with an equal config; equal except for the number of classes; with the same kind of network and input
+    channels; with the same kind of network. Of several, one of the layout's toolkit is preferred.
     """
     same = (
         [r for r in RECIPES if r.model == config]

@@ -1,9 +1,9 @@
 """Carry the weights of a trunk over to another network: inflated in time, or averaged over input channels.
 
 Inflation is that of Carreira and Zisserman (I3D, CVPR 2017, section 2.4.1): a 2D kernel is repeated along time and divided
-by its length. A clip without motion then gives the same output as its single frame, wherever no temporal kernel reaches
-over the clip's ends, where it sees zeros; without temporal kernels it is equal everywhere. Weights of new input channels are
-the mean over the old ones (Wang et al., TSN, ECCV 2016, section 3.2, "cross-modality").
+by its length. A clip of one repeated frame then has the same output as the frame, except near the clip's ends, where
+temporal kernels include zeros from the padding; without temporal kernels all outputs are equal. Weights of new input
+channels are the mean over the old ones (Wang et al., TSN, ECCV 2016, section 3.2, "cross-modality").
 """
 
 import torch
@@ -20,8 +20,8 @@ from marey.models.probe.network import Probe
 def carry_over(source: Classifier, target: Network, name: str) -> LoadReport:
     """Copy the trunk of `source`, a loaded classifier, into `target`, inflated or averaged where its shapes differ.
 
-    In SlowFast the slow pathway gets the weights, and the fast one, too, if it is as wide as `source`. The weights of
-    lateral inputs are set to zero, so that the slow pathway starts as the 2D network. Layers that `source` lacks (laterals,
+    In SlowFast each pathway that is as wide as `source` gets the weights. Weights for channels that come from lateral
+    connections are set to zero, so that the slow pathway starts as the 2D network. Layers that `source` lacks (laterals,
     non-local blocks, the head) are not changed.
 
     Args:

@@ -28,7 +28,7 @@ from marey.weights.resize_positions import resize_to_fit
 
 
 class OtherClassesError(WeightsError):
-    """The weights fit except for the classifier, which has another number of classes.
+    """The weights fit except for the head, which has another number of classes.
 
     Args:
         what: What does not fit.
@@ -43,7 +43,7 @@ class OtherClassesError(WeightsError):
 
 
 def build_model(recipe: Recipe, class_names: Sequence[str] | None = None) -> Classifier:
-    """A classifier by a recipe, its network with random weights and the recipe's rates of dropout and drop path.
+    """The classifier of a recipe: its network has random weights and the recipe's rates of dropout and drop path.
 
     Args:
         class_names: Names of the classes; None: those of the recipe's data set if it is public and has as many.
@@ -259,7 +259,7 @@ def _load_foreign(
     """A classifier from another toolkit's file.
 
     Args:
-        recipe: None: inferred from the file's name and shapes.
+        recipe: Recipe of the network. None: it is inferred from the file's name and shapes.
         source: The source that declares the file; None for a file that the user named.
         named: Whether the user gives class names.
     """
@@ -314,8 +314,8 @@ def _fill(
 
     Args:
         report: The file, its layout and, in `renamed`, the pairs (name in the file, our name) to copy.
-        new_head: Accept a classifier that is missing or of another shape: the network's own one keeps its random values.
-        absent: Endings of our names that have no counterpart in the layout.
+        new_head: Accept a head that is missing or of another shape: the network's head then keeps its random values.
+        absent: Endings of names of our tensors that the layout does not have.
 
     Returns:
         The report, with the pairs that were copied and what happened to the head and to position embeddings.
@@ -328,7 +328,7 @@ def _fill(
         )
     if new_head:
         tensors, report = _without_other_head(tensors, report, state)
-    # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
+    # Files older than torch 0.4.1 have no num_batches_tracked, and nothing depends on it.
     pairs = [(t, o) for t, o in report.renamed if t in tensors or not o.endswith("num_batches_tracked")]
     tensors, resized = resize_to_fit(network, tensors, pairs, source)
     _check(tensors, pairs, state, source)
@@ -342,9 +342,9 @@ def _fill(
 def _without_other_head(
     tensors: dict[str, Tensor], report: LoadReport, state: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], LoadReport]:
-    """Leave out a classifier that is missing in the file or of another shape, so that the network keeps its own.
+    """Do not load the tensors of the head that the file lacks or has in another shape: the network keeps its own.
 
-    The classifier is the last layer of a head. A head of several layers keeps those layers before it that fit.
+    Of a head of several layers, those that fit are loaded.
     """
     heads = {theirs: ours for theirs, ours in report.renamed if ours.startswith("head.")}
     reshaped = tuple(t for t, ours in heads.items() if t in tensors and tensors[t].shape != state[ours].shape)

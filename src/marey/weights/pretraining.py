@@ -136,7 +136,7 @@ def check_start(recipe: Recipe, init: str | Path | None, *, trust_first_use: boo
 
 
 def start_names(recipe: Recipe, init: str | Path | None) -> list[str]:
-    """Names of the rows, files or `marey.recipes.starts.STARTS` that `init` would fetch; empty for ImageNet.
+    """Names of the recipes, files or `marey.recipes.starts.STARTS` that `init` would fetch; empty for ImageNet.
 
     Raises:
         WeightsError: `init` is ig65m, and there are no such weights for the network.

@@ -1,16 +1,17 @@
 """Find the network in a training loop's checkpoint: remove dictionaries and prefixes around it, choose among several copies.
 
-A file's nested dictionaries are read as one flat dictionary of dotted names. The keys of a layout's signature are searched
-at the ends of the names, after a dot. The prefix before them is removed, whatever it is called and however deep it is
-(`state_dict`, `module.`, `model.`, `_orig_mod.`, `backbone.`, the attribute of a LightningModule). If that shows no complete
-network, wrappers of single modules (`_INNER`) are removed from the middle of names. If a file has several networks:
+A file's nested dictionaries are read as one flat dictionary of dotted names. A layout is recognised if
+names are or end in a dot and the keys of its signature. The prefix before these keys is removed, whatever it is called
+and however deep it is (`state_dict`, `module.`, `model.`, `_orig_mod.`, `backbone.`, the attribute of a
+LightningModule). If that shows no complete network, wrappers of single modules (`_INNER`) are removed from the middle
+of names. If a file has several networks:
 
-1. one with a classifier is preferred to one without;
+1. one with a head is preferred to one without;
 2. networks with equal tensors count as one;
-3. of an average of the weights (`ema`, `swa`, `averaged` in its prefix) and the weights of the last step, the average is
-   used, as timm loads it and OpenTAD tests it. Two toolkits save the average as `state_dict`, which is then used: MMEngine,
-   with the last step's weights in `ema_state_dict` after `module.` (mmengine/hooks/ema_hook.py), and Lightning, with them in
-   `current_model_state` (lightning/pytorch/callbacks/weight_averaging.py);
+3. if one is an average of the weights (`ema`, `swa`, `averaged` in its prefix) and one has the weights of the last step, the
+   average is used, as timm loads it and OpenTAD tests it. Two toolkits save the average as `state_dict`, which is then used,
+   and the last step's weights elsewhere: MMEngine in `ema_state_dict`, after `module.` (mmengine/hooks/ema_hook.py),
+   Lightning in `current_model_state` (lightning/pytorch/callbacks/weight_averaging.py);
 4. other combinations are refused with a message that names them.
 
 MMCV's EMAHook stores copies in the network's own dictionary, as buffers `ema_backbone_conv1_weight`. After an epoch these
@@ -69,7 +70,7 @@ class _Candidate:
     lacks_trunk: bool
     """Whether `backbone.` is missing before the names of its trunk."""
     rank: int
-    """0: complete; 1: without a classifier; 2: in a known layout, but no network of Marey."""
+    """0: complete; 1: without a head; 2: in a known layout, but of a network that Marey does not have."""
     tensors: dict[str, Tensor]
 
     @property
@@ -220,7 +221,7 @@ def _outermost(candidates: Sequence[_Candidate], total: int) -> list[_Candidate]
     best = min((one.rank for one in candidates), default=0)
     ranked = [one for one in candidates if one.rank == best and not (best == 2 and one.lacks_trunk)]
     outer = [one for one in ranked if not any(o is not one and one.prefix.startswith(o.prefix) for o in ranked)]
-    if best == 2:  # no network was inferred: the candidate with most tensors of the file, if any
+    if best == 2:  # no network was inferred: only a candidate with more than half of the file's tensors
         return [one for one in outer if 2 * len(one.tensors) > total]
     return sorted(outer, key=lambda one: (len(one.prefix), one.prefix))
 
@@ -265,7 +266,7 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 def _is_stored(tensor: Tensor) -> bool:
-    """Whether no two values of a tensor share memory, in whatever order they are stored."""
+    """Whether a tensor's memory is large enough for all of its values, in whatever order they are stored."""
     strided = tensor.layout == torch.strided and tensor.is_cpu
     return strided and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
 

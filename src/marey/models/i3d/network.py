@@ -7,7 +7,7 @@ from marey.models.layers.inception import InceptionV1Trunk
 from marey.models.network import PooledClassifier
 
 _WINDOW = (2, 7, 7)
-"""Size of the pool of DeepMind's head: the complete frame at 224 pixels, and two neighbouring time steps."""
+"""Time steps, rows and columns of the last map that DeepMind's head pools. 7x7 is the complete map of a 224-pixel frame."""
 
 
 class InceptionI3D(PooledClassifier):
@@ -21,7 +21,9 @@ class InceptionI3D(PooledClassifier):
         self.pool = config.pool
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:
-        """Pooled features [B, D], before dropout. Windows overlap: inner positions count more than outer ones."""
+        """Mean of the pool's windows [B, D], before dropout. They overlap: inner positions of the map count more than
+        outer ones.
+        """
         return self._windows(clip_BCTHW).mean(dim=(2, 3, 4))
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:
@@ -29,7 +31,9 @@ class InceptionI3D(PooledClassifier):
         return self._classify(self._windows(clip_BCTHW).movedim(1, -1)).movedim(-1, 1)
 
     def _windows(self, clip_BCTHW: Tensor) -> Tensor:
-        """Means over the windows [B, D, T', H', W']. A window is cut to the size of a smaller map."""
+        """The mean of each window, [B, D, T', H', W']. If the map is smaller than a window, the window is the complete
+        map.
+        """
         (last,) = self.trunk(clip_BCTHW)
         if self.pool == "global":
             return last.mean(dim=(2, 3, 4), keepdim=True)

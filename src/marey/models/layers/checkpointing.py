@@ -43,9 +43,10 @@ class Blocks(nn.Sequential):
 
 @contextmanager
 def _again(block: nn.Module, convolutions: AbstractContextManager[Any]) -> Iterator[None]:
-    """Context of a block's second forward pass, which works on copies of its buffers.
+    """Context of a block's second forward pass: the block has copies of its buffers, which are discarded afterwards.
 
-    `statistics_kept` is of no use here: without running statistics a batch norm saves two tensors fewer for its gradient.
+    `statistics_kept` cannot replace it: without running statistics a batch norm saves two tensors fewer for its gradient,
+    and torch requires that both passes save the same tensors.
     """
     buffers = [
         (module, name, value) for module in block.modules() for name, value in module.named_buffers(recurse=False)

@@ -8,7 +8,7 @@ from marey.base.declaration import Declaration
 
 
 class Initialisation(Declaration):
-    """Initial values of parameters that are not loaded from a file. Convolutions have Kaiming's, fan out."""
+    """Initial values of parameters that are not loaded from a file. Convolutions are always Kaiming normal (fan out)."""
 
     last_gamma_zero: bool = False
     """The scale of each residual block's last batch norm is 0 at first, so that the block is the identity."""

@@ -3,15 +3,15 @@
 Both faults are in the gradient of the weights, and both were seen with torch 2.13 (oneDNN 3.12):
 
 - A pointwise 2D convolution with a stride and channels-last input of fewer than 8 channels (AVX2) or 16 (AVX-512) writes
-  past the end of its buffer: one thread corrupts the heap, several compute wrong values or wait for ever. Not affected are
-  1D, 3D and grouped convolutions, and sides that the stride does not divide.
+  past the end of its buffer: with one thread it corrupts the heap, with several it computes wrong values or never returns.
+  1D, 3D and grouped convolutions are not affected, nor are inputs whose height and width the stride does not divide.
   https://github.com/uxlfoundation/oneDNN/issues/6035
 - bfloat16 and a kernel longer than its input (3 over 2 padded frames is enough): wrong values, NaN, a corrupted heap.
 
 `tools/convolution_faults.py` searches for them. All networks of Marey are built of `Conv2d` and `Conv3d`;
-`SafeConvolutions` changes the convolutions of other modules in the same way. The changed convolution computes the same sum.
-Whether one is changed depends on shapes and types alone, so that all machines compute alike, and on whether a gradient is
-recorded: inference and exports have PyTorch's own convolution.
+`SafeConvolutions` changes the convolutions of other modules in the same way. A changed convolution computes the same sum.
+Whether a convolution is changed depends on shapes and types, not on the machine, and on whether a gradient is recorded:
+inference and exports use PyTorch's own convolution.
 
 Shape suffixes: B batch, C channels, T frames, H height, W width.
 """
@@ -30,7 +30,7 @@ Sizes = int | Sequence[int]
 
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (F.conv1d, F.conv2d, F.conv3d)
 _SAFE_CHANNELS = 16
-"""Input channels from which on the first fault does not occur: they fill one of oneDNN's blocks on AVX-512 (8 on AVX2)."""
+"""With at least this many input channels the first fault does not occur: oneDNN's block on AVX-512 (8 channels on AVX2)."""
 
 
 class Arguments(NamedTuple):
@@ -57,9 +57,9 @@ def safe_arguments(
     """Arguments of the same convolution for which oneDNN's gradients are right; in most cases the given ones.
 
     Args:
-        input: [B, C, ...] or [C, ...], followed by one to three axes.
+        input: [B, C, ...] or [C, ...], where ... are one to three axes.
         weight: [out channels, C / groups, ...].
-        bias: This and the others are as in PyTorch.
+        bias: As in PyTorch, like all arguments below.
     """
     arguments = Arguments(input, weight, bias, stride, padding, dilation, groups)
     # oneDNN computes the gradients of weight and bias together, even if only one of them is needed.
@@ -73,7 +73,7 @@ def safe_arguments(
 
 
 def _without_stride(arguments: Arguments) -> Arguments:
-    """A narrow pointwise 2D convolution of every stride-th position alone: the others do not enter the sum."""
+    """For a pointwise convolution with few channels: stride 1 on an input without the positions that the stride skips."""
     strides = _per_axis(arguments.stride, arguments.weight)
     unpadded = arguments.padding == "valid" or (
         not isinstance(arguments.padding, str) and not any(_per_axis(arguments.padding, arguments.weight))

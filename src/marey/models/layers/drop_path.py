@@ -9,12 +9,12 @@ from marey.base.errors import RecipeError
 
 
 class DropPath(nn.Module):
-    """Drops the branch of a residual block for some samples in training; the other branches are divided by 1 - `rate`.
+    """Sets the branch of a residual block to 0 for some samples in training, and divides it by 1 - `rate` for the others.
 
         x = x + self.drop_path(self.branch(x))
 
-    A block with several branches has one `DropPath` for all of them: every call draws other samples. In eval mode nothing is
-    dropped or scaled (as in timm, MMAction2 and PySlowFast; the paper scales in testing instead).
+    A block with several branches calls one `DropPath` for each of them: every call draws again which samples are dropped. In
+    eval mode nothing is dropped or scaled (as in timm, MMAction2 and PySlowFast; the paper scales in testing instead).
 
     Args:
         rate: Probability that a sample loses its branch, at least 0 and below 1. `set_drop_path` sets it by depth.

@@ -45,11 +45,13 @@ _STAGES = (
 )
 _STEM, _LAST = 32, 1280
 _SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
-"""Factors of the channels and of the repeats, by the number of the network."""
+"""(factor of the channels, factor of the repeats) of Lite0, Lite1 and Lite2."""
 
 
 class ConvNorm6(nn.Module):
-    """A convolution without bias, batch norm, and ReLU6 if `active`; padded to keep the size (divided by the stride)."""
+    """A convolution without bias, a batch norm, and a ReLU6 if `active`. The output has the input's size divided by the
+    stride.
+    """
 
     def __init__(
         self,

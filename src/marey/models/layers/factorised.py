@@ -1,4 +1,4 @@
-"""Factorised convolutions: R(2+1)D has one in space and one in time, CSN one across channels and one within each."""
+"""Factorised convolutions: in R(2+1)D one in space and one in time, in CSN a pointwise and a depthwise one."""
 
 from typing import Protocol
 

@@ -16,8 +16,9 @@ M = TypeVar("M", bound=nn.Module)
 def fold_batch_norms(network: M) -> M:
     """A copy for inference whose convolutions contain the batch norms that followed them.
 
-    It gives the same in eval mode up to float32 rounding, with fewer operations. It folds the norms of ResNets, Inception
-    and EfficientNet-Lite, and of networks of the same layers; other norms remain. `network` is not changed.
+    In eval mode its outputs equal those of `network` up to float32 rounding, with fewer operations. It folds the norms
+    of ResNets, Inception and EfficientNet-Lite, and of networks of the same layers; other norms remain. `network` is
+    not changed.
     """
     inference = copy.deepcopy(network).eval()
     for layer in inference.modules():

@@ -22,7 +22,8 @@ from marey.models.layers.trunk import Trunk
 def same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's 'SAME' padding (before, after) of one axis, for ceil(length / stride) outputs; the odd zero comes after.
 
-    Unlike a fixed padding it depends on the length: kernel 7 and stride 2 pad (2, 3) on even lengths and (3, 3) on odd ones.
+    Unlike a fixed padding it depends on the length: for kernel 7 and stride 2 it is (2, 3) on even lengths, (3, 3) on
+    odd ones.
     """
     total = max(kernel - (length % stride or stride), 0)
     return total // 2, total - total // 2
@@ -44,8 +45,8 @@ class SamePad(nn.Module):
 class SamePool(nn.Module):
     """Max pool padded as TensorFlow's 'SAME'. The padding is never the maximum.
 
-    Padding before is an argument of the pool, and padding after follows from rounding the number of windows up, so that the
-    map is not copied. That is right for windows of odd size, and for those as long as their stride.
+    It makes no padded copy of the map: the padding before is an argument of the pool, and the padding after follows from
+    rounding the number of windows up. That equals 'SAME' if the window's size is odd, or is its stride.
     """
 
     def __init__(self, size: tuple[int, ...], step: tuple[int, ...]) -> None:
@@ -62,7 +63,7 @@ class SamePool(nn.Module):
 class ConvNormReLU(nn.Module):
     """A convolution, batch norm and ReLU; 2D or 3D by `axes`. `padded` keeps the size (divided by the stride).
 
-    In 2D the convolution has a bias, because MMAction's checkpoints of BN-Inception have one; the norm cancels it.
+    In 2D the convolution has a bias, because MMAction's checkpoints of BN-Inception have one; the norm cancels the bias.
     """
 
     def __init__(
@@ -123,8 +124,8 @@ _V1_POOLS = (((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 
 class InceptionV1Trunk(Trunk):
     """GoogLeNet with a third axis in every kernel: [B, C, T, H, W] to [B, 1024, T / 8, H / 32, W / 32].
 
-    `padding` is "same", TensorFlow's, or "mmaction", which pads the first convolution by (2, 4) and the pools only at the
-    end; they differ on odd lengths. The 5x5 branches have kernels of 3, as in I3D.
+    `padding` is "same", TensorFlow's, or "mmaction", which pads the first convolution by 2 before and 4 after,
+    and the pools only after; the two differ on odd lengths. The 5x5 branches have kernels of 3, as in I3D.
     """
 
     name, strides = "inception", (8, 32, 32)
@@ -172,7 +173,7 @@ def _v1_block(in_channels: int, block: _V1, eps: float) -> Mixed:
 class _BN(NamedTuple):
     """Channels of a BN-Inception block: 1x1; 3x3 and the 1x1 before it; two 3x3 and the 1x1 before; the 1x1 after the pool.
 
-    A block without the first and the last (0) halves height and width.
+    `one` and `pool` are 0 in a block that halves height and width: it has no 1x1 branch, and no convolution after the pool.
     """
 
     one: int
@@ -219,7 +220,7 @@ class BNInceptionTrunk(Trunk):
             stage = OrderedDict[str, nn.Module]()
             for letter, block in zip("abcde", blocks, strict=False):
                 scaled = _BN(*(c and _scaled(c, width) for c in block))
-                # Only the last block of all has a max pool; the others average.
+                # Only the last block of the network has a max pool; the others have an average pool.
                 last = block is _BN_STAGES[-1][-1]
                 stage[letter] = _bn_block(in_channels, scaled, nn.MaxPool2d(3, 1, 1) if last else nn.AvgPool2d(3, 1, 1))
                 in_channels = scaled.three + scaled.pair + (scaled.one + scaled.pool or in_channels)

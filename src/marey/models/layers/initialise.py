@@ -1,4 +1,4 @@
-"""Initial values of parameters: torch's layers get them by their kind, other modules set their own."""
+"""Initial values of parameters. Those of torch's layers depend on the kind of layer; other modules set their own."""
 
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ LINEAR_STD = 0.02
 
 @runtime_checkable
 class SetsInitialValues(Protocol):
-    """A module that sets initial values by itself, because those that torch's layers get by their kind do not apply."""
+    """A module that sets initial values by itself, because those for its kind of torch layer do not apply."""
 
     def set_initial_values(self, how: Initialisation) -> None:
         """Set the initial values. It is called after the layers and modules inside have theirs."""
@@ -68,6 +68,6 @@ def new_head(features: int, num_classes: int, device: torch.device | None = None
 def initialise_head(head: nn.Linear, std: float = 0.01) -> None:
     """Weights normal with standard deviation `std`, bias 0."""
     if head.weight.is_meta:
-        return  # shapes without values: torch would import its compiler, which takes seconds, to draw none
+        return  # nothing to draw on the meta device, where torch would import its compiler, which takes seconds
     nn.init.normal_(head.weight, std=std)
     nn.init.zeros_(head.bias)

@@ -9,9 +9,10 @@ from marey.models.layers.resnet import ResNetTrunk
 
 
 class NonLocal(nn.Module):
-    """x + norm(out(y)): y at a position is the mean of g over all positions, weighted by similarity (equations 1 and 6).
+    """x + norm(out(y)): y at a position is the mean of g over all positions, weighted by similarity.
 
-    Keys and values are pooled 2x2 in space (the paper's subsampling), which leaves a quarter of the pairs of positions.
+    Wang et al., Non-local Neural Networks, CVPR 2018 (equations 1 and 6). Keys and values are pooled 2x2 in space (the
+    paper's subsampling), which leaves a quarter of the pairs of positions.
     """
 
     def __init__(self, channels: int, config: NonLocalConfig) -> None:

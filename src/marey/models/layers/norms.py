@@ -15,7 +15,7 @@ Norm = (
     | nn.InstanceNorm2d
     | nn.InstanceNorm3d
 )  # fmt: skip
-"""Every kind of normalisation layer in torch. It has a scale and in most cases a shift."""
+"""Every kind of normalisation layer in torch. Each has a scale, and most have a shift."""
 
 
 def batch_norms(network: nn.Module) -> list[BatchNorm]:

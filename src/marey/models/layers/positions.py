@@ -18,7 +18,8 @@ Grid = tuple[int, int, int]
 """(T, H, W)."""
 
 _MAX_RATIO = 64
-"""Largest number of positions in a file, as a multiple of the network's: a small file can declare a tensor of any size."""
+"""Most positions of a file, as a multiple of the network's. More are refused: a small file can declare a tensor of any
+size."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ResizedPositions:
     """Position embeddings that were resized to another grid."""
 
     tensor: Tensor
-    """[1, tokens + N, D]."""
+    """The resized tensor, [1, tokens + N, D]: tokens without a position, N positions of `grid`, D channels."""
     source: Grid
     """The file's grid."""
     grid: Grid
@@ -85,11 +86,11 @@ class ResizedPositions:
 def resize_positions(
     theirs_1ND: Tensor, grid: Grid, interpolation: Interpolation, *, tokens: int = 0, source: Grid | None = None
 ) -> ResizedPositions | None:
-    """Learned absolute position embeddings [1, tokens + N, D] resized to `grid`; None if their shape fits no other grid.
+    """Learned absolute position embeddings [1, tokens + N, D] resized to `grid`; None if the file's grid is unknown.
 
-    A file does not contain its grid. It is inferred from N: either the number of time steps is the same and the area is a
-    square, or the area is the same and the length differs. `source` can be any grid. A grid with the same number of
-    positions has the same shape and is not resized.
+    A file does not contain its grid, which is therefore inferred from N: it has either the T of `grid` and H = W, or
+    the H and W of `grid` and another T. A given `source` can be any grid of N positions. Loading does not call this
+    function for a file with as many positions as the network: the tensors then have the same shape.
 
     Args:
         theirs_1ND: The file's tensor.
@@ -99,7 +100,7 @@ def resize_positions(
         source: The file's grid; None: it is inferred.
 
     Raises:
-        WeightsError: N fits two grids: 4 times as many positions can be twice the side or 4 times the time steps.
+        WeightsError: N fits two grids, such as 2 H x 2 W and 4 T for 4 times as many positions.
     """
     count = theirs_1ND.shape[1] - tokens if theirs_1ND.ndim == 3 and len(theirs_1ND) == 1 else 0
     if not 0 < count <= _MAX_RATIO * prod(grid) or not theirs_1ND.is_floating_point():

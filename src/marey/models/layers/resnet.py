@@ -88,7 +88,9 @@ class Residual(nn.Module):
         raise NotImplementedError
 
     def set_initial_values(self, how: Initialisation) -> None:
-        """The last scale is 0 if the recipe says so (Goyal et al. 2017, section 5.1; PySlowFast, MMAction2)."""
+        """The scale of the last batch norm is 0 if the recipe says so (Goyal et al. 2017, section 5.1; PySlowFast,
+        MMAction2).
+        """
         if how.last_gamma_zero:
             nn.init.zeros_(self.last.weight)  # type: ignore[arg-type]
 
@@ -181,16 +183,17 @@ def projection(in_channels: int, out_channels: int, step: tuple[int, ...], *, ep
 
 
 class ResNetTrunk(Trunk):
-    """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T',) H / 32, W / 32].
+    """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T',) H', W'], by default H' = H / 32, W' =
+    W / 32.
 
     Args:
         depth: Layers of the ResNet, a key of `BLOCKS`. From 50 on the blocks are bottlenecks, below basic blocks.
         channels: Input channels.
         width: Channels of the stem and inner channels of the first stage; each later stage has twice as many.
-        temporal_kernels: Lengths of the temporal kernels: of the stem and of each stage's blocks, which take them in turn.
-            None builds the 2D network.
-        temporal_strides: Of the stem, the pool after it, and each stage's first block.
-        spatial_strides: Of each stage's first block.
+        temporal_kernels: Lengths of the temporal kernels: a sequence for the stem and one for each stage, whose blocks
+            use its lengths in turn. None builds the 2D network.
+        temporal_strides: Temporal strides of the stem, the pool after it, and each stage's first block.
+        spatial_strides: Spatial strides of each stage's first block.
         second_pool: Length and stride of a temporal max pool after the first stage (I3D, C2D); 1: none.
         lateral_channels: Channels that lateral connections add to the input of each stage (SlowFast).
         block: Makes the blocks; None: He et al.'s.
@@ -252,7 +255,7 @@ class ResNetTrunk(Trunk):
         return self.pool(self.relu(self.stem(x)))  # type: ignore[no-any-return]
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """The stage of an index, from 0; the first one with the pool after it."""
+        """The output of a stage by its index, from 0; that of the first one after the second pool."""
         x = super().stage(index, x)
         return self.second_pool(x) if index == 0 else x
 

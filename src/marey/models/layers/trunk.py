@@ -29,9 +29,9 @@ class Trunk(nn.Module):
         return x
 
     def begin(self, x: Tensor) -> Tensor:
-        """The stem, with what comes before the first stage."""
+        """The output of the stem, and of what lies between it and the first stage."""
         return self.stem(x)  # type: ignore[no-any-return]
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """The stage of an index, from 0."""
+        """The output of a stage by its index, from 0."""
         return self.stages[index](x)  # type: ignore[no-any-return]

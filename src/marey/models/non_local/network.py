@@ -14,7 +14,7 @@ _TEMPORAL_KERNELS = {
 
 
 class C2D(PooledClassifier):
-    """All kernels see single frames; only the pools join frames."""
+    """All kernels are one frame long; only the second pool and the head's pool join frames."""
 
     def __init__(self, config: C2DConfig) -> None:
         trunk = ResNetTrunk(

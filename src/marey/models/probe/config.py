@@ -18,9 +18,9 @@ class FrameMean(Declaration):
 
 
 class Moments(Declaration):
-    """The mean over time and the mean absolute change from one frame to the next, of the mean over positions.
+    """Maps are averaged over positions; features are their mean over time and mean absolute change from frame to frame.
 
-    In a frame probe the mean and the standard deviation over time of the difference images, too.
+    A frame probe adds the mean and the standard deviation over time of the maps of the difference images.
     """
 
     kind: Literal["moments"] = "moments"
@@ -29,7 +29,7 @@ class Moments(Declaration):
 class Halves(Declaration):
     """The mean over time, and the mean of the second half of the clip minus that of the first, at 2 x 2 positions.
 
-    Of the frames, and in a frame probe of the difference images. It shows in which order and where something happens.
+    A frame probe adds both for the difference images. These features show in which order and where something happens.
     """
 
     kind: Literal["halves"] = "halves"

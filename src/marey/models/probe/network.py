@@ -114,9 +114,9 @@ class ClipProbe(Probe):
 
 
 def pool_cells(pooling: Pooling, cells_BSPGGD: Tensor) -> list[Tensor]:
-    """Pooled features, [B, F'] of each kind.
+    """Pooled features: one tensor [B, F'] for each kind, such as means over time and changes.
 
-    A classifier gives each kind the same weight, however many features it has.
+    A fitted probe gives each kind the same weight, however many features the kind has.
     """
     return _POOLINGS[type(pooling)](cells_BSPGGD)
 
@@ -160,8 +160,8 @@ def _to_grid(map_BDPHW: Tensor) -> Tensor:
 def _interval_means(x: Tensor, dim: int, intervals: int) -> Tensor:
     """The means of equal intervals of a dimension.
 
-    An interval may begin or end inside an entry, which then counts in proportion: the mean of the intervals is the mean of
-    all entries.
+    If the edge of an interval lies within an element, the element counts in proportion in both intervals: the mean of the
+    interval means is the mean of all elements.
     """
     size = x.shape[dim]
     if size == intervals:

@@ -11,7 +11,7 @@ class PooledFeatures:
     """Features of N videos, by one pooling."""
 
     features: NDArray[np.float32]
-    """[N, F], the kinds of features of the pooling side by side."""
+    """[N, F], the kinds of features of the pooling (`pool_cells`) concatenated."""
     widths: tuple[int, ...]
     """Number of features of each kind; F is their sum."""
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class R2Plus1DConfig(Declaration):
     """A 3D ResNet whose 3x3x3 convolutions are factorised into a spatial and a temporal one (table 1).
 
-    The defaults are VMZ's R(2+1)D-34. The shapes in a weights file show the channels between the two, but neither pools nor
-    strides.
+    The defaults are VMZ's R(2+1)D-34. A file's shapes show the number of channels between the two convolutions, but neither
+    pools nor strides.
     """
 
     network: Literal["r2plus1d"] = "r2plus1d"

@@ -14,7 +14,7 @@ _MIXED = ((3,), (3,), (1,), (1,), (1,))
 
 
 class R2Plus1D(PooledClassifier):
-    """A 3D ResNet in which every block has temporal kernels."""
+    """A 3D ResNet with temporal kernels in every block; in MC3 in the stem and the first stage only."""
 
     channels_last = False
 

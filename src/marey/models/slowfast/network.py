@@ -36,7 +36,9 @@ class Lateral(nn.Module):
 
 
 class SlowFast(LinearClassifier):
-    """The maps of `trunk` and the columns of the head's weight are the slow pathway's and the fast one's, in this order."""
+    """`trunk` returns the map of the slow pathway, then that of the fast one; the columns of the head's weight have
+    this order.
+    """
 
     def __init__(self, config: SlowFastConfig) -> None:
         fast_width = config.width // config.beta_inverse
@@ -59,7 +61,7 @@ class SlowFast(LinearClassifier):
         return len(self.slow.stages)
 
     def layer_depth(self, parameter_name: str) -> int:
-        """As in every `LinearClassifier`; a lateral connection has the depth of what it follows."""
+        """As in every `LinearClassifier`; a lateral connection has the depth of the stem or stage before it."""
         first, second, *_ = parameter_name.split(".")
         return int(second) if first == "laterals" else super().layer_depth(parameter_name)
 
@@ -67,7 +69,7 @@ class SlowFast(LinearClassifier):
         return self.slow, self.fast
 
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
-        """The last maps: slow [B, D, T / alpha, H / 32, W / 32] and fast [B, D / 8, T, H / 32, W / 32]."""
+        """The last maps: slow [B, D, T / alpha, H / 32, W / 32] and fast [B, D / beta_inverse, T, H / 32, W / 32]."""
         slow, fast = self.slow.begin(self._slow_frames(clip_BCTHW)), self.fast.begin(clip_BCTHW)
         for index, lateral in enumerate(self.laterals):
             slow = self.slow.stage(index, torch.cat([slow, lateral(fast)], dim=1))

@@ -6,7 +6,7 @@ from marey.models.network import PooledClassifier
 from marey.models.slowonly.config import SlowOnlyConfig
 
 _TEMPORAL_KERNELS = ((1,), (1,), (1,), (3,), (3,))
-"""Of the stem and the four stages. Before spatial stride 16 objects move farther than the kernels reach."""
+"""For the stem and the four stages. Where maps are finer than stride 16, objects move farther than a kernel of 3 reaches."""
 
 
 class SlowOnly(PooledClassifier):

@@ -15,8 +15,9 @@ class ShiftConfig(Declaration):
     """How channels are shifted between the frames of a clip."""
 
     segments: PositiveInt = 8
-    """Frames among which channels are shifted. The sampling rule must give as many; a multiple is several clips, between
-    which nothing is shifted (the toolkits' test with "twice sample"). A weights file does not show it."""
+    """Number of frames among which channels are shifted. The sampling rule must give as many frames, or a multiple:
+    these are several clips, between which nothing is shifted (the toolkits' "twice sample"). A weights file does not
+    show the number."""
     shift_div: PositiveInt = 8
     """1 / `shift_div` of the channels come from the next frame, and as many from the one before (section 3.1: 1/8)."""
 

@@ -1,6 +1,6 @@
 """TSM on a 2D ResNet or on EfficientNet-Lite.
 
-Shape suffixes: B batch, C channels, T frames, H height, W width, S segments, N frames of all clips, D features.
+Shape suffixes: B batch, C channels, T frames, H height, W width, S segments, N = B * S frames, D features.
 """
 
 import torch
@@ -74,5 +74,7 @@ class TSM(TSN):
 
 
 def _every(config: TSMConfig) -> int:
-    """Shift in every n-th block of a stage: in deep networks n is 2 (the authors' rule, which MMAction2 follows)."""
+    """n, if every n-th block of a stage has a shift: 2 with "blockres" from ResNet-101 on, else 1 (the authors' rule; MMAction2 follows
+    it).
+    """
     return 2 if config.style == "blockres" and BLOCKS[config.depth][2] >= 23 else 1

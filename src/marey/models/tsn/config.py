@@ -19,7 +19,7 @@ class SegmentsConfig(Declaration):
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
     stack: PositiveInt = 1
-    """Consecutive frames of a segment that are stacked into channels x0, y0, x1, y1, ...: 5 for flow, 1 for RGB."""
+    """Consecutive frames of a segment that become channels of one input: 5 for flow (x0, y0, x1, y1, ...), 1 for RGB."""
 
     def build(self) -> "Network":
         """The network, with random weights."""

@@ -23,7 +23,7 @@ class UserModuleConfig(Declaration):
     """3 for RGB, 2 for flow (x, y)."""
 
     def build(self) -> "Network":
-        """Refused, because Marey does not have the code of the module.
+        """Raise an error, because Marey does not have the code of the module.
 
         Raises:
             WeightsError: always, with how to pass the module.

@@ -1,4 +1,7 @@
-"""Whether the weights of a row can be had, by its declared sources and the files here: no network, no hashing."""
+"""Whether the weights of a row can be had, by its sources and the files here: no network, no hashing.
+
+A row is a line of the table of recipes: a recipe, or a pair of recipes for two streams.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +42,7 @@ class Availability:
     available: bool = False
     """Whether it can be had: it is here, or it has a usable source and the network is allowed."""
     sources: tuple[Source, ...] = ()
-    """For each stream the source that is here, that would be asked first, or that is lost; empty for the state "none"."""
+    """One source for each stream: the one that is here, else the one that `state` describes; empty for the state "none"."""
     paths: tuple[Path, ...] = ()
     """Cache path of the file of each of these sources, whether or not it is there."""
     size: int | None = None

@@ -30,7 +30,7 @@ class Record(Declaration):
     address: str
     """The address that it was fetched from, or the path of the user's registered copy."""
     trust: Trust
-    """How well its content could be checked then (`Source.trust`)."""
+    """How well its content could be checked when it was recorded (`Source.trust`)."""
     date: date
     """Day on which it was recorded."""
 

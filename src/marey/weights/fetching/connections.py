@@ -63,7 +63,7 @@ class AbsentError(SourceError):
 
 
 class TemporaryError(Exception):
-    """An error that another attempt may not meet: a connection that stalls or breaks, a busy server.
+    """An error after which another attempt may succeed: a connection that stalls or breaks, a busy server.
 
     Args:
         what: What happened.
@@ -96,7 +96,7 @@ def network_errors(url: str, timeout: float) -> Iterator[None]:
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise SourceError(f"{url}: the server's certificate is not trusted ({reason})") from None
         through = f" through the proxy {_without_password(proxy)}" if (proxy := _proxy(url)) else ""
-        # A TLS error outside of connecting came after an answer.
+        # urllib raises a URLError while it connects; a bare SSLError comes later, after the server answered.
         answered = not isinstance(error, urllib.error.URLError)
         raise TemporaryError(f"no connection{through} ({reason})", answered=answered) from None
     except ValueError as error:  # UnicodeError among them
@@ -154,9 +154,10 @@ def _is_loopback(host: str | None) -> bool:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, except from HTTPS to HTTP, from the network to this machine, to a host that is reported gone, and,
-    without a known hash of the file, to a host that was lost for a time. Redirects within such a host are followed if the
-    requested address is on it.
+    """Follows redirects that lead to HTTPS, or on this machine from HTTP to HTTP.
+
+    A redirect to a host that is reported gone is refused, and so is one to a host that is reported lost and back if no hash
+    of the file is known. It is followed if the requested address is on a host with the same report.
     """
 
     def __init__(self, requested: str, known: Hash | None) -> None:

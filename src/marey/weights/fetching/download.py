@@ -1,6 +1,7 @@
 """Download one file from an address: the file appears complete and verified, or not at all.
 
-The bytes received so far are in NAME.part, the server's validator for them in NAME.part.json. A later attempt, also by
+The bytes received so far are in NAME.part. The server's validator (ETag or Last-Modified) of the file that they belong to is
+in NAME.part.json. A later attempt, also by
 another process or on another day, requests only the missing bytes. $MAREY_OFFLINE=1 forbids the network. Proxies are those
 of the environment (HTTPS_PROXY, NO_PROXY).
 """
@@ -52,11 +53,12 @@ class RetryPolicy:
     timeout: float = 30.0
     """Seconds without a byte after which a connection counts as dead."""
     tries: int = 5
-    """Attempts in a row that bring less than a megabyte each, before the download is given up."""
+    """Failed attempts in a row, before the download is given up. An attempt that received 1 MiB or more starts a new
+    count."""
     pause: float = 1.0
     """Pause before the second attempt, in seconds; it doubles with each attempt."""
     tries_to_connect: int = 5
-    """Attempts in a row that no server answers, before the download is given up."""
+    """Attempts in a row without an answer of a server, before the download is given up."""
 
 
 RETRY_POLICY = RetryPolicy()
@@ -79,7 +81,7 @@ def download(
     Raises:
         AbsentError: the server answers that the file does not exist or is not public.
         SourceError: the address cannot be reached, or the file is not the expected one.
-        WeightsError: an error that another source would not avoid: another scheme, offline, no space, an unusable proxy.
+        WeightsError: another source would not help: an address of another scheme, offline, no space, an unusable proxy.
     """
     check_scheme(url)
     if offline():
@@ -121,7 +123,7 @@ class _Download:
         self.part = target.with_name(f"{target.name}.part")
         self.notes = target.with_name(f"{target.name}.part.json")
         self.of_weights = target.suffix != ".json"
-        """False for a recipe and for a hub's list of files, which are text."""
+        """Whether the file holds weights. False for a recipe and for a hub's list of files, which are JSON."""
         self.opener = make_opener(url, known)
 
     def run(self) -> None:
@@ -159,7 +161,8 @@ class _Download:
             try:
                 return self._attempt()
             except TemporaryError as error:
-                # Progress counts from the most bytes there ever were: a server that always restarts must not go on forever.
+                # Only bytes beyond the most that ever were there are progress: else a server that always restarts has
+                # no end.
                 failures = 1 if self._received() - most >= _CHUNK else failures + 1
                 unanswered = 0 if error.answered else unanswered + 1
                 most = max(most, self._received())

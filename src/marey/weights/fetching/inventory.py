@@ -229,7 +229,7 @@ def _compare(item: CachedItem, found: str) -> tuple[Verdict, str]:
 
 
 def _main_path(path: Path) -> Path:
-    """The file of the cache that `path` is or belongs to: as its record, its unfinished download, its lock."""
+    """The weights file to which `path` belongs as record, unfinished download or lock; else `path` itself."""
     for ending in (".part.json", ".part", ".lock"):
         if path.name.endswith(ending):
             return path.with_name(path.name.removesuffix(ending))

@@ -52,7 +52,7 @@ def _words(value: str, *, posix: bool) -> list[str]:
 
 
 def _mirror(word: str) -> Mirror:
-    folder = Path(os.path.expanduser(word))  # noqa: PTH111 - the other one fails for an unknown ~user
+    folder = Path(os.path.expanduser(word))  # noqa: PTH111 - Path.expanduser fails for an unknown ~user
     if folder.is_absolute():
         return Mirror(folder)
     try:
@@ -70,8 +70,8 @@ def _mirror(word: str) -> Mirror:
 
 
 def may_have(mirror: Mirror, address: str) -> bool:
-    """Whether a mirror may have the file of `address`, by name alone: a folder is searched; an address may have every file,
-    unless $MAREY_OFFLINE forbids requests.
+    """Whether a mirror may have the file of `address`: a folder if it has a file of this name, an address always, unless
+    $MAREY_OFFLINE forbids requests.
     """
     if isinstance(mirror.location, Path):
         return bool(_files_in(mirror.location, _https(address)))
@@ -91,7 +91,7 @@ def fetch_from_mirror(
         mirror: One of `mirrors()`.
         address: https://... or hf://org/name@revision/file.
         target: Path of the file, which is replaced if it exists.
-        known: Hash of the file; None: unknown, so that its name decides, and `size` if that is known.
+        known: Hash of the file; None: unknown; only name and `size` are then compared.
         size: Size in bytes; None: unknown.
         retries: When a download is tried again; a mirror that does not answer is tried once.
 

@@ -54,7 +54,7 @@ class Obtained:
 
 @dataclass(frozen=True)
 class _File:
-    """One file of a source: its own, or a companion."""
+    """One file of a source: the weights file, or a companion file, without which it cannot be read."""
 
     source: Source
     companion: CompanionFile | None
@@ -138,7 +138,8 @@ def is_snapshot(word: str | Path) -> bool:
     return str(word).startswith(HUB) and not names_file(str(word))
 
 
-# Checks before anything is fetched ---------------------------------------------------------------------------------------
+# Checks before anything is fetched
+# ---------------------------------------------------------------------------------------
 
 
 def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False, command: str = FETCH_COMMAND) -> None:
@@ -218,8 +219,8 @@ def sources_of(name: str) -> dict[str, tuple[Source, ...]]:
 
 
 def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
-    """The sources that fetching these names (`sources_of`) would use without any known hash: for each name that is not here
-    and has no source with a known hash, the first source.
+    """The sources without a known hash from which these names (see `sources_of`) would be fetched: for each name that is not
+    in the cache and has no usable source with a known hash, the first usable source.
     """
     wanted: dict[str, tuple[Source, ...]] = {}
     for name in names:
@@ -235,7 +236,8 @@ def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
     return tuple(unchecked)
 
 
-# Cache and mirrors ------------------------------------------------------------------------------------------------------
+# Cache and mirrors
+# ------------------------------------------------------------------------------------------------------
 
 
 def _files(source: Source) -> tuple[_File, ...]:
@@ -281,7 +283,8 @@ def _check(sources: Sequence[Source], name: str, recipe: Recipe | None, trust_fi
         raise WeightsError(reason)
 
 
-# Fetching --------------------------------------------------------------------------------------------------------------
+# Fetching
+# --------------------------------------------------------------------------------------------------------------
 
 
 def _obtain(sources: Sequence[Source], name: str, recipe: Recipe | None, trust_first_use: bool) -> Obtained:

@@ -17,11 +17,11 @@ def nearest_row(recipe: Recipe) -> Recipe | None:
 
 
 def nearest_rows(recipe: Recipe) -> tuple[Recipe, ...]:
-    """The nearest row on a host without a reported loss, then the nearest row on a host that was lost, if it is nearer.
+    """The nearest row on a host without a reported loss, then the nearest on a host that is reported lost and back.
 
-    They have the same network (kind, depth, modality) and the same data set: only then do they predict the same classes.
-    Nearer is first the same form of the network, then the same pretraining, then the same clips, then the more similar
-    top-1.
+    The second one is left out if it is farther than the first one. Rows have the network (kind, depth, modality) and
+    the data set of `recipe`: others predict other classes. Nearest is the row with the same form of the network
+    (`_FORM`); of several the one with the same pretraining, then with the same clips, then with the most similar top-1.
     """
     others = [other for other in RECIPES if _may_replace(recipe, other)]
     near = [other for other in others if best_reported(other) == "no loss reported"]
@@ -43,7 +43,7 @@ def nearest_two_stream(row: TwoStream) -> TwoStream | None:
 
 
 def best_reported(recipe: Recipe) -> Reported | None:
-    """The best report on a host of the usable sources of a recipe; None if no source is usable."""
+    """What is reported of the hosts of a recipe's usable sources, the best of these reports; None if no source is usable."""
     reported = {source.state.reported for source in recipe.weights if source.usable}
     return "no loss reported" if "no loss reported" in reported else next(iter(reported), None)
 

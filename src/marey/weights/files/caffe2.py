@@ -21,7 +21,7 @@ from marey.base.errors import WeightsError
 _TORCH_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 """The magic number at the start of a file of torch.save before version 1.6."""
 _MOST_INSTRUCTIONS = 1_000_000
-"""A network of 1000 blobs is written with about 40 000."""
+"""Most instructions of a pickle that are followed. A pickle of 1000 blobs has about 40 000."""
 _MOST_AXES = 32
 """Most axes of an array: numpy's limit until version 2."""
 _STATE = ("momentum", "model_iter", "optimizer_iteration")
@@ -29,7 +29,7 @@ _STATE_NAMES = frozenset({"lr", "iter", "epoch", "ITER"})
 _KINDS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 """Types of values that a blob may have: plain numbers, never objects."""
 _TENSOR_KINDS = {"u2": np.int32, "u4": np.int64, "u8": np.int64}
-"""Types that torch computes with in place of unsigned ones."""
+"""Signed types to which unsigned ones are converted, because torch hardly computes with the latter."""
 
 
 def is_caffe2(path: Path) -> bool:
@@ -127,7 +127,7 @@ _MARK: Final = object()
 
 @dataclass(eq=False)
 class _Array:
-    """An array, whose values come with the instruction after the one that makes it."""
+    """An array. One instruction of the pickle makes it, and a later one (BUILD) gives it its values."""
 
     values: NDArray[Any] | None = None
 
@@ -135,7 +135,8 @@ class _Array:
 class _Machine:
     """Interprets a pickle of protocol 1 to 5 (see the Python module pickletools), as far as arrays need it.
 
-    Arrays are filled from strings of the file, and all together hold at most as many bytes: a small file stays small.
+    Arrays are filled from strings in the file. All arrays together may have at most as many bytes as the file, so that a
+    small file cannot use much memory.
     """
 
     def __init__(self, content: bytes) -> None:

@@ -1,7 +1,8 @@
 """CRC-32C (Castagnoli), the checksum of TensorFlow's files, in numpy: 50 MB in about half a second.
 
-1024 lanes of bytes go through the usual table at once. The lanes are then joined pairwise: moving a register over n zero
-bytes is a linear map on its 32 bits, so that crc(a + b) = moved(crc(a), len(b)) xor crc(b).
+The data is divided into 1024 equal pieces ("lanes"), whose checksums are computed at once, byte by byte, by the usual table.
+Checksums of neighbouring pieces are then joined: crc(a + b) = moved(crc(a), len(b)) xor crc(b), where moved(register, n) is
+the register after n zero bytes, a linear map on its 32 bits.
 """
 
 import numpy as np
@@ -53,7 +54,7 @@ def masked(crc: int) -> int:
 
 
 def _moves(length: int) -> Words:
-    """The register that each single bit becomes over `length` zero bytes."""
+    """For each of the 32 bits, the register after `length` zero bytes if it had only this bit before."""
     bits = np.left_shift(np.uint32(1), _BITS)
     power = _TABLE[bits & 0xFF] ^ (bits >> np.uint32(8))
     while length:

@@ -17,7 +17,7 @@ _OF_A_RUN = (STATE, "run.json", "log.csv")
 ENDINGS = (".safetensors", ".pth", ".pt", ".pyth", ".ckpt", ".bin", ".pkl", ".tar", ".th", ".index")
 """Endings of the names of checkpoint files."""
 _SCORES = {"val_top1": "top-1", "val_map": "mean average precision"}
-"""Metrics that choose the best epoch, by column of log.csv: the second one with several labels per video."""
+"""Names of the metrics that choose the best epoch, by their columns in log.csv: val_map if videos have several labels."""
 _MOST = 200
 """Most entries of a folder that are listed to describe it."""
 
@@ -28,7 +28,7 @@ def checkpoint_in(path: Path, *, quiet: bool = False) -> Path:
     - The folder of a run: best.safetensors, which training writes whenever the validation score rises; without
       validation last.safetensors.
     - last.ckpt of a run: last.safetensors beside it, which is written together with it.
-    - A folder with model.safetensors or recipe.json, a TensorFlow checkpoint, any file: itself.
+    - A folder with model.safetensors or recipe.json, a TensorFlow checkpoint, any other file: the path itself.
 
     Raises:
         WeightsError: a folder without a checkpoint; the message says what it is.

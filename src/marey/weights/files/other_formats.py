@@ -28,7 +28,7 @@ def foreign_body(first_bytes: bytes, *, content_type: str = "") -> str | None:
     if not first_bytes:
         return "an empty file"
     if b"\0" in first_bytes:
-        return None  # No text: a .safetensors file may begin with the length "<" or "{".
+        return None  # Not a text. A .safetensors file begins with a length, whose first byte may be that of "<" or "{".
     text = first_bytes.decode("utf-8", "replace").removeprefix("\ufeff").lstrip()
     readable = "\ufffd" not in text[:-4]  # The last character may be cut.
     if first_bytes.startswith(_POINTER):

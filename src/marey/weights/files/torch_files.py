@@ -16,11 +16,12 @@ from marey.base.files import utf8_name
 from marey.weights.files.other_formats import check_body, first_line_of_text, other_format
 
 _MOST_GROWTH = 4
-"""Largest ratio of an archive's unpacked size to its own: weights hardly compress, gigabytes of zeros do."""
+"""Largest ratio of an archive's unpacked size to its own: weights hardly compress, but an archive of
+gigabytes of zeros is small."""
 
 
 class _Inert:
-    """Replaces objects that a training run saved beside its tensors: they are neither made nor called."""
+    """Replaces the classes of objects that a training run saved beside its tensors; their code is not run."""
 
     def __init__(self, *_: object) -> None:
         pass

@@ -1,4 +1,4 @@
-"""DeepMind's I3D as PyTorch ports of it hold it (pytorch-i3d): TensorFlow's endpoints, a bare state dict.
+"""DeepMind's I3D in PyTorch ports (pytorch-i3d): a state dict with the names of the TensorFlow code.
 
 Worked example (recipe i3d_incv1_rgb_64x1_k400_deepmind):
 
@@ -29,7 +29,7 @@ def mixed(block: str) -> str:
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     for ours, block, branch in inception_units(network):
         unit = f"{mixed(block)}.{_BRANCHES[branch]}" if block else ENDPOINTS[branch]
         yield from conv_norm_pairs(Names(f"{unit}.conv3d", f"{unit}.bn"), ours)

@@ -24,7 +24,7 @@ _LAYERS = {
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     return lite_pairs(network, _names, _HEAD)
 
 

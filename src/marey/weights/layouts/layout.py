@@ -1,7 +1,8 @@
 """`Layout`: the keys under which one toolkit stores the tensors of our networks, and the form in which it stores them.
 
 Each module of this package defines one `LAYOUT`, and `marey.weights.layouts.all` lists them. The modules in `units`
-enumerate the layers of our networks for the layouts.
+enumerate the layers of our networks for the layouts. "Our" keys, names and forms are those of Marey's networks, "their" ones
+those of the toolkit. A key is the name of a tensor in a state dict.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -28,7 +29,7 @@ class Signature:
     """Keys that the file must not have, to exclude other layouts with all of `keys`; none by default."""
 
     def matches(self, names: Container[str], prefix: str = "") -> bool:
-        """Whether `names`, which begin with `prefix`, have this signature."""
+        """Whether `names` have this signature, with `prefix` before each key."""
         has_all = all(f"{prefix}{key}" in names for key in self.keys)
         return has_all and not any(f"{prefix}{key}" in names for key in self.missing)
 
@@ -70,17 +71,17 @@ class Layout:
     name: str
     """Name in messages and in the declarations of sources; the layouts of one toolkit may share it."""
     toolkit: str
-    """Name of the toolkit, in which the names of its recipes end; used to choose a recipe if the user names none."""
+    """Name of the toolkit. Names of its recipes end in it; it is used to choose a recipe if the user names none."""
     signatures: tuple[Signature, ...]
     """A file is recognised if it has one of these signatures."""
     networks: tuple[str, ...]
     """The networks that it can hold, by the `network` of their configs."""
     heads: tuple[str, ...]
-    """Possible keys of the classifier's weight; a file without any of them has no classifier."""
+    """Possible keys of the head's weight; a file without any of them has no head."""
     pairs: Callable[[Network], Iterator[tuple[str, str]]]
     """For one of `networks`: (their key, our key) for each tensor of ours that is not `absent`."""
     infer_config: Callable[[dict[str, Tensor]], InferredConfig | None]
-    """Infers the network from normalised keys and shapes; None if it is none of `networks`."""
+    """Infers the network from the keys that `normalised` returns, and the shapes; None if it is none of `networks`."""
     changes: Callable[[Network], dict[str, Change]] = unchanged
     """The tensors that are stored in another form than ours, by our key; none by default."""
     unused: tuple[str, ...] = ()
@@ -88,14 +89,15 @@ class Layout:
     absent: tuple[str, ...] = ()
     """Endings of our keys that have no counterpart in the file; these tensors keep their initial values."""
     normalised: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
-    """The tensors by the keys of `pairs`, for a toolkit whose keys contain a size; by default the keys are not changed."""
+    """The tensors by the keys of `pairs`, for a toolkit whose keys contain a size, such as the number
+    of classes; by default the keys are not changed."""
 
     def recognises(self, names: Container[str]) -> bool:
         """Whether a file with tensors of these names has this layout."""
         return any(signature.matches(names) for signature in self.signatures)
 
     def has_classifier(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Whether the tensors include the classifier's weight."""
+        """Whether the tensors include the head's weight."""
         names = self.normalised(tensors).keys()
         return any(head in names for head in self.heads)
 
@@ -113,7 +115,7 @@ class Layout:
         return next((trial for trial in trials if trial is not None and self._has_most_of(trial, tensors)), None)
 
     def _has_most_of(self, inferred: InferredConfig, tensors: Mapping[str, Tensor]) -> bool:
-        """Whether a file has most tensors of the network that was inferred from some of them."""
+        """Whether a file has more than half of the tensors of the inferred network."""
         with torch.device("meta"):
             network = inferred.config.build()
         keys = [theirs for theirs, _ in self.pairs(network)]

@@ -21,7 +21,7 @@ _STEM, _SLOW_STEM = "backbone.conv1.weight", "backbone.slow_path.conv1.weight"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     yield from resnet_pairs(network, _names)
     if isinstance(network, SlowFast):
         for number, lateral in enumerate(LATERALS):

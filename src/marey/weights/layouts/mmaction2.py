@@ -31,7 +31,7 @@ from marey.weights.layouts.units.resnet import (
 )
 
 HEAD = "cls_head.fc_cls"
-"""Name of the classifier. MMAction shares it, like all public names of this module."""
+"""Name of the head. The layouts of MMAction use it, too, and all other public names of this module."""
 LATERALS = ("conv1_lateral", "layer1_lateral", "layer2_lateral", "layer3_lateral")
 """SlowFast's convolutions from the fast to the slow pathway, before each stage."""
 I3D_32X2 = {"stem_stride": 2, "pool_stride": 2, "second_pool": 2}
@@ -39,12 +39,12 @@ I3D_32X2 = {"stem_stride": 2, "pool_stride": 2, "second_pool": 2}
 
 _STEM, _SLOW_STEM = "backbone.conv1.conv.weight", "backbone.slow_path.conv1.conv.weight"
 _WRAP = ".net."
-"""TSM's shift wraps the module behind it as `net`: the first convolution of a block, or the block."""
+"""TSM's shift is a module that contains the shifted one as `net`: the first convolution of a block, or the block."""
 _C2D = "assumed to be TSN: C2D without a temporal pool has the same tensors and logits, C2D with one needs a recipe"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     yield from resnet_pairs(network, _names)
     for non_local in non_local_units(network):
         theirs = f"backbone.layer{non_local.stage}.{non_local.block}.non_local_block"

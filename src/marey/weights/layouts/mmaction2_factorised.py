@@ -25,7 +25,7 @@ from marey.weights.layouts.units.factorised import NETWORKS, FactorisedUnit, fac
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     return factorised_pairs(network, _names, HEAD)
 
 
@@ -35,7 +35,7 @@ def _names(unit: FactorisedUnit) -> Names:
     else:
         module = f"backbone.{unit.prefix}" + ("downsample" if unit.layer == "shortcut" else f"conv{unit.number}")
     if isinstance(unit.config, CSNConfig):
-        # The middle of a bottleneck is a list: one convolution in ir-CSN, two in ip-CSN.
+        # The middle layer of a bottleneck is a list: of one convolution in ir-CSN, of two in ip-CSN.
         module += f".{(unit.step or 1) - 1}" if unit.layer == "b" else ""
         return Names(f"{module}.conv", f"{module}.bn")
     if unit.step == 1:

@@ -27,7 +27,7 @@ _POOL = "a pool follows the stem, as in MMAction's configs; weights that VMZ tra
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     return factorised_pairs(network, _names, HEAD)
 
 
@@ -41,7 +41,7 @@ def _names(unit: FactorisedUnit) -> Names:
     if unit.layer == "stem":
         step = {None: "", 1: "_s", 2: "_t"}[unit.step]
         return Names(f"backbone.conv1{step}", f"backbone.bn1{step}")
-    # Counted from 0 in bottlenecks, from 1 in basic blocks; the shortcut is always the third.
+    # Convolutions count from 0 in bottlenecks, from 1 in basic blocks; the shortcut always has number 3.
     number = 3 if unit.layer == "shortcut" else unit.number - (unit.config.depth >= 50)
     block = f"backbone.layer{unit.stage}.{letters(unit.block, unit.blocks[unit.stage - 1])}"
     conv, norm = f"{block}.conv{number}", f"{block}.bn{number}"

@@ -50,7 +50,7 @@ _BN = {
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     assert isinstance(network, PooledClassifier)
     flat = not isinstance(network.inception, InceptionV1Trunk)
     branches = _BN if flat else _V1

@@ -1,7 +1,6 @@
 """PySlowFast's checkpoints: stages s1 to s5 of one or two pathways, the classifier under `head`.
 
-Its models were trained in Caffe2; the tensors' names here are those of its PyTorch networks (`pyslowfast_caffe2` has the
-others).
+This module has the names in its PyTorch files, `pyslowfast_caffe2` those in its Caffe2 files.
 
 Worked example (recipe slowonly_r50_8x8_k400_pyslowfast):
 
@@ -31,12 +30,12 @@ from marey.weights.layouts.units.resnet import (
 NETWORKS = ("c2d", "i3d_resnet", "slowonly", "slowfast")
 """The networks of this toolkit, in both formats of its files."""
 WINDOW = 7
-"""Side of the head's sliding pool: the last map of its training crops of 224."""
+"""Side of the head's sliding pool: that of the last map of a training crop of 224 pixels."""
 _HEAD = "head.projection"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     yield from resnet_pairs(network, _names)
     for non_local in non_local_units(network):
         theirs = f"s{non_local.stage + 1}.pathway0_nonlocal{non_local.block}"

@@ -1,6 +1,6 @@
 """PySlowFast's released Kinetics networks as Caffe2 saved them: blobs named after layers, the fast pathway's with `t_`.
 
-Stages are counted from 2 (`res2` to `res5`), as in the papers on ResNets. Norms count no batches.
+Stages are counted from 2 (`res2` to `res5`), as in the papers on ResNets. Batch norms have no `num_batches_tracked`.
 
 Worked example (recipe slowonly_r50_8x8_k400_pyslowfast):
 
@@ -26,7 +26,9 @@ _TENSORS = {"w": "weight", "b": "bias"}
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their blob, our key), each of ours once but the norms' counters, which they do not have."""
+    """(their blob, our key), for each tensor of the network, once, except for the norms' counters, which they do not
+    have.
+    """
     for unit in resnet_units(network):
         conv, norm = _names(unit)
         yield f"{conv}_w", f"{unit.ours}.conv.weight"

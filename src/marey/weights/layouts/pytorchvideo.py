@@ -22,7 +22,7 @@ _STEM, _SLOW_STEM = "blocks.0.conv.weight", "blocks.0.multipathway_blocks.0.conv
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     pooled = _has_second_pool(network)
     yield from resnet_pairs(network, partial(_names, pooled=pooled))
     if isinstance(network, SlowFast):
@@ -45,7 +45,9 @@ def _head(*, pooled: bool) -> str:
 
 
 def _names(unit: ResNetUnit, *, pooled: bool) -> Names:
-    """`pooled`: the list has a second pool, behind the first stage, which moves the later stages on by one."""
+    """`pooled`: the list has a second pool, behind the first stage, so that the later stages
+    have an index one higher.
+    """
     if unit.pathway is None:
         module = f"blocks.{unit.stage + (pooled and unit.stage > 1)}."
     else:

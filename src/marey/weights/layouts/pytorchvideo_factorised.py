@@ -23,7 +23,7 @@ _DEFAULTS = {"norm_eps": 1e-5, "pool_window": WINDOW}
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     return factorised_pairs(network, _names, _HEAD)
 
 

@@ -18,7 +18,7 @@ from marey.weights.layouts.units.efficientnet_lite import LiteUnit, infer_lite, 
 _STEM, _HEAD = "conv_stem.weight", "classifier"
 _WIDENING = {"expand": ("conv_pw", "bn1"), "depthwise": ("conv_dw", "bn2"), "project": ("conv_pwl", "bn3")}
 _FIRST = {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")}
-"""In the first stage, whose blocks do not widen."""
+"""Names of convolution and norm in the blocks of the first stage, which have no expanding convolution."""
 _LITE0 = (
     "padding and epsilon are assumed to be tf_efficientnet_lite's; efficientnet_lite0 has the same tensors and needs a "
     "recipe"
@@ -26,7 +26,7 @@ _LITE0 = (
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     return lite_pairs(network, _names, _HEAD)
 
 

@@ -22,7 +22,7 @@ _HEAD = "fc"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     yield from resnet_pairs(network, _names)
     yield from linear_pairs(_HEAD)
 

@@ -21,7 +21,7 @@ _HEAD = "fc"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once."""
+    """(their key, our key) for each tensor of the network, once."""
     return factorised_pairs(network, _names, _HEAD)
 
 
@@ -30,7 +30,8 @@ def _names(unit: FactorisedUnit) -> Names:
         return Names("stem.3", "stem.4") if unit.step == 2 else Names("stem.0", "stem.1")
     if unit.layer == "shortcut":
         return Names(f"{unit.prefix}downsample.0", f"{unit.prefix}downsample.1")
-    # A list of the convolution and its norm; instead of the convolution a list of two steps, with ReLU in R(2+1)D.
+    # A layer is a list of convolution and norm. A factorised convolution is itself a list: in R(2+1)D with norm and
+    # ReLU.
     conv, norm = f"{unit.prefix}conv{unit.number}.0", f"{unit.prefix}conv{unit.number}.1"
     if unit.step == 1:
         return Names(f"{conv}.0", f"{conv}.1")

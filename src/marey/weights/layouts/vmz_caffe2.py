@@ -1,9 +1,9 @@
 """VMZ's released R(2+1)D and CSN: Caffe2's blobs, blocks numbered through the network.
 
 Names follow VMZ's builder (c2/lib/models/r3d_model.py and builder/video_model.py): `comp_<n>` is block n from 0, and its
-convolutions are counted from 1 in the order in which they are built. Of two steps the first is `_middle`. The counter of
-a depthwise convolution without a pointwise one before it (ir-CSN) moves on twice, so that such blocks have the numbers 1,
-3 and 4. Norms are called `spatbn`.
+convolutions are counted from 1 in the order in which they are built. The first of two steps ends in `_middle`. In
+ir-CSN, whose depthwise convolution has no pointwise one before it, the number 2 is skipped: convolutions are 1, 3 and
+4. Norms are called `spatbn`.
 
 Worked example (recipe ircsn_r152_32x2_k400_ig65m_vmz):
 
@@ -30,7 +30,9 @@ _POOL = "no pool follows the stem, as in VMZ's R(2+1)D at 112 pixels"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their blob as `normalised`, our key), each of ours once but the norms' counters, which they do not have."""
+    """(their blob as `normalised`, our key), for each tensor of the network, once, except for the norms' counters,
+    which they do not have.
+    """
     for unit in factorised_units(network):
         conv, norm = _names(unit)
         yield f"{conv}_w", f"{unit.ours}.conv.weight"

@@ -46,7 +46,7 @@ def lite_units(network: Network) -> Iterator[LiteUnit]:
 
 
 def lite_pairs(network: Network, names: Callable[[LiteUnit], Names], head: str) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once; `head` is their name of the classifier."""
+    """(their key, our key) for each tensor of the network, once; `head` is their name of the classifier."""
     for unit in lite_units(network):
         yield from conv_norm_pairs(names(unit), unit.ours)
     yield from linear_pairs(head)
@@ -82,5 +82,5 @@ def infer_lite(
 
 
 def _shapes(tensors: dict[str, Tensor], *, without: str) -> dict[str, torch.Size]:
-    """The shapes of convolutions and linear layers, which differ between the networks."""
+    """The shapes of convolutions and linear layers; they are different in Lite0, Lite1 and Lite2."""
     return {name: tensor.shape for name, tensor in tensors.items() if tensor.ndim > 1 and name != without}

@@ -84,7 +84,7 @@ def factorised_units(network: Network) -> Iterator[FactorisedUnit]:
 
 
 def factorised_pairs(network: Network, names: Naming, head: str) -> Iterator[tuple[str, str]]:
-    """(their key, our key), each of ours once; `head` is their name of the classifier."""
+    """(their key, our key) for each tensor of the network, once; `head` is their name of the classifier."""
     for unit in factorised_units(network):
         yield from conv_norm_pairs(names(unit), unit.ours)
     yield from linear_pairs(head)
@@ -93,7 +93,7 @@ def factorised_pairs(network: Network, names: Naming, head: str) -> Iterator[tup
 def infer_factorised(
     tensors: dict[str, Tensor], names: Naming, head: str, *, ending: str = ".weight"
 ) -> _Config | None:
-    """The network inferred from shapes, with our defaults for what has no tensors; None if it is another one.
+    """The network inferred from shapes, with our defaults for what no tensor shows; None for any other network.
 
     `head` is the key of the classifier's weight; `ending` follows the name of a convolution.
     """
@@ -120,7 +120,7 @@ _CANDIDATES: tuple[_Config, ...] = (
 
 
 _WHOLE: dict[Shape, str] = {(3, 3, 3): "whole", (1, 3, 3): "mixed"}
-"""By the second stage's kernels, where the first stage's are 3x3x3."""
+"""`R2Plus1DConfig.convolutions` by the kernels of the second stage, if those of the first stage are 3x3x3."""
 
 
 class _FoundLayers:
@@ -130,11 +130,12 @@ class _FoundLayers:
         self._tensors, self._names, self._config, self._ending = tensors, names, config, ending
 
     def has_these_blocks(self) -> bool:
-        """Whether the stages are as long as the config's, and of bottlenecks if these are."""
+        """Whether the stages have as many blocks as the config's, and the same kind of block (basic or bottleneck)."""
         for stage, count in enumerate(BLOCKS[self._config.depth], start=1):
             if not self._layer(stage, count - 1, "a"):
                 return False
-            # Where blocks are counted through the network, the next one is the next stage's, which changes the shape.
+            # If a layout numbers blocks through the network, this is the next stage's first block, which has a
+            # shortcut.
             if self._layer(stage, count, "a") and (stage == 4 or not self._layer(stage, count, "shortcut")):
                 return False
         return bool(self._layer(1, 0, "c")) == (self._config.depth >= 50)
@@ -193,7 +194,7 @@ class _FoundLayers:
         whole, *steps = (
             self._conv(FactorisedUnit("", stage, index, layer, step, self._config)) for step in (None, 1, 2)
         )
-        # A layout may have one name for both where there never are two.
+        # Both steps have the same name where the layout never has two steps.
         for names in (steps, [whole]) if steps[0] != steps[1] else ([whole],):
             if all(name in self._tensors and self._tensors[name].ndim == 5 for name in names):
                 return tuple(tuple(self._tensors[name].shape) for name in names)

@@ -128,7 +128,7 @@ def find_resnet(
 ) -> FoundResNet | None:
     """The ResNet in a file whose toolkit has these `names`.
 
-    None for an unknown network: with another number of blocks, or other middle convolutions (R(2+1)D, CSN).
+    None for another network: with other numbers of blocks, or whose second convolutions are others (R(2+1)D, CSN).
     """
 
     def shape(stage: int, index: int, layer: str) -> Shape | None:
