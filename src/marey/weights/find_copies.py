@@ -206,8 +206,7 @@ def _register(path: Path, target: Path, source: Source) -> Literal["link", "copy
     return "link" if target.is_symlink() else "copy"
 
 
-# Files to look at
-# --------------------------------------------------------------------------------------------------------
+# Files to look at --------------------------------------------------------------------------------------------------------
 
 
 def _weights_below(folder: Path, names: set[str]) -> tuple[list[Path], list[FoundFile]]:
@@ -275,8 +274,7 @@ def _digests(path: Path, size: int, bar: Bar) -> tuple[str, str]:
     return content.hexdigest(), blob.hexdigest()
 
 
-# Kind of each file
-# -------------------------------------------------------------------------------------------------------
+# Kind of each file -------------------------------------------------------------------------------------------------------
 
 
 def _classify(file: _HashedFile, sources: Sequence[RecipeSource], recipes: Sequence[Recipe]) -> FoundFile:

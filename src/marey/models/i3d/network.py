@@ -21,8 +21,9 @@ class InceptionI3D(PooledClassifier):
         self.pool = config.pool
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:
-        """Mean of the pool's windows [B, D], before dropout. They overlap: inner positions of the map count more than
-        outer ones.
+        """Mean of the pool's windows [B, D], before dropout.
+
+        Windows overlap: inner positions of the map count more than outer ones.
         """
         return self._windows(clip_BCTHW).mean(dim=(2, 3, 4))
 
@@ -31,9 +32,7 @@ class InceptionI3D(PooledClassifier):
         return self._classify(self._windows(clip_BCTHW).movedim(1, -1)).movedim(-1, 1)
 
     def _windows(self, clip_BCTHW: Tensor) -> Tensor:
-        """The mean of each window, [B, D, T', H', W']. If the map is smaller than a window, the window is the complete
-        map.
-        """
+        """The mean of each window, [B, D, T', H', W']. On an axis where the map is smaller, the window is as long as it."""
         (last,) = self.trunk(clip_BCTHW)
         if self.pool == "global":
             return last.mean(dim=(2, 3, 4), keepdim=True)

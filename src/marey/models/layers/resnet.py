@@ -183,8 +183,9 @@ def projection(in_channels: int, out_channels: int, step: tuple[int, ...], *, ep
 
 
 class ResNetTrunk(Trunk):
-    """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T',) H', W'], by default H' = H / 32, W' =
-    W / 32.
+    """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T',) H', W'].
+
+    By default H' = H / 32 and W' = W / 32; see `strides`.
 
     Args:
         depth: Layers of the ResNet, a key of `BLOCKS`. From 50 on the blocks are bottlenecks, below basic blocks.

@@ -74,7 +74,8 @@ class TSM(TSN):
 
 
 def _every(config: TSMConfig) -> int:
-    """n, if every n-th block of a stage has a shift: 2 with "blockres" from ResNet-101 on, else 1 (the authors' rule; MMAction2 follows
-    it).
+    """n, if every n-th block of a stage has a shift: 2 with "blockres" from ResNet-101 on, else 1.
+
+    This is the authors' rule, which MMAction2 follows.
     """
     return 2 if config.style == "blockres" and BLOCKS[config.depth][2] >= 23 else 1

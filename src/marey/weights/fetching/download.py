@@ -1,9 +1,8 @@
 """Download one file from an address: the file appears complete and verified, or not at all.
 
-The bytes received so far are in NAME.part. The server's validator (ETag or Last-Modified) of the file that they belong to is
-in NAME.part.json. A later attempt, also by
-another process or on another day, requests only the missing bytes. $MAREY_OFFLINE=1 forbids the network. Proxies are those
-of the environment (HTTPS_PROXY, NO_PROXY).
+The bytes received so far are in NAME.part. The server's validator (ETag or Last-Modified) of the file that they belong
+to is in NAME.part.json. A later attempt, also by another process or on another day, requests only the missing bytes.
+$MAREY_OFFLINE=1 forbids the network. Proxies are those of the environment (HTTPS_PROXY, NO_PROXY).
 """
 
 import contextlib

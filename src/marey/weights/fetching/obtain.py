@@ -138,8 +138,7 @@ def is_snapshot(word: str | Path) -> bool:
     return str(word).startswith(HUB) and not names_file(str(word))
 
 
-# Checks before anything is fetched
-# ---------------------------------------------------------------------------------------
+# Checks before anything is fetched ---------------------------------------------------------------------------------------
 
 
 def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False, command: str = FETCH_COMMAND) -> None:
@@ -236,8 +235,7 @@ def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
     return tuple(unchecked)
 
 
-# Cache and mirrors
-# ------------------------------------------------------------------------------------------------------
+# Cache and mirrors ------------------------------------------------------------------------------------------------------
 
 
 def _files(source: Source) -> tuple[_File, ...]:
@@ -283,8 +281,7 @@ def _check(sources: Sequence[Source], name: str, recipe: Recipe | None, trust_fi
         raise WeightsError(reason)
 
 
-# Fetching
-# --------------------------------------------------------------------------------------------------------------
+# Fetching --------------------------------------------------------------------------------------------------------------
 
 
 def _obtain(sources: Sequence[Source], name: str, recipe: Recipe | None, trust_first_use: bool) -> Obtained:

@@ -34,7 +34,7 @@ _NORM = {"beta": "bias", "moving_mean": "running_mean", "moving_variance": "runn
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their variable, our key), for each tensor of the network, once, except for the norms' scales and counters, which
+    """(their variable, our key) for each tensor of the network, once, except for the norms' scales and counters, which
     they do not have.
     """
     for ours, block, branch in inception_units(network):

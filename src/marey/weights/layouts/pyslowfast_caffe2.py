@@ -26,7 +26,7 @@ _TENSORS = {"w": "weight", "b": "bias"}
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their blob, our key), for each tensor of the network, once, except for the norms' counters, which they do not
+    """(their blob, our key) for each tensor of the network, once, except for the norms' counters, which they do not
     have.
     """
     for unit in resnet_units(network):

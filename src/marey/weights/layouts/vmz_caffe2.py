@@ -30,7 +30,7 @@ _POOL = "no pool follows the stem, as in VMZ's R(2+1)D at 112 pixels"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their blob as `normalised`, our key), for each tensor of the network, once, except for the norms' counters,
+    """(their blob as `normalised`, our key) for each tensor of the network, once, except for the norms' counters,
     which they do not have.
     """
     for unit in factorised_units(network):

@@ -46,7 +46,7 @@ def lite_units(network: Network) -> Iterator[LiteUnit]:
 
 
 def lite_pairs(network: Network, names: Callable[[LiteUnit], Names], head: str) -> Iterator[tuple[str, str]]:
-    """(their key, our key) for each tensor of the network, once; `head` is their name of the classifier."""
+    """(their key, our key) for each tensor of the network, once; `head` is their name of the head."""
     for unit in lite_units(network):
         yield from conv_norm_pairs(names(unit), unit.ours)
     yield from linear_pairs(head)

@@ -84,7 +84,7 @@ def factorised_units(network: Network) -> Iterator[FactorisedUnit]:
 
 
 def factorised_pairs(network: Network, names: Naming, head: str) -> Iterator[tuple[str, str]]:
-    """(their key, our key) for each tensor of the network, once; `head` is their name of the classifier."""
+    """(their key, our key) for each tensor of the network, once; `head` is their name of the head."""
     for unit in factorised_units(network):
         yield from conv_norm_pairs(names(unit), unit.ours)
     yield from linear_pairs(head)
@@ -95,7 +95,7 @@ def infer_factorised(
 ) -> _Config | None:
     """The network inferred from shapes, with our defaults for what no tensor shows; None for any other network.
 
-    `head` is the key of the classifier's weight; `ending` follows the name of a convolution.
+    `head` is the key of the head's weight; `ending` follows the name of a convolution.
     """
     if head not in tensors:
         return None
