@@ -34,8 +34,7 @@ class ResizesPositions(Protocol):
     """A module that can resize position embeddings of another clip size when weights are loaded."""
 
     def resize_positions(self, parameter_name: str, theirs: Tensor) -> ResizedPositions | None:
-        """A file's tensor resized to the shape of a parameter; None if it cannot be resized, which loading reports as
-        an error.
+        """A file's tensor resized to the shape of a parameter; None if it cannot be resized, so that loading fails.
 
         Loading calls it for each parameter whose shape differs from the file's.
 

@@ -101,7 +101,7 @@ class _HashedFile:
     git_blob: str
 
     def digits(self, known: Hash) -> str:
-        """Its complete hash by the algorithm of `known`."""
+        """The complete hash of the file, by the algorithm of `known`."""
         return self.sha256 if known.algorithm == "sha256" else self.git_blob
 
     def has(self, known: Hash) -> bool:
@@ -365,7 +365,7 @@ def _contradiction(recipe: Recipe, source: Source, content: _InferredContent) ->
 
 
 def _other_sizes(one: NetworkConfig, other: NetworkConfig) -> bool:
-    """Whether the tensors of two networks differ, as far as shapes show."""
+    """Whether two networks differ in a field of `_SIZES`, so that their tensors have other shapes."""
     mine, theirs = dict(one), dict(other)
     return any(mine.get(size) != theirs.get(size) for size in _SIZES)
 

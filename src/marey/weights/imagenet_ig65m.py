@@ -1,4 +1,4 @@
-"""ImageNet and IG-65M weights for training to start from: which file fits a recipe, and what it expects of the recipe."""
+"""ImageNet and IG-65M weights for training to start from: which file fits a recipe, and the input its weights expect."""
 
 import importlib.util
 from pathlib import Path

@@ -4,7 +4,7 @@ Both faults are in the gradient of the weights, and both were seen with torch 2.
 
 - A pointwise 2D convolution with a stride and channels-last input of fewer than 8 channels (AVX2) or 16 (AVX-512) writes
   past the end of its buffer: with one thread it corrupts the heap, with several it computes wrong values or never returns.
-  1D, 3D and grouped convolutions are not affected, nor are sizes that the stride does not divide.
+  1D, 3D and grouped convolutions are not affected, nor are inputs with a side that is no multiple of the stride.
   https://github.com/uxlfoundation/oneDNN/issues/6035
 - bfloat16 and a kernel longer than its input (3 over 2 padded frames is enough): wrong values, NaN, a corrupted heap.
 

@@ -49,8 +49,9 @@ _SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 
 
 class ConvNorm6(nn.Module):
-    """A convolution without bias, a batch norm, and a ReLU6 if `active`. The output has the input's size divided by the
-    stride.
+    """A convolution without bias, a batch norm, and a ReLU6 if `active`.
+
+    The output has the size of the input divided by the stride.
     """
 
     def __init__(

@@ -36,9 +36,7 @@ class Lateral(nn.Module):
 
 
 class SlowFast(LinearClassifier):
-    """`trunk` returns the map of the slow pathway, then that of the fast one; the columns of the head's weight have
-    this order.
-    """
+    """Two pathways. Maps of `trunk` and columns of the head's weight are in the order slow, fast."""
 
     def __init__(self, config: SlowFastConfig) -> None:
         fast_width = config.width // config.beta_inverse

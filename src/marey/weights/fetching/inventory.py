@@ -34,7 +34,7 @@ Verdict = Literal["ok", "changed", "broken link", "unknown", "unfinished", "remo
 
 @dataclass(frozen=True)
 class CachedItem:
-    """A file of the cache, or what is left of one: a broken link, an unfinished download, a record."""
+    """A file of the cache; or, where the file is missing, a broken link, an unfinished download or only its record."""
 
     path: Path
     """Path of the file, whether or not it is there."""

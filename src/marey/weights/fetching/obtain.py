@@ -1,7 +1,8 @@
 """Obtain the weights of a recipe, or from an address: from the cache, a mirror, or the sources in their order.
 
-A host that is reported gone is never contacted: its name may belong to another owner by now, who decides what it serves. A
-host that was lost and came back is contacted after the others, and only for files with a known hash.
+A host that is reported gone is not contacted: its name may belong to another owner by now, who could serve any file. A host
+that is reported lost and back is contacted after the others, and only for files with a known hash. Only if the user names an
+address is its host contacted in any case, with a warning.
 """
 
 import re
@@ -144,7 +145,7 @@ def is_snapshot(word: str | Path) -> bool:
 def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False, command: str = FETCH_COMMAND) -> None:
     """Check before any work that a recipe's weights are here or have a usable source; no host is contacted.
 
-    `command` is the command that the message puts before the name of the row to use in its place.
+    The message names another row that can be used instead, after `command`: marey weights fetch ROW.
 
     Raises:
         WeightsError: there is no usable source; the message is that of `obtain`.

@@ -28,7 +28,7 @@ def why_unavailable(
         name: Name of the weights in messages.
         recipe: The row that the sources belong to; None: they belong to no row.
         trust_first_use: Whether a file without a known hash may be fetched.
-        command: The command that the message puts before the name of the row to use in place of this one.
+        command: Command with which the message suggests another row: marey weights fetch ROW.
     """
     usable = usable_sources(sources)
     if not usable:
@@ -114,7 +114,7 @@ def _why_not(sources: Sequence[Source], recipe: Recipe | None) -> str:
 
 
 def _moved(sources: Sequence[Source]) -> str:
-    """The sentences that name the user's registered copies which are no longer there."""
+    """Sentences that name registered copies of the user's that no longer exist."""
     targets = filter(None, map(broken_link, sources))
     return " ".join(f"The registered copy {target} is no longer there." for target in targets)
 

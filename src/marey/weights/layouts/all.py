@@ -38,4 +38,4 @@ LAYOUTS: tuple[Layout, ...] = (
     timm.LAYOUT,
     efficientnet_lite.LAYOUT,
 )
-"""In the order in which they are tried where several recognise a file."""
+"""If several layouts recognise a file, they are tried in this order."""

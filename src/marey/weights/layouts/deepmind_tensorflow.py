@@ -1,7 +1,7 @@
 """DeepMind's I3D as its TensorFlow checkpoints hold it.
 
 Variables are under a scope (`RGB/inception_i3d/`, `Flow/inception_i3d/`) or, in the Kinetics-600 file, under none.
-Batch norms have no scale: ours stays at 1. Their vectors are [C] or [1, 1, 1, 1, C].
+The file has no scales of batch norms: in our network they stay at 1. Their vectors are [C] or [1, 1, 1, 1, C].
 
 Worked example (recipe i3d_incv1_rgb_64x1_k400_deepmind):
 

@@ -1,4 +1,4 @@
-"""The layers of our networks, each convolution with its norm at its position, and configs inferred from their shapes.
+"""The layers of our networks: each convolution with its norm, and where in the network it is; configs inferred from shapes.
 
 - `resnet`: ResNets of TSN, TSM, C2D, I3D, SlowOnly and SlowFast.
 - `factorised`: R(2+1)D and CSN.

@@ -13,7 +13,7 @@ from marey.weights.layouts.layout import Names, conv_norm_pairs, linear_pairs
 
 
 class LiteUnit(NamedTuple):
-    """A convolution with its norm (our `ours`.conv and `ours`.norm) at its position in an EfficientNet-Lite."""
+    """A convolution with its norm (our tensors under `ours`.conv and `ours`.norm), and its place in an EfficientNet-Lite."""
 
     ours: str
     """Our name of the two, as in efficientnet.stages.1.0.expand."""

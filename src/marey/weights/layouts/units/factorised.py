@@ -1,4 +1,4 @@
-"""The layers of our R(2+1)D and CSN for the layouts: each convolution with its norm by its position; configs from shapes.
+"""The layers of our R(2+1)D and CSN for the layouts: each convolution with its norm and its place; configs from shapes.
 
 A convolution may be factorised into two steps: in space and in time, or across channels and within them. Every toolkit has
 the same convolutions under other names, so that a layout only names each `FactorisedUnit`. With those names
@@ -26,7 +26,7 @@ _Config = R2Plus1DConfig | CSNConfig
 
 
 class FactorisedUnit(NamedTuple):
-    """A convolution with its norm (our `ours`.conv and `ours`.norm) at its position in an R(2+1)D or a CSN."""
+    """A convolution with its norm (our tensors under `ours`.conv and `ours`.norm), and its place in an R(2+1)D or a CSN."""
 
     ours: str
     """Our name of the two, as in resnet.stages.0.1.b.first."""

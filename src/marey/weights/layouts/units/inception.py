@@ -11,7 +11,7 @@ STEM = ("a", "b", "c")
 
 
 class InceptionUnit(NamedTuple):
-    """A convolution with its norm (our `ours`.conv and `ours`.norm) at its position in an Inception network."""
+    """A convolution with its norm (our tensors under `ours`.conv and `ours`.norm), and its place in an Inception network."""
 
     ours: str
     """Our name of the two, as in inception.stages.0.a.three.b."""

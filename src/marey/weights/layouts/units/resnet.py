@@ -1,4 +1,4 @@
-"""The layers of our ResNets for the layouts: each convolution with its norm by its position; configs from shapes.
+"""The layers of our ResNets for the layouts: each convolution with its norm and its place; configs from shapes.
 
 Every toolkit has the same convolutions under other names, so that a layout only names each `ResNetUnit`. With those names
 `find_resnet` finds the ResNet in a file: the number of blocks in its stages and the length of its kernels.
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 
 
 class ResNetUnit(NamedTuple):
-    """A convolution with its norm (our `ours`.conv and `ours`.norm) at its position in a network of ResNets."""
+    """A convolution with its norm (our tensors under `ours`.conv and `ours`.norm), and its place in a network of ResNets."""
 
     ours: str
     """Our name of the two, as in resnet.stages.0.1.a."""
@@ -38,7 +38,7 @@ class ResNetUnit(NamedTuple):
     layer: str
     """"stem"; in a block "a", "b" or "c" by depth, and "shortcut" beside them."""
     shift: Literal["block", "branch"] | None = None
-    """Position of TSM's shift: before the block, or inside it before its branch; None without a shift."""
+    """Place of TSM's shift: before the block, or inside it before its branch; None without a shift."""
 
     @property
     def prefix(self) -> str:
