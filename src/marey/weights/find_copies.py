@@ -36,8 +36,8 @@ _ENDINGS = frozenset({".pth", ".pt", ".pyth", ".pkl", ".safetensors", ".tar"})
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
 """Name of a data file of a TensorFlow checkpoint; the index of the checkpoint is in the same folder."""
 _DIGITS = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+(?:\.tar)?")
-"""End of a file's name at torchvision and OpenMMLab: a hyphen and the first digits of its SHA-256. Run
-numbers do not match, because they follow an underscore."""
+"""End of a file's name at torchvision and OpenMMLab: a hyphen and the first digits of its SHA-256. Run numbers
+do not match, because they follow an underscore."""
 _SIZES = ("network", "depth", "fast_depth", "width", "channels", "convolutions", "interaction", "num_classes")
 """Fields of a network's config that are inferred from tensor shapes."""
 _BLOCK = 1 << 22

@@ -15,8 +15,7 @@ _TOOLKITS = {layout.toolkit for layout in LAYOUTS}
 
 
 def recipe_by_shapes(reading: Reading, path: Path, *, headless: bool) -> tuple[Recipe, tuple[str, ...], bool]:
-    """The recipe of a file whose network was inferred, notes for the report, and whether the recipe
-    declares this file.
+    """The recipe of a file whose network was inferred, notes for the report, and whether the recipe declares this file.
 
     Args:
         headless: Whether the file has no classifier.

@@ -1,10 +1,10 @@
 """Find the network in a training loop's checkpoint: remove dictionaries and prefixes around it, choose among several copies.
 
-A file's nested dictionaries are read as one flat dictionary of dotted names. A layout is recognised if
-names are or end in a dot and the keys of its signature. The prefix before these keys is removed, whatever it is called
-and however deep it is (`state_dict`, `module.`, `model.`, `_orig_mod.`, `backbone.`, the attribute of a
-LightningModule). If that shows no complete network, wrappers of single modules (`_INNER`) are removed from the middle
-of names. If a file has several networks:
+A file's nested dictionaries are read as one flat dictionary of dotted names. A layout is recognised by the keys of its
+signature, alone or after a common prefix that ends in a dot. This prefix is removed, whatever it is called and however
+deep it is (`state_dict`, `module.`, `model.`, `_orig_mod.`, `backbone.`, the attribute of a LightningModule). If that
+shows no complete network, wrappers of single modules (`_INNER`) are removed from the middle of names. If a file has
+several networks:
 
 1. one with a head is preferred to one without;
 2. networks with equal tensors count as one;
@@ -33,7 +33,7 @@ from marey.weights.layouts.all import LAYOUTS
 from marey.weights.layouts.layout import Layout, Signature
 
 _TRUNK = "backbone."
-"""Prefix of the trunk's names in MMAction's layouts; a trunk that was saved alone lacks it."""
+"""Prefix of the trunk's names in MMAction's layouts. Files with only a trunk have names without it."""
 _AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|avg|averaged?|shadow)(?=[._\d]|$)", re.IGNORECASE)
 _LAST_STEP = {"ema_state_dict.module.": "MMEngine", "current_model_state.": "Lightning"}
 """Prefix of the last step's weights, for toolkits that save the average as `state_dict`."""

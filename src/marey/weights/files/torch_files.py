@@ -16,8 +16,8 @@ from marey.base.files import utf8_name
 from marey.weights.files.other_formats import check_body, first_line_of_text, other_format
 
 _MOST_GROWTH = 4
-"""Largest ratio of an archive's unpacked size to its own: weights hardly compress, but an archive of
-gigabytes of zeros is small."""
+"""Largest ratio of an archive's unpacked size to its own: weights hardly compress, but an archive of gigabytes
+of zeros is small."""
 
 
 class _Inert:

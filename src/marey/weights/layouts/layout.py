@@ -89,8 +89,8 @@ class Layout:
     absent: tuple[str, ...] = ()
     """Endings of our keys that have no counterpart in the file; these tensors keep their initial values."""
     normalised: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
-    """The tensors by the keys of `pairs`, for a toolkit whose keys contain a size, such as the number
-    of classes; by default the keys are not changed."""
+    """The tensors by the keys of `pairs`, for a toolkit whose keys contain a size (number of classes); by default the same
+    keys."""
 
     def recognises(self, names: Container[str]) -> bool:
         """Whether a file with tensors of these names has this layout."""
@@ -102,7 +102,7 @@ class Layout:
         return any(head in names for head in self.heads)
 
     def infer(self, tensors: Mapping[str, Tensor]) -> InferredConfig | None:
-        """The network inferred from shapes; without a classifier in the file its number of classes is meaningless.
+        """The network inferred from shapes; if the file has no head, its number of classes is meaningless.
 
         Raises:
             pydantic.ValidationError: sizes that are invalid for the network.

@@ -45,9 +45,7 @@ def _head(*, pooled: bool) -> str:
 
 
 def _names(unit: ResNetUnit, *, pooled: bool) -> Names:
-    """`pooled`: the list has a second pool, behind the first stage, so that the later stages
-    have an index one higher.
-    """
+    """`pooled`: a second pool follows the first stage in the list, later stages then have an index one higher."""
     if unit.pathway is None:
         module = f"blocks.{unit.stage + (pooled and unit.stage > 1)}."
     else:

@@ -69,7 +69,7 @@ def infer_lite(
         "channels": 3 if rgb else 2,
         "stack": 1 if rgb else channels // 2,
     }
-    # The classifier is not compared: its rows are counted above, and loading checks its shape.
+    # The head is not compared: its rows are counted above, and loading checks its shape.
     shapes = _shapes(tensors, without=head)
     for number in (0, 1, 2):
         config = LiteTSNConfig.model_validate(sizes | {"size": number})
