@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.base.absent import nothing_at
+from marey.base.absent import absent_message
 from marey.base.errors import DataError
 from marey.base.names import did_you_mean
 from marey.base.words import counted
@@ -78,10 +78,8 @@ class Corrections:
         """
         path = Path(path)
         if not path.is_file():
-            raise DataError(nothing_at(path, "no such file of corrections"))
-        text = read_text(
-            path, what="a table of corrections", way_out=f"write a CSV with the header {','.join(COLUMNS)}"
-        )
+            raise DataError(absent_message(path, "no such file of corrections"))
+        text = read_text(path, what="a table of corrections", advice=f"write a CSV with the header {','.join(COLUMNS)}")
         source, there = str(path), FilesIn(path.parent)
         lines = numbered_lines(source, text, there)
         table = find_table(source, lines, there)
@@ -243,8 +241,8 @@ class _Clips:
         count = counted(sum(map(len, self._lists.values())), "clip")
         rule = f"none of the {count} that are trained or tested on"
         near = did_you_mean(none[0][1], self._files_of) if none and len(self._files_of) <= _COMPARED else ""
-        way_out = f".{near} Paths are those of the list, or relative to its folder or to that of the table."
-        _refuse(rows.source, none, f"is {rule}", f"are {rule}", way_out)
+        advice = f".{near} Paths are those of the list, or relative to its folder or to that of the table."
+        _refuse(rows.source, none, f"is {rule}", f"are {rule}", advice)
         several = [name for name, files in zip(named, found, strict=True) if len(files) > 1]
         rule = "may be files in several folders"
         _refuse(rows.source, several, rule, rule, ": write absolute paths.")
@@ -306,7 +304,7 @@ def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[ClipRow, Co
     _refuse(rows.source, faults, f"is {rule}", f"are {rule}", ": leave one of these rows out.")
 
 
-def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: str, way_out: str) -> None:
+def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: str, advice: str) -> None:
     """Refuse a table with faulty rows.
 
     Args:
@@ -314,7 +312,7 @@ def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: s
         faults: Line and faulty word of each such row.
         one: The fault of one row, in words.
         several: The fault of several rows, in words.
-        way_out: What to do, in words that follow.
+        advice: What to do, in words that follow.
 
     Raises:
         DataError: there are faulty rows; the first of them are named.
@@ -323,6 +321,6 @@ def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: s
         return
     line, word = faults[0]
     if len(faults) == 1:
-        raise DataError(f"{source}:{line}: {word!r} {one}{way_out}")
+        raise DataError(f"{source}:{line}: {word!r} {one}{advice}")
     named = first_of((f"{word!r} on line {line}" for line, word in faults), _NAMED)
-    raise DataError(f"{source}:{line}: {counted(len(faults), 'row')} ({named}) {several}{way_out}")
+    raise DataError(f"{source}:{line}: {counted(len(faults), 'row')} ({named}) {several}{advice}")
