@@ -115,9 +115,9 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder that train or e
     """Write report.html of a run again."""
     from marey.base.readme import write_readme
     from marey.evaluation.report.page import write_report
-    from marey.workflows.classifier.finish_run import clips_shown
+    from marey.workflows.classifier.finish_run import videos_shown
 
-    print(write_report(folder, clips_shown(folder)))
+    print(write_report(folder, videos_shown(folder)))
     write_readme(folder)
 
 

@@ -185,7 +185,9 @@ def _predict(
 
 def _print_next_steps(files: "PredictionFiles | None") -> None:
     """Print the command that opens the .html page of predictions, or the one that writes it."""
-    page = None if files is None else next((form for form in files.forms if form.suffix.lower() == ".html"), None)
+    page = (
+        None if files is None else next((form for form in files.other_formats if form.suffix.lower() == ".html"), None)
+    )
     if page is not None:
         next_steps(command_line("python", "-m", "webbrowser", page.resolve().as_uri()))
     else:

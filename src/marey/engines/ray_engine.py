@@ -52,7 +52,7 @@ _STALL = 600.0
 _MOST_FUTILE = 3
 """Consecutive attempts that may end without a new row."""
 
-MakeWork = Callable[[], RowMaker[Row]]
+MakeRowMaker = Callable[[], RowMaker[Row]]
 """Opens the network in the process that calls it."""
 
 
@@ -61,7 +61,7 @@ class RayEngine(Engine[Row]):
     """Rows computed on the nodes of a Ray cluster."""
 
     cluster: Cluster
-    make: MakeWork[Row]
+    make: MakeRowMaker[Row]
     """Called in each actor; what it refers to is sent there through Ray's object store."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     """Limits of decoding a video."""

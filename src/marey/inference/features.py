@@ -282,7 +282,7 @@ class _FeatureFolder:
         if work_summary_pending():
             estimate = estimate_cells(model, videos, compute)
             seconds = "" if estimate.seconds is None else f", {about(estimate.seconds)}"
-            expected = f"; {estimate.kept:,} cached{seconds}"
+            expected = f"; {estimate.cached:,} cached{seconds}"
         self._announce(model, device, pick_precision(compute.precision, device, tell=False), expected)
         cells = compute_cells(model, videos, compute, quarantine=broken)
         for index, row in enumerate(cells.rows.tolist()):

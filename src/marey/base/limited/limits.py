@@ -53,7 +53,7 @@ class Limits:
                 raise RunError(f"Limits({name}={value}): expected more than 0, or None for no limit.")
 
     def allowed(self, amount: WorkAmount) -> float:
-        """The time limit in seconds for this amount of work. `WorkAmount()` stands for a video of which nothing is known yet."""
+        """The time limit in seconds for this amount of work. `WorkAmount()`: nothing is known of the video yet."""
         if self.seconds is None:
             return math.inf
         return (

@@ -45,7 +45,7 @@ from marey.data.lists.rows import Rows, is_blank
 from marey.data.lists.split_names import TRAIN
 from marey.data.lists.text_files import numbered_lines, read_text
 from marey.data.lists.videos import VideoList, first_of
-from marey.data.splits.corrected_data import COLUMNS, ClipRow, CorrectedData, Correction
+from marey.data.splits.corrected_data import COLUMNS, CorrectedData, Correction, VideoRow
 from marey.data.splits.read_splits import TrainValTest
 
 _LEAVE_OUT = "leave_out"
@@ -220,15 +220,15 @@ class _Clips:
         self._folders = dict.fromkeys([*roots.values(), os.path.abspath(folder)])  # noqa: PTH100
         self._files_of: dict[str, dict[str, None]] = defaultdict(dict)
         """The files that have a name in one of the lists."""
-        self._clips_of: dict[str, list[ClipRow]] = defaultdict(list)
+        self._clips_of: dict[str, list[VideoRow]] = defaultdict(list)
         """The clips of a file, by its path."""
         for split, manifest in lists.items():
             for row, name in enumerate(manifest.ids.tolist()):
                 path = _path_in(roots[split], name)
                 self._files_of[name][path] = None
-                self._clips_of[path].append(ClipRow(split, row))
+                self._clips_of[path].append(VideoRow(split, row))
 
-    def of_rows(self, rows: Rows) -> list[list[ClipRow]]:
+    def of_rows(self, rows: Rows) -> list[list[VideoRow]]:
         """The clips that each row names.
 
         Raises:
@@ -248,7 +248,7 @@ class _Clips:
         _refuse(rows.source, several, rule, rule, ": write absolute paths.")
         return [files[0] for files in found]
 
-    def _by_file(self, path: str, segment: str) -> list[list[ClipRow]]:
+    def _by_file(self, path: str, segment: str) -> list[list[VideoRow]]:
         """The clips that a row names, a list for each file that its path may mean."""
         match = _PATH_AND_SEGMENT.fullmatch(path)
         readings = [(path, segment), *([(match[1], match[2])] if match and segment in ("", match[2]) else [])]
@@ -259,12 +259,12 @@ class _Clips:
                 return found
         return []
 
-    def _clips(self, file: str, segment: str) -> list[ClipRow]:
+    def _clips(self, file: str, segment: str) -> list[VideoRow]:
         """The clips of a file that are this segment; all of them for ""."""
         clips = self._clips_of.get(file, [])
         return [clip for clip in clips if segment in ("", self._segment(clip))]
 
-    def _segment(self, clip: ClipRow) -> str:
+    def _segment(self, clip: VideoRow) -> str:
         """The end of the clip's id that gives its segment; "" for a complete file."""
         manifest = self._lists[clip.split]
         return manifest[clip.row].id.removeprefix(str(manifest.ids[clip.row]))
@@ -287,13 +287,13 @@ def _path_in(folder: str, name: str) -> str:
 # -- refusals
 
 
-def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[ClipRow, Correction]]) -> None:
+def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[VideoRow, Correction]]) -> None:
     """Check that no two rows correct a clip differently.
 
     Raises:
         DataError: some do.
     """
-    merged: dict[ClipRow, Correction] = {}
+    merged: dict[VideoRow, Correction] = {}
     faults = []
     for line, path, of_row in zip(rows.lines, rows.paths, corrections, strict=True):
         before = {clip: merged.get(clip, Correction()) for clip in of_row}

@@ -30,7 +30,7 @@ _QUALITY = 70
 
 
 @dataclass(frozen=True)
-class SuspectClip:
+class SuspectVideo:
     """A clip that a person should check."""
 
     path: str
@@ -55,7 +55,7 @@ class SuspectClip:
 class SuspectList:
     """The suspects of a list, the most suspicious labels first, then the odd clips."""
 
-    clips: tuple[SuspectClip, ...]
+    clips: tuple[SuspectVideo, ...]
     total: int
     """Number of clips that were checked."""
     disagreeing: int
@@ -103,7 +103,7 @@ class SuspectList:
 
     @classmethod
     def _from_json(cls, fields: dict[str, Any]) -> "SuspectList":
-        clips = tuple(SuspectClip(**{**clip, "shares": tuple(clip["shares"])}) for clip in fields["clips"])
+        clips = tuple(SuspectVideo(**{**clip, "shares": tuple(clip["shares"])}) for clip in fields["clips"])
         return cls(clips, fields["total"], fields["disagreeing"], tuple(fields["by"]))
 
 

@@ -9,7 +9,7 @@ from marey.base.reporter import warning
 from marey.base.words import counted, percent
 from marey.data.splits.corrected_data import LABELS
 from marey.evaluation.out_of_fold.confusable_classes import find_confusable_classes
-from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectClip, SuspectList
+from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectList, SuspectVideo
 from marey.evaluation.scores import Scores
 
 _OPEN = 10
@@ -22,7 +22,7 @@ _ALIKE = 10
 class SuspectCard:
     """One clip on the page."""
 
-    clip: SuspectClip
+    clip: SuspectVideo
     label_share: str
     """The probability of its label; "" if not both probabilities are known."""
     may_be_share: str
@@ -31,7 +31,7 @@ class SuspectCard:
     """Reasons besides the two probabilities."""
 
     @classmethod
-    def of(cls, clip: SuspectClip) -> "SuspectCard":
+    def of(cls, clip: SuspectVideo) -> "SuspectCard":
         if clip.one_label:
             return cls(clip, percent(clip.shares[0]), percent(clip.shares[1]), clip.odd)
         return cls(clip, "", "", clip.why)
