@@ -85,7 +85,7 @@ def split_again(
 
 def measure(path: Path, splits: int) -> None:
     manifest = read_manifest(path)
-    backbone = find_backbone(None, budget_core_seconds=600, clips=len(manifest))
+    backbone = find_backbone(None, budget=600, videos=len(manifest))
     cells = compute_cells(backbone.model, manifest)
     folds = make_folds(manifest)
     kept = np.flatnonzero(folds.of_row[cells.rows] >= 0)

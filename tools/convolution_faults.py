@@ -62,7 +62,7 @@ class Geometry:
     depthwise: bool
 
     @property
-    def pointwise(self) -> bool:
+    def strided_pointwise(self) -> bool:
         """Whether its kernel is 1x1 and its stride is not, as in the first fault that the module's docstring lists."""
         return all(k == 1 for k in self.kernel) and any(s > 1 for s in self.stride)
 
@@ -122,7 +122,7 @@ def cases(draws: int, seed: int, only: str) -> Iterator[Case]:
     """Draws of each geometry with each number of channels."""
     rng = random.Random(seed)
     for geometry, pairs in sorted(convolutions().items(), key=str):
-        if only == "pointwise" and not geometry.pointwise:
+        if only == "pointwise" and not geometry.strided_pointwise:
             continue
         narrow = {(n, n if geometry.depthwise else rng.choice((1, 3, n, 8, 2 * n, 4 * n))) for n in CHANNELS}
         for pair in sorted(pairs | narrow):
@@ -136,7 +136,7 @@ def draw(rng: random.Random, geometry: Geometry, channels: tuple[int, int]) -> C
     sides: tuple[int, ...] = (1, 2, 3, 4, 6, 7, 8)
     if max(channels) <= 64:
         # A faulty stride shows on large maps that it divides.
-        sides = (7, 8, 16, 32, 56, 64) if geometry.pointwise else (*range(1, 10), 12, 15, 16, 32)
+        sides = (7, 8, 16, 32, 56, 64) if geometry.strided_pointwise else (*range(1, 10), 12, 15, 16, 32)
     axes = len(geometry.kernel)
     side = rng.choice(sides)
     other = side if rng.random() < 0.7 else rng.choice(sides)
@@ -180,9 +180,9 @@ def errors(case: Case, safe: bool) -> dict[str, float]:
     expected = convolve(exact[0], exact[1], exact_bias, *rest)
     given = (tensors[0], tensors[1], bias, *rest)
     got = convolve(*(safe_arguments(*given) if safe else given))
-    slope = torch.randn(got.shape).to(dtype).contiguous(memory_format=formats[0])
-    got.backward(slope)
-    expected.backward(slope.double())
+    gradient = torch.randn(got.shape).to(dtype).contiguous(memory_format=formats[0])
+    got.backward(gradient)
+    expected.backward(gradient.double())
     found = {"output": distance(got, expected)}
     names = ("input", "weight", "bias")
     for name, value, wanted in zip(names, tensors, exact, strict=False):

@@ -99,19 +99,19 @@ def _https(source: Source) -> str:
 class Answer:
     """What came of asking an address."""
 
-    on: date
+    asked_on: date
     status: int | None = None
     """The status of the last response; None: there was no answer by HTTP."""
     problem: Literal["", "name", "connection", "certificate", "authority", "redirect"] = ""
     """What kept the file's own server from answering."""
-    words: str = ""
+    problem_text: str = ""
     """The problem, described."""
-    hops: tuple[str, ...] = ()
+    redirects: tuple[str, ...] = ()
     """Addresses that redirects led to."""
     size: int | None = None
     """Bytes of the whole file."""
     hash: Hash | None = None
-    sure: bool = True
+    hash_is_certain: bool = True
     """Whether `hash` is that of the file for certain; an ETag of 64 digits may be another number."""
     content_type: str = ""
     content: str = ""
@@ -121,7 +121,7 @@ class Answer:
     seconds: float = 0.0
 
     @property
-    def there(self) -> bool:
+    def is_served(self) -> bool:
         return self.status in (200, 206) and not (self.problem or self.content)
 
     @property
@@ -132,11 +132,11 @@ class Answer:
     @property
     def text(self) -> str:
         """The answer or the problem, in a few words."""
-        way = f" from {urlsplit(self.hops[-1]).hostname}" if self.hops else ""
+        way = f" from {urlsplit(self.redirects[-1]).hostname}" if self.redirects else ""
         answer = f"answers {self.status}{way}" + (f": {self.content}" if self.content else "")
-        led = "after a redirect: " if self.hops and self.words and self.problem != "redirect" else ""
+        led = "after a redirect: " if self.redirects and self.problem_text and self.problem != "redirect" else ""
         # Servers wrote part of it, and it goes to a terminal.
-        return "".join(letter if letter.isprintable() else "?" for letter in led + (self.words or answer))
+        return "".join(letter if letter.isprintable() else "?" for letter in led + (self.problem_text or answer))
 
 
 class _SlowError(OSError):
@@ -166,7 +166,7 @@ class Network:
             self.strict.load_verify_locations(ca)
             self.lenient.load_verify_locations(ca)
         self.lock, self.free = threading.Lock(), defaultdict[str, float](float)
-        self.by = _proxy()
+        self.proxy_url = _proxy()
 
     def wait(self, host: str) -> None:
         """Wait until the host may be asked again; all threads share the rate."""
@@ -180,7 +180,7 @@ class Network:
         """The environment's proxy, by which `address` is asked; None: it is asked directly."""
         parts = urlsplit(address)
         host = parts.hostname or ""
-        return None if parts.scheme == "http" or host in _THIS_MACHINE or proxy_bypass(host) else self.by
+        return None if parts.scheme == "http" or host in _THIS_MACHINE or proxy_bypass(host) else self.proxy_url
 
     def connection(self, address: str, context: ssl.SSLContext) -> http.client.HTTPConnection:
         """A connection for `address`, not yet opened; through the proxy, if there is one."""
@@ -255,7 +255,7 @@ def ask(source: Source, network: Network) -> Answer:
 
 
 def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, gone: bool) -> Answer:
-    answer, heads, first = Answer(on=date.today()), list[HTTPMessage](), None
+    answer, heads, first = Answer(asked_on=date.today()), list[HTTPMessage](), None
     headers = {"User-Agent": "marey", "Connection": "close"}
     if method == "GET":
         headers["Range"] = f"bytes=0-{HEAD - 1}"
@@ -287,7 +287,7 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
         if new is None:
             return _read(answer, heads, first)
         address = new.geturl()
-        answer = replace(answer, hops=(*answer.hops, address))
+        answer = replace(answer, redirects=(*answer.redirects, address))
         why_not = ""
         if new.scheme != "https" and not (parts.scheme == new.scheme == "http" and new.hostname in _THIS_MACHINE):
             why_not = f"leads on to {address}, which is not HTTPS"
@@ -295,10 +295,10 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
             why_not = f"leads on to {address}, which names no host"
         elif state_of(address).reported == "gone" and not gone:
             why_not = f"leads on to {address}, which is declared gone"
-        elif len(answer.hops) > 10:
+        elif len(answer.redirects) > 10:
             why_not = "leads from address to address without end"
         if why_not:
-            return replace(answer, problem="redirect", words=why_not)
+            return replace(answer, problem="redirect", problem_text=why_not)
 
 
 def _read(answer: Answer, heads: list[HTTPMessage], first: bytes | None) -> Answer:
@@ -327,7 +327,7 @@ def _read(answer: Answer, heads: list[HTTPMessage], first: bytes | None) -> Answ
     for name in ("x-linked-etag", "x-amz-meta-sha256", "etag"):
         digits = given.get(name, "").strip('"').lower()
         if re.fullmatch("[0-9a-f]{64}", digits):
-            return replace(answer, hash=Hash(digits=digits), sure=of_hub or name != "etag")
+            return replace(answer, hash=Hash(digits=digits), hash_is_certain=of_hub or name != "etag")
         if of_hub and re.fullmatch("[0-9a-f]{40}", digits):
             return replace(answer, hash=Hash(algorithm="git_blob", digits=digits))
     return answer
@@ -342,7 +342,7 @@ def _distrusted(answer: Answer, error: ssl.SSLCertVerificationError, address: st
     host = urlsplit(address).hostname
     if error.verify_code not in (_EXPIRED, *_WRONG_NAME):
         words = f"the certificate of {host} is not trusted ({error.verify_message})"
-        return replace(answer, problem="authority", words=words)
+        return replace(answer, problem="authority", problem_text=words)
     try:
         with closing(network.connection(address, network.lenient)) as connection:
             connection.connect()
@@ -351,7 +351,7 @@ def _distrusted(answer: Answer, error: ssl.SSLCertVerificationError, address: st
     except (OSError, http.client.HTTPException) as again:
         return _unreached(answer, again, address, network)
     wrong = f"expired on {until}" if error.verify_code == _EXPIRED else f"is for {names}"
-    return replace(answer, problem="certificate", until=until, words=f"the certificate of {host} {wrong}")
+    return replace(answer, problem="certificate", until=until, problem_text=f"the certificate of {host} {wrong}")
 
 
 def _certificate(sock: ssl.SSLSocket) -> tuple[date, str]:
@@ -365,11 +365,11 @@ def _unreached(answer: Answer, error: Exception, address: str, network: Network)
     said, by = " ".join(str(error).split()) or type(error).__name__, network.proxy(address)
     if isinstance(error, socket.gaierror):
         if by is None and error.errno == socket.EAI_NONAME:
-            return replace(answer, problem="name", words=f"no host has the name {urlsplit(address).hostname}")
+            return replace(answer, problem="name", problem_text=f"no host has the name {urlsplit(address).hostname}")
         whose = f"the name {urlsplit(address).hostname}" if by is None else f"the proxy's name {by.hostname}"
         said = f"{whose} cannot be looked up now"
     words = f"no byte for {network.timeout:g} s" if isinstance(error, TimeoutError) else f"no connection ({said})"
-    return replace(answer, problem="connection", words=words)
+    return replace(answer, problem="connection", problem_text=words)
 
 
 # Reporting -------------------------------------------------------------------------------------------------------------
@@ -389,27 +389,27 @@ class Difference(NamedTuple):
 def differences(source: Source, answer: Answer) -> list[Difference]:
     """What to change in a source's declaration after this answer; nothing where they agree."""
     gone = source.state.reported == "gone"
-    if gone and not answer.there:
+    if gone and not answer.is_served:
         return []
     nothing_there = answer.status in (404, 410) and not answer.problem
     # Where another host is at fault, a person has to see whether it will stay so.
-    if nothing_there or (answer.problem in ("name", "certificate") and not answer.hops):
-        return [Difference(f"gone: {answer.text}", _state("gone", answer.text, answer.on))]
+    if nothing_there or (answer.problem in ("name", "certificate") and not answer.redirects):
+        return [Difference(f"gone: {answer.text}", _state("gone", answer.text, answer.asked_on))]
     if answer.problem == "authority":
         return [Difference(f"{answer.text}; if that is a proxy's of your own, name its authority with --ca")]
     passing = answer.problem == "connection" or answer.status in (408, 425, 429) or (answer.status or 0) >= 500
-    if not answer.there:
+    if not answer.is_served:
         return [Difference(f"{answer.text}; {'ask again another day' if passing else 'look there by hand'}")]
     found = []
     if gone:
         evidence = f"answers {answer.status} again"
-        state = _state("lost and back", evidence, answer.on)
+        state = _state("lost and back", evidence, answer.asked_on)
         found.append(Difference("the host answers again; its owner may be another: compare a copy before you", state))
     if answer.size is not None and answer.size != source.size:
         was = f"{source.size:_} is declared" if source.size else "none is declared"
         found.append(Difference(f"the size is {answer.size:_}, {was}", f"size={answer.size:_}"))
     found.extend(_of_hash(source, answer))
-    if answer.until is not None and answer.until - answer.on <= _SOON:
+    if answer.until is not None and answer.until - answer.asked_on <= _SOON:
         found.append(Difference(f"its certificate expires on {answer.until}; ask again then"))
     return found
 
@@ -422,7 +422,7 @@ def _of_hash(source: Source, answer: Answer) -> list[Difference]:
     agrees = declared is not None and same and given.digits.startswith(declared.digits)
     if agrees and declared and declared.complete:
         return []
-    if not answer.sure:
+    if not answer.hash_is_certain:
         return [] if agrees else [Difference(f"its ETag may be its SHA-256, {given.digits}: a download would show it")]
     if declared and same and not agrees:
         return [Difference(f"ANOTHER FILE: {declared.digits[:16]}… is declared, the server gives {given.digits[:16]}…")]
@@ -445,10 +445,10 @@ def table(answers: Iterable[tuple[Source, Answer]], notes: Iterable[str]) -> str
         rows.append((
             f"[{source.file}]({quote(_https(source), safe=string.punctuation)})",
             source.host,
-            str(answer.on),
+            str(answer.asked_on),
             answer.text,
             "" if answer.size is None else f"{answer.size:,}",
-            f"{known.algorithm} {known.digits[:8]}…" + ("" if answer.sure else " (ETag)") if known else "",
+            f"{known.algorithm} {known.digits[:8]}…" + ("" if answer.hash_is_certain else " (ETag)") if known else "",
             str(answer.until or ""),
             "; ".join(difference.found for difference in differences(source, answer)),
         ))  # fmt: skip

@@ -111,7 +111,7 @@ def maps_of(network: nn.Module, modules: Sequence[nn.Module], clip: Tensor) -> l
     return seen
 
 
-def meta(frames: int, side: int = 224) -> Tensor:
+def meta_clip(frames: int, side: int = 224) -> Tensor:
     """A clip on the meta device, which has a shape and no values."""
     return torch.zeros(1, 3, frames, side, side, device="meta")
 
@@ -123,7 +123,7 @@ def tsn() -> str:
     with torch.device("meta"):
         network = TSNConfig().build()
     trunk = network.resnet
-    maps = maps_of(network, [trunk.stem, *trunk.stages], meta(1))
+    maps = maps_of(network, [trunk.stem, *trunk.stages], meta_clip(1))
     names = ["a frame of", "stem", "stage 1", "stage 2", "stage 3", "stage 4"]
     parts = []
     for lane in range(3):
@@ -139,7 +139,7 @@ def i3d() -> str:
     with torch.device("meta"):
         network = InceptionI3DConfig().build()
     trunk = network.inception
-    maps = maps_of(network, [trunk.stem.a, trunk.stem, *trunk.stages], meta(64))
+    maps = maps_of(network, [trunk.stem.a, trunk.stem, *trunk.stages], meta_clip(64))
     names = ["clip", "7×7×7", "stem", "3b, 3c", "4b to 4f", "5b, 5c"]
     return svg(6 * _STEP, 170, chain(maps, 74, "map", names=names))
 
@@ -147,7 +147,7 @@ def i3d() -> str:
 def slowfast() -> str:
     with torch.device("meta"):
         network = SlowFastConfig().build()
-    clip = meta(32)
+    clip = meta_clip(32)
     slow = maps_of(network, [network.slow.stem, *network.slow.stages], clip)
     slow[0] = Map(3, 4, 224)
     fast = maps_of(network, [network.fast.stem, *network.fast.stages], clip)

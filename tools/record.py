@@ -111,7 +111,7 @@ def synthetic_frames(source: str) -> np.ndarray:
     return {"land": land, "odd": land[:, 31:224, 11:328], "portrait": land.transpose(0, 2, 1, 3)}[source]
 
 
-def probe(values: np.ndarray) -> np.ndarray:
+def some_values(values: np.ndarray) -> np.ndarray:
     """64 of the values, at positions that depend on their number alone."""
     return values.ravel()[np.random.RandomState(20261122).randint(0, values.size, 64)]
 
@@ -121,7 +121,7 @@ def sha(values: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
-def fingerprint(tensors: Mapping[str, np.ndarray]) -> str:
+def weights_hash(tensors: Mapping[str, np.ndarray]) -> str:
     """A hash of all float32 tensors, 16 hex digits. If it equals the recorded one, the weights were reproduced exactly."""
     digest = hashlib.sha256()
     for key in sorted(tensors):
@@ -270,7 +270,7 @@ def record_network(
     made = weights(info, statistics, constants)
     network.load(made)
     arrays = {}
-    info.update(weights_sha=fingerprint(made), runs={})
+    info.update(weights_sha=weights_hash(made), runs={})
     for run, (shape, seed) in runs.items():
         clip = noise(shape, seed)
         outputs = _named(network(clip))
@@ -340,7 +340,7 @@ def record_pixels(
             values = as_array(rule(np.ascontiguousarray(synthetic_frames(source))))
             items[f"{source}/{name}"] = {
                 "source": source, "shape": list(values.shape), "dtype": str(values.dtype), "sha256": sha(values),
-                "mean": float(values.mean()), "std": float(values.std()), "probe": probe(values).tolist(),
+                "mean": float(values.mean()), "std": float(values.std()), "probe": some_values(values).tolist(),
             }  # fmt: skip
     _write_json(out, {"name": out.name, "toolkit": toolkit, **(notes or {}), "seed": seed, "items": items})
 
@@ -365,7 +365,7 @@ def _described(values: np.ndarray) -> dict[str, object]:
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} is not finite with the drawn weights: calibrate the norms, or scale weights down")
+        raise ValueError(f"{name} is not finite: calibrate the norms, or scale weights down")
     return values
 
 

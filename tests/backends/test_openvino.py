@@ -12,7 +12,7 @@ from torch import nn
 from marey.backends import openvino as module
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute
-from marey.backends.eager import EagerBackend, FromFrames
+from marey.backends.eager import EagerBackend, OutputFromFrames
 from marey.backends.openvino import OpenVINO
 from marey.base.cache import backends_folder
 from marey.base.errors import RunError
@@ -169,7 +169,9 @@ def test_a_damaged_file_is_converted_again(damage, converted, capsys) -> None:
 def test_what_the_conversion_depends_on() -> None:
     def entry(network=None, x=None, output="logits", recipe=RECIPE):
         torch.manual_seed(0)
-        return module._entry(FromFrames(Classifier(network or Head(), recipe), output), views(2) if x is None else x)
+        return module._entry(
+            OutputFromFrames(Classifier(network or Head(), recipe), output), views(2) if x is None else x
+        )
 
     other = Head()
     brighter = RECIPE.variant(pixels={"mean": (1.0, 2.0, 3.0)})

@@ -86,7 +86,7 @@ def test_all_batches_share_a_graph_and_torch_s_settings_are_unchanged() -> None:
 
 @pytest.mark.slow
 def test_many_networks_in_one_process() -> None:
-    """Dynamo keeps eight versions of a function by default, and all networks share `FromFrames.forward`."""
+    """Dynamo keeps eight versions of a function by default, and all networks share `OutputFromFrames.forward`."""
     for _ in range(10):
         backend = open_backend(classifier(), CPU, views=100)
         backend.logits(views(2))

@@ -16,7 +16,7 @@ from marey.base.errors import RecipeError
 from marey.base.files import atomic_path, cache_folder, link, locked
 from marey.base.jobs import run_jobs
 from marey.base.names import did_you_mean
-from marey.base.random import random_for, step_seed
+from marey.base.random import random_for, torch_seed
 from marey.data.loading.epoch_order import ByClass
 from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_recipe, recipe_from
 from marey.recipes import RECIPES, get_recipe
@@ -62,7 +62,7 @@ def test_randomness_has_a_key() -> None:
     assert random_for(1, 2, 3).randint(1 << 30) == random_for(1, 2, 3).randint(1 << 30)
     draws = {random_for(*key).randint(1 << 30) for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0), (0,)]}
     assert len(draws) >= 4
-    assert 0 <= step_seed(1, 2) < 1 << 63
+    assert 0 <= torch_seed(1, 2) < 1 << 63
 
 
 @posix

@@ -135,7 +135,7 @@ def test_which_commands_share_a_folder(there, here, tmp_path) -> None:
             pass
         assert not Claim(OutputPath.file(tmp_path / "a.jsonl"), Command.PREDICT, SETTINGS).check()
         return
-    for number, name in enumerate((there.note, *there.products)):
+    for number, name in enumerate((there.note, *there.files)):
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / name).write_text("{}" if name == there.note else "")
@@ -213,7 +213,7 @@ def test_one_file_has_one_lock_by_all_its_names(tmp_path) -> None:
 
 
 def test_shares_exclude_the_entire_path_and_not_each_other(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("marey.base.claim._PATIENCE_OF_SHARES", 0.1)
+    monkeypatch.setattr("marey.base.claim._SHARED_LOCK_TIMEOUT", 0.1)
     path = OutputPath.folder(tmp_path)
     with path.held(share=0), path.held(share=1):
         for share in (0, 1, None):

@@ -8,7 +8,7 @@ import pytest
 
 from marey.base.errors import RunError
 from marey.base.limited import worker
-from marey.base.limited.limits import Amount, Limits
+from marey.base.limited.limits import Limits, WorkAmount
 from marey.base.limited.memory import peak_memory, watched_memory
 from marey.base.limited.pool import each_limited
 from marey.base.limited.worker import ItemFailure
@@ -17,13 +17,13 @@ from marey.base.limited.worker import ItemFailure
 @pytest.mark.parametrize(
     ("limits", "amount", "seconds"),
     [
-        (Limits(), Amount(), 60),
-        (Limits(), Amount(4.2), 60),
-        (Limits(), Amount(600), 6000),
-        (Limits(seconds=1, times_duration=2), Amount(3), 6),
-        (Limits(), Amount(4.2, fields=25), 560),
-        (Limits(seconds_a_field=2), Amount(fields=64), 188),
-        (Limits(seconds=None), Amount(3, fields=1), math.inf),
+        (Limits(), WorkAmount(), 60),
+        (Limits(), WorkAmount(4.2), 60),
+        (Limits(), WorkAmount(600), 6000),
+        (Limits(seconds=1, times_duration=2), WorkAmount(3), 6),
+        (Limits(), WorkAmount(4.2, flow_fields=25), 560),
+        (Limits(seconds_a_field=2), WorkAmount(flow_fields=64), 188),
+        (Limits(seconds=None), WorkAmount(3, flow_fields=1), math.inf),
     ],
 )
 def test_the_larger_of_two_times_is_allowed_and_time_for_flow_on_top(limits, amount, seconds) -> None:
@@ -33,21 +33,25 @@ def test_the_larger_of_two_times_is_allowed_and_time_for_flow_on_top(limits, amo
 @pytest.mark.parametrize(
     ("limits", "amount", "words"),
     [
-        (Limits(), Amount(4.2), "60 s (10 times its duration of 4.2 s is less)"),
-        (Limits(), Amount(4000), "40000 s (10 times its duration of 4000 s)"),
-        (Limits(seconds=0.5), Amount(), "0.5 s (its file states no duration)"),
-        (Limits(), Amount(1, 25), "560 s (10 times its duration of 1 s is less; 20 s for each of 25 fields of flow)"),
-        (Limits(), Amount(None, 1), "80 s (its file states no duration; 20 s for each of 1 field of flow)"),
+        (Limits(), WorkAmount(4.2), "60 s (10 times its duration of 4.2 s is less)"),
+        (Limits(), WorkAmount(4000), "40000 s (10 times its duration of 4000 s)"),
+        (Limits(seconds=0.5), WorkAmount(), "0.5 s (its file states no duration)"),
+        (
+            Limits(),
+            WorkAmount(1, 25),
+            "560 s (10 times its duration of 1 s is less; 20 s for each of 25 fields of flow)",
+        ),
+        (Limits(), WorkAmount(None, 1), "80 s (its file states no duration; 20 s for each of 1 field of flow)"),
     ],
 )
 def test_reasons_name_the_time_limit_and_the_option(limits, amount, words) -> None:
-    way_out = "--decode-seconds, in Python Limits(seconds=...), allows more"
-    assert limits.too_long(amount) == f"took longer than {words} and was stopped: {way_out}"
+    advice = "--decode-seconds, in Python Limits(seconds=...), allows more"
+    assert limits.too_long(amount) == f"took longer than {words} and was stopped: {advice}"
 
 
 def test_reasons_name_the_memory_limit_and_the_option() -> None:
-    way_out = "--decode-memory, in Python Limits(memory=...), allows more"
-    assert Limits().too_large() == f"needs more than the 4 GB of memory that are allowed: {way_out}"
+    advice = "--decode-memory, in Python Limits(memory=...), allows more"
+    assert Limits().too_large() == f"needs more than the 4 GB of memory that are allowed: {advice}"
     assert Limits(memory=None).too_large() == "needs more memory than there is"
 
 
@@ -70,8 +74,8 @@ class Watched:
     def __call__(self, item: int) -> int:
         return len(b"x" * item)
 
-    def amount(self, item: int) -> Amount:
-        return Amount()
+    def amount(self, item: int) -> WorkAmount:
+        return WorkAmount()
 
 
 class Growing(Watched):

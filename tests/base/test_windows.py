@@ -52,7 +52,7 @@ def test_a_lock_is_one_holder_at_a_time(on_windows, tmp_path) -> None:
         file.write(b"process 7")  # the locked byte is far behind the text, so that others can read it
         file.flush()
         assert lock.read_bytes() == b"process 7"
-        with pytest.raises(BlockingIOError), on_windows.locked(lock, wait=False, patience=0.01):
+        with pytest.raises(BlockingIOError), on_windows.locked(lock, wait=False, timeout=0.01):
             pass
     with on_windows.locked(lock, wait=False):
         pass
@@ -98,7 +98,7 @@ def test_renaming_over_an_open_file_is_tried_again(monkeypatch, tmp_path) -> Non
 
 def test_a_file_that_stays_open_elsewhere_is_named(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(files, "_RENAME_PATIENCE", 0.1)
+    monkeypatch.setattr(files, "_RENAME_TIMEOUT", 0.1)
     monkeypatch.setattr(Path, "replace", refusing(1000))
     path = tmp_path / "a.txt"
     path.write_text("old")
@@ -127,9 +127,9 @@ def test_a_file_system_without_hard_links_leaves_both_files_as_they_are(monkeypa
     (tmp_path / "best").write_text("new")
     with monkeypatch.context() as patched:
         patched.setattr(os, "link", refuse)
-        assert not files.name_twice(tmp_path / "last", tmp_path / "best")
+        assert not files.hard_link(tmp_path / "last", tmp_path / "best")
     assert (tmp_path / "last").read_text() == "old"
-    assert files.name_twice(tmp_path / "last", tmp_path / "best")
+    assert files.hard_link(tmp_path / "last", tmp_path / "best")
     assert (tmp_path / "last").read_text() == "new"
     assert sorted(found.name for found in tmp_path.iterdir()) == ["best", "last"]
 

@@ -74,7 +74,7 @@ def test_clear_waits_for_no_download(cache) -> None:
     with locked(lock):
         done = marey("cache", "--clear")
     assert done.exit_code == 1
-    assert "a.pth: another process is fetching it; nothing was removed." in done.stderr
+    assert "a.pth: another process is using it; nothing was removed." in done.stderr
     assert sum(one.files for one in cache_contents()) >= 4
 
 

@@ -29,7 +29,7 @@ from marey.base.reporter import (
     work_summary_pending,
 )
 from marey.base.runs import free_file
-from marey.base.shell import command_line, marey_line, typed_line, typed_without
+from marey.base.shell import command_line, marey_line, typed_command, typed_words_without
 from marey.cli.app import app
 from marey.cli.common.interrupted import Interrupted, interruptible, kept_files, kept_tests, long_command
 from marey.cli.common.named_models import first_tested
@@ -145,17 +145,17 @@ def test_words_of_windows_are_quoted_as_its_shells_take_them(monkeypatch) -> Non
 
 def test_only_options_that_were_not_typed_are_added(monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["marey", "train", "my clips", "--out=runs/a"])
-    line = typed_line("--resume", "--out", Path("runs/a"))
+    line = typed_command("--resume", "--out", Path("runs/a"))
     assert line.endswith("train 'my clips' --out=runs/a --resume")
     monkeypatch.setattr(sys, "argv", ["marey", "evaluate", "m", "--data", "l.csv"])
-    assert typed_line("--out", Path("runs/a")).endswith("evaluate m --data l.csv --out runs/a")
+    assert typed_command("--out", Path("runs/a")).endswith("evaluate m --data l.csv --out runs/a")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert typed_line().startswith("torchrun --nproc-per-node 2 -m marey evaluate")
+    assert typed_command().startswith("torchrun --nproc-per-node 2 -m marey evaluate")
 
 
 def test_options_come_before_a_double_dash(monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", "--", "-v.mp4"])
-    context = parsed(typed_line("--out", Path("a.jsonl")))
+    context = parsed(typed_command("--out", Path("a.jsonl")))
     assert context.params["out"] == "a.jsonl"
     assert list(map(Path, context.params["videos"])) == [Path("-v.mp4")]
 
@@ -163,7 +163,7 @@ def test_options_come_before_a_double_dash(monkeypatch) -> None:
 def test_the_words_without_an_option(monkeypatch) -> None:
     for words in (["--out", "a.csv"], ["--out=a.csv"], []):
         monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", *words, "--top", "3", "--", "--out", "v.mp4"])
-        assert typed_without("--out") == ["predict", "m", "--top", "3", "--", "--out", "v.mp4"]
+        assert typed_words_without("--out") == ["predict", "m", "--top", "3", "--", "--out", "v.mp4"]
 
 
 def test_results_come_before_the_next_line_where_both_streams_are_one_file() -> None:

@@ -311,9 +311,7 @@ def test_processes_that_cannot_begin_are_an_error_of_the_run() -> None:
 
     with pytest.raises(RunError) as caught:
         decoded(Views("a", "b"))
-    assert str(caught.value).startswith(
-        "a process that decodes videos cannot begin: ImportError: No module named 'codec'"
-    )
+    assert str(caught.value).startswith("a worker process cannot begin: ImportError: No module named 'codec'")
     assert multiprocessing.active_children() == []
 
 

@@ -15,7 +15,7 @@ from marey.data.recordings.signature import signature_of
 from marey.data.splits.corrected_data import LABELS
 from marey.evaluation.out_of_fold.cost import Cost
 from marey.evaluation.out_of_fold.result import OutOfFold
-from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SUSPECTS_PAGE, SuspectClip, SuspectList, strip_of
+from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SUSPECTS_PAGE, SuspectList, SuspectVideo, strip_of
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
@@ -23,15 +23,15 @@ from marey.evaluation.scores import Scores
 from marey.video.open import open_source
 from marey.video.writing.writer import write_video
 
-WRONG = SuspectClip(
+WRONG = SuspectVideo(
     "run/é 1.mp4@2-4", "run", "jump", "answered 'jump' 84 %, its label 9 %",
     shares=(0.09, 0.84), one_label=True, strip="data:image/jpeg;base64,AAAA",
 )  # fmt: skip
-ODD = SuspectClip("jump/black.mp4", "jump", "", "black from beginning to end", "black from beginning to end")
-SEVERAL = SuspectClip("a.mp4", "run|jump", "run", "'jump' (7 %) seems too much", shares=(0.07,))
+ODD = SuspectVideo("jump/black.mp4", "jump", "", "black from beginning to end", "black from beginning to end")
+SEVERAL = SuspectVideo("a.mp4", "run|jump", "run", "'jump' (7 %) seems too much", shares=(0.07,))
 
 
-def _list(*clips: SuspectClip) -> SuspectList:
+def _list(*clips: SuspectVideo) -> SuspectList:
     return SuspectList(clips, total=60, disagreeing=7, by=("order and position, without the clip itself",))
 
 

@@ -421,8 +421,8 @@ def test_numbers_beyond_half_precision_are_refused(videos) -> None:
 
 def test_an_estimate_measures_some_videos_and_caches_them(videos, passes) -> None:
     ahead = estimate_cells(classifier(), videos, HERE)
-    assert (ahead.videos, ahead.kept, ahead.measured, ahead.missing) == (5, 4, 4, 1)
-    assert ahead.seconds_a_clip is not None and ahead.core_seconds == ahead.seconds_a_clip > 0
+    assert (ahead.videos, ahead.cached, ahead.measured, ahead.missing) == (5, 4, 4, 1)
+    assert ahead.seconds_a_video is not None and ahead.core_seconds == ahead.seconds_a_video > 0
     assert ahead.seconds is not None and ahead.spent > 0
     assert compute_cells(classifier(), videos, HERE).computed == 1 and len(passes) == 5
     done = estimate_cells(classifier(), videos, HERE)
@@ -432,7 +432,7 @@ def test_an_estimate_measures_some_videos_and_caches_them(videos, passes) -> Non
 def test_there_is_no_estimate_for_unreadable_videos(tmp_path) -> None:
     (tmp_path / "broken.mp4").write_text("no video")
     ahead = estimate_cells(classifier(), VideoList.from_paths([tmp_path / "broken.mp4", "none.mp4"]), HERE)
-    assert (ahead.missing, ahead.kept, ahead.seconds_a_clip, ahead.core_seconds) == (2, 0, None, None)
+    assert (ahead.missing, ahead.cached, ahead.seconds_a_video, ahead.core_seconds) == (2, 0, None, None)
 
 
 # -- marey features

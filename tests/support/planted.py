@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from marey.backends.compiled import Compiler
-from marey.backends.eager import FromFrames
+from marey.backends.eager import OutputFromFrames
 from marey.classifier import Classifier
 from tests.support.tiny import RECIPE
 
@@ -59,7 +59,7 @@ class Planted(Compiler):
     def seconds(self, module, views_VTHWC, precision) -> float:
         return self.cost
 
-    def compile(self, module: FromFrames, views_VTHWC, device, precision) -> Callable[[Tensor], Tensor]:
+    def compile(self, module: OutputFromFrames, views_VTHWC, device, precision) -> Callable[[Tensor], Tensor]:
         self.compiled.append(module.output)
         self.clock.now += self.cost
 

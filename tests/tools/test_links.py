@@ -163,7 +163,7 @@ def test_hashes_that_servers_give(name) -> None:
     with serving(says(200, CONTENT, **headers)) as server:
         answer = ask(source(f"{server.url}/a.pth"), network())
     assert answer.hash == Hash(algorithm=algorithm, digits=digits)
-    assert (answer.sure, answer.size) == (sure, 97_641_409 if "X-Linked-Size" in headers else 10_240)
+    assert (answer.hash_is_certain, answer.size) == (sure, 97_641_409 if "X-Linked-Size" in headers else 10_240)
 
 
 @pytest.mark.parametrize("headers", [{"ETag": f'"{BLOB}"'}, {"ETag": f'W/"{DIGITS}"'}, {"Content-MD5": "ab" * 16}])
@@ -179,7 +179,7 @@ def test_the_hub_is_asked_over_https_and_its_first_answer_knows_the_file(monkeyp
             monkeypatch.setenv("HF_ENDPOINT", f"{hub.url}/")
             answer = ask(source("hf://org/name@v1/folder/a.pth"), network())
     assert hub.asked[0][0] == "/org/name/resolve/v1/folder/a.pth"
-    assert answer.there and answer.size == 97_641_409 and answer.hash == Hash(digits=DIGITS)
+    assert answer.is_served and answer.size == 97_641_409 and answer.hash == Hash(digits=DIGITS)
 
 
 def test_certificates(authority, ca) -> None:
@@ -299,7 +299,7 @@ def test_a_host_whose_name_cannot_be_one_ends_nothing(host) -> None:
 
 def test_letters_of_an_address_are_sent_as_utf_8() -> None:
     with serving(whole(CONTENT)) as server:
-        assert ask(source(f"{server.url}/中 é.pth"), network()).there
+        assert ask(source(f"{server.url}/中 é.pth"), network()).is_served
     assert server.asked[0][0] == "/%E4%B8%AD%20%C3%A9.pth"
 
 
@@ -351,14 +351,14 @@ EXPIRED = "the certificate of x.org expired on 2025-08-16"
 )  # fmt: skip
 def test_what_to_change_in_a_declaration(fields, answer, expected) -> None:
     declared = source("https://x.org/a.pth", **fields)
-    assert [str(difference) for difference in differences(declared, Answer(on=TODAY, **answer))] == expected
+    assert [str(difference) for difference in differences(declared, Answer(asked_on=TODAY, **answer))] == expected
 
 
 def test_a_declaration_that_is_printed_is_one() -> None:
-    lost = differences(source("https://x.org/a.pth"), Answer(on=TODAY, status=404))[0].declare
+    lost = differences(source("https://x.org/a.pth"), Answer(asked_on=TODAY, status=404))[0].declare
     names = {"HostState": HostState, "Date": datetime.date, "Hash": Hash, "dict": dict}
     assert eval(f"dict({lost})", names)["state"].date == TODAY
-    given = Answer(on=TODAY, status=200, hash=Hash(digits=DIGITS))
+    given = Answer(asked_on=TODAY, status=200, hash=Hash(digits=DIGITS))
     for kind, trust in (("publisher", "verified"), ("copy", "checked")):
         found = differences(source("https://x.org/a.pth", kind=kind), given)[0].declare
         assert eval(f"dict({found})", names)["hash"].trust == trust
@@ -380,7 +380,7 @@ def test_a_declaration_that_is_printed_is_one() -> None:
     ],
 )
 def test_hashes_against_the_declaration(declared, given, sure, expected) -> None:
-    answer = Answer(on=TODAY, status=200, hash=given, sure=sure)
+    answer = Answer(asked_on=TODAY, status=200, hash=given, hash_is_certain=sure)
     found = differences(source("https://x.org/a.pth", hash=declared), answer)
     assert [str(difference).startswith(str(expected)) for difference in found] == ([True] if expected else [])
 
@@ -461,7 +461,7 @@ def test_what_is_not_asked_in_time_is_counted(monkeypatch, tmp_path, capsys) -> 
 
 
 def test_what_a_server_writes_stays_text() -> None:
-    bad = Answer(on=TODAY, status=200, content="a web page (<b>|\x1b[2J)")
+    bad = Answer(asked_on=TODAY, status=200, content="a web page (<b>|\x1b[2J)")
     assert bad.text == "answers 200: a web page (<b>|?[2J)"
     assert "answers 200: a web page (&lt;b&gt;&#124;?[2J) |" in table([(source("https://x.org/a.pth"), bad)], [])
 

@@ -83,7 +83,7 @@ def test_a_recorded_pair_names_what_it_is_made_of(golden) -> None:
     assert info["n_params"] == sum(parameter.numel() for parameter in network.parameters())
     assert not out.with_name("small.bnstats.npz").exists()  # not calibrated: statistics are drawn, too
     made = {key: value.numpy() for key, value in recorded.state_dict("ours/small").items()}
-    assert record.fingerprint(made) == info["weights_sha"]
+    assert record.weights_hash(made) == info["weights_sha"]
 
 
 def test_torchvisions_resnet_is_recorded_anew_as_it_is(golden, monkeypatch) -> None:

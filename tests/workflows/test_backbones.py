@@ -28,8 +28,8 @@ LITE0 = "c1c521fae24eedfc888e4108426fd795939a8ed07f33e30dd0a2faa3e9fd2ac4"
 """Of the tensors of EfficientNet-Lite0's backbone, as the package has them."""
 
 
-def find(word: object, clips: int = 10) -> Backbone:
-    return find_backbone(word, budget=100, clips=clips, compute=CPU)
+def find(word: object, videos: int = 10) -> Backbone:
+    return find_backbone(word, budget=100, videos=videos, compute=CPU)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_backbone_that_the_machine_cannot_hold(monkeypatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda device: weights + 3 * view)
     with pytest.raises(RunError, match=r"for 8 views at a time\), and cpu .* free: --batch 3, or a smaller network"):
         find(None)
-    assert find_backbone(None, budget=1, clips=1, compute=Compute(device="cpu", batch=3)).sha256 == LITE0
+    assert find_backbone(None, budget=1, videos=1, compute=Compute(device="cpu", batch=3)).sha256 == LITE0
     monkeypatch.setattr(memory, "free_memory", lambda device: weights // 2)
     with pytest.raises(RunError, match="take a smaller network"):
         find(None)
@@ -225,14 +225,14 @@ def test_candidates_need_no_confirmation_by_the_user() -> None:
 
 @pytest.fixture
 def three(monkeypatch) -> dict[str, float]:
-    """Three candidates that take 9, 3 and 1 core-seconds a clip, on a machine with a network that is not asked."""
+    """Three candidates that take 9, 3 and 1 core-seconds a video, on a machine with a network that is not asked."""
     rows = affordable.backbone_candidates()[2:5]
     seconds = dict(zip((f"probe_{row.name}" for row in rows), (9.0, 3.0, 1.0), strict=True))
     monkeypatch.setattr(affordable, "backbone_candidates", lambda: rows)
     monkeypatch.setattr(affordable, "build_model", lambda recipe: torch.nn.Identity())
     monkeypatch.setattr(affordable, "require_memory", lambda model, compute: None)
     spent = iter(seconds.values())
-    monkeypatch.setattr(affordable, "core_seconds_a_clip", lambda model, compute, *, enough: next(spent))
+    monkeypatch.setattr(affordable, "core_seconds_a_video", lambda model, compute, *, enough: next(spent))
     monkeypatch.delenv("MAREY_OFFLINE", raising=False)
     return seconds
 
@@ -243,9 +243,9 @@ def test_the_best_that_the_budget_suffices_for_is_fetched(three, monkeypatch, ca
     row, found = affordable.best_affordable(50, 10, CPU)
     assert (asked, found) == ([row.name], "the file")
     said = capsys.readouterr().err
-    assert re.search(r"3 networks trained on Kinetics-400 considered for 10 clips in 50 core-seconds", said)
-    assert re.search(r"9 core-seconds a clip, 90 together: too many", said)
-    assert re.search(r"3 core-seconds a clip, 30 together: chosen", said)
+    assert re.search(r"3 networks trained on Kinetics-400 considered for 10 videos in 50 core-seconds", said)
+    assert re.search(r"9 core-seconds a video, 90 together: too many", said)
+    assert re.search(r"3 core-seconds a video, 30 together: chosen", said)
     assert re.search(
         rf"{row.name}: \S+ \(~?\d+ MB, licence BSD-3-Clause\) is fetched once from download.pytorch.org", said
     )
@@ -266,7 +266,7 @@ def test_where_a_download_fails_the_next_one_is_taken(three, monkeypatch, capsys
 @pytest.mark.parametrize("offline", [True, False])
 def test_where_none_can_be_had_it_is_lite0(three, offline, monkeypatch, capsys) -> None:
     monkeypatch.setenv("MAREY_OFFLINE", "1" if offline else "")
-    assert find("auto", clips=1000 if not offline else 1).sha256 == LITE0
+    assert find("auto", videos=1000 if not offline else 1).sha256 == LITE0
     said = capsys.readouterr().err
     assert said.count("not taken: " if offline else "too many") == 3
     assert "EfficientNet-Lite0 (trained on ImageNet), which is installed: chosen" in said
@@ -290,6 +290,6 @@ def test_time_is_measured_for_all_views_and_a_slow_network_only_once_at_a_small_
     clips = small(SlowOnlyConfig(depth=18, width=8)).recipe.variant(test={"size": 64})
     probe = build_model(probe_on(clips)).eval()
     assert probe.recipe.test.views == 3
-    assert affordable.core_seconds_a_clip(probe, CPU, enough=6) == 3
+    assert affordable.core_seconds_a_video(probe, CPU, enough=6) == 3
     assert next(ticks) == 8
-    assert affordable.core_seconds_a_clip(probe, CPU, enough=5) == 12
+    assert affordable.core_seconds_a_video(probe, CPU, enough=5) == 12

@@ -13,7 +13,7 @@ from marey.data.splits.folds import Folds, make_folds
 from marey.data.splits.read_splits import read_train_val_test
 from marey.video.writing.writer import write_video
 from marey.workflows import recordings
-from marey.workflows.recordings import ClipsInFolds, divide_by_recordings
+from marey.workflows.recordings import VideosInFolds, divide_by_recordings
 from tests.support.made_scenes import mirrored, recording, scaled
 
 MADE = {
@@ -40,7 +40,7 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def divided_of(data: Path) -> ClipsInFolds:
+def divided_of(data: Path) -> VideosInFolds:
     given = read_train_val_test(data)
     found, sheets = divide_by_recordings(given, make_folds(given.train))
     assert (sheets is None) == (found.recordings is None)

@@ -7,7 +7,7 @@ import numpy as np
 
 from marey.data.lists.manifest import Manifest
 from marey.data.splits.folds import NEVER, Folds, make_folds
-from marey.evaluation.out_of_fold.suspects import SUSPECTS, SuspectClip, SuspectList
+from marey.evaluation.out_of_fold.suspects import SUSPECTS, SuspectList, SuspectVideo
 from marey.models.probe.config import FrameMean, Moments
 from marey.models.probe.pooled import PooledFeatures
 from marey.recipe import Classify, MultiLabel
@@ -105,7 +105,7 @@ def test_the_line_has_number_file_and_next_command(tmp_path) -> None:
     assert suspects_line(tmp_path, ["clips"], None) is None
     SuspectList((), 48, 0, ()).save(tmp_path)
     assert suspects_line(tmp_path, ["clips"], None) is None
-    SuspectList((SuspectClip("a.mp4", "run", "jump", "", shares=(0.1, 0.8)),), 48, 1, ("moments",)).save(tmp_path)
+    SuspectList((SuspectVideo("a.mp4", "run", "jump", "", shares=(0.1, 0.8)),), 48, 1, ("moments",)).save(tmp_path)
     line = suspects_line(tmp_path, ["clips"], None)
     assert line is not None
     assert line.startswith(f"1 of 48 clips may be labelled wrong: {tmp_path / SUSPECTS}. Look at ")

@@ -16,7 +16,7 @@ from torch import Tensor
 from marey.backends.backend import Backend, BackendReport
 from marey.backends.compiled import CompiledBackend, Compiler
 from marey.backends.compute import Compute
-from marey.backends.eager import EagerBackend, FromFrames
+from marey.backends.eager import EagerBackend, OutputFromFrames
 from marey.base.cache import backends_folder, mark_used, prune
 from marey.base.files import write_json
 from marey.base.reporter import notice
@@ -110,7 +110,7 @@ class AutoBackend(Backend):
         def total(compiler: Compiler) -> float:
             """Seconds to finish the work with it: compiling, passes that check and measure it, and the rest of the work."""
             passes, speed = (2, speeds[compiler.name]) if compiler.name in speeds else (4, _ASSUMED * best)
-            module = FromFrames(self._eager.classifier, output)
+            module = OutputFromFrames(self._eager.classifier, output)
             return compiler.seconds(module, views_VTHWC, self.precision) + passes * count * best + left * speed
 
         untried = [compiler for compiler in self._compilers if compiler.name not in failed]

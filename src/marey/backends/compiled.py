@@ -11,7 +11,7 @@ from torch import Tensor
 from marey.backends.backend import Backend, BackendReport
 from marey.backends.compute import BackendName, Compute
 from marey.backends.device import on_device
-from marey.backends.eager import EagerBackend, FromFrames
+from marey.backends.eager import EagerBackend, OutputFromFrames
 from marey.backends.precision import computing_in
 from marey.base.options import Arithmetic
 from marey.base.reporter import notice, warning
@@ -42,11 +42,11 @@ class Compiler(Protocol):
     def lacks(self, device: torch.device, precision: Arithmetic) -> str | None:
         """Why it cannot run there, as the end of a sentence that also names the remedy; None if it can."""
 
-    def seconds(self, module: FromFrames, views_VTHWC: Tensor, precision: Arithmetic) -> float:
+    def seconds(self, module: OutputFromFrames, views_VTHWC: Tensor, precision: Arithmetic) -> float:
         """About how many seconds `compile` would take now, which "auto" compares with the work that is left."""
 
     def compile(
-        self, module: FromFrames, views_VTHWC: Tensor, device: torch.device, precision: Arithmetic
+        self, module: OutputFromFrames, views_VTHWC: Tensor, device: torch.device, precision: Arithmetic
     ) -> Callable[[Tensor], Tensor]:
         """A function that computes what `module` computes.
 
@@ -117,7 +117,7 @@ class CompiledBackend(Backend):
         views = on_device(views_VTHWC, self.device)
         with computing_in(self.precision):
             if output not in self._functions:
-                module = FromFrames(self._eager.classifier, output)
+                module = OutputFromFrames(self._eager.classifier, output)
                 self._functions[output] = self._compiler.compile(module, views, self.device, self.precision)
             return self._functions[output](views).float().cpu()
 

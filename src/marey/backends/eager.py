@@ -10,7 +10,7 @@ from marey.backends.precision import autocast, computing_in, pick_precision
 from marey.classifier import Classifier, Output
 
 
-class FromFrames(nn.Module):
+class OutputFromFrames(nn.Module):
     """Computes one output of a classifier from decoded frames [V, T, H, W, C]: normalisation, then the network.
 
     Args:
@@ -60,7 +60,7 @@ class EagerBackend(Backend):
             computing_in(self.precision),
             autocast(self.device, self.precision),
         ):
-            result = FromFrames(self.classifier, output)(views)
+            result = OutputFromFrames(self.classifier, output)(views)
         return result.float().cpu()  # type: ignore[no-any-return]
 
     def report(self) -> BackendReport:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from marey.backends.compiled import Compiler
 from marey.backends.compute import BackendName
-from marey.backends.eager import FromFrames
+from marey.backends.eager import OutputFromFrames
 from marey.base.cache import backends_folder, mark_used, prune
 from marey.base.files import atomic_path, locked
 from marey.base.options import Arithmetic
@@ -48,12 +48,12 @@ class OpenVINO(Compiler):
             return "it does not compute in tf32; use --precision float32"
         return None if find_spec("openvino") else "it is not installed; pip install 'marey[openvino]'"
 
-    def seconds(self, module: FromFrames, views_VTHWC: Tensor, precision: Arithmetic) -> float:
+    def seconds(self, module: OutputFromFrames, views_VTHWC: Tensor, precision: Arithmetic) -> float:
         # Converting took 5 to 19 s on AVX-512 cores and up to 32 on AVX2 ones (docs/performance/backends.md).
         return 1 if _entry(module, views_VTHWC).exists() else 20
 
     def compile(
-        self, module: FromFrames, views_VTHWC: Tensor, device: torch.device, precision: Arithmetic
+        self, module: OutputFromFrames, views_VTHWC: Tensor, device: torch.device, precision: Arithmetic
     ) -> Callable[[Tensor], Tensor]:
         _import_quietly()
         from openvino import Core
@@ -110,7 +110,7 @@ def _import_quietly() -> None:
             del sys.modules["openvino_telemetry"]
 
 
-def _model(module: FromFrames, views_VTHWC: Tensor) -> "Model":
+def _model(module: OutputFromFrames, views_VTHWC: Tensor) -> "Model":
     """The network in OpenVINO's format, from the cache or converted; of several processes one converts while others wait."""
     entry = _entry(module, views_VTHWC)
     if (cached := _load(entry)) is not None:
@@ -124,7 +124,7 @@ def _model(module: FromFrames, views_VTHWC: Tensor) -> "Model":
         return _convert(module, views_VTHWC, None)
 
 
-def _convert(module: FromFrames, views_VTHWC: Tensor, entry: Path | None) -> "Model":
+def _convert(module: OutputFromFrames, views_VTHWC: Tensor, entry: Path | None) -> "Model":
     from openvino import Core, PartialShape, convert_model, save_model
 
     notice(
@@ -163,7 +163,7 @@ def _load(entry: Path) -> "Model | None":
     return model
 
 
-def _entry(module: FromFrames, views_VTHWC: Tensor) -> Path:
+def _entry(module: OutputFromFrames, views_VTHWC: Tensor) -> Path:
     """The cache file of a network for this output and shape of views. Its name is a hash of all that the conversion depends
     on: weights, settings of the layers, the source files of their classes, and versions.
     """

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from marey.backends.compiled import Compiler
 from marey.backends.compute import BackendName
-from marey.backends.eager import FromFrames
+from marey.backends.eager import OutputFromFrames
 from marey.backends.precision import autocast
 from marey.base.options import Arithmetic
 from marey.base.reporter import notice, release_waiting_messages
@@ -28,11 +28,11 @@ class TorchCompile(Compiler):
             return None
         return f"it runs on cpu and cuda, not on {device.type}; use --backend eager"
 
-    def seconds(self, module: FromFrames, views_VTHWC: Tensor, precision: Arithmetic) -> float:
+    def seconds(self, module: OutputFromFrames, views_VTHWC: Tensor, precision: Arithmetic) -> float:
         return 40  # 9 to 19 on two AVX-512 cores, 20 to 60 on AVX2 ones (docs/performance/backends.md)
 
     def compile(
-        self, module: FromFrames, views_VTHWC: Tensor, device: torch.device, precision: Arithmetic
+        self, module: OutputFromFrames, views_VTHWC: Tensor, device: torch.device, precision: Arithmetic
     ) -> Callable[[Tensor], Tensor]:
         import torch._dynamo.config
         import torch._inductor.config

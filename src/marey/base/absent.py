@@ -26,7 +26,7 @@ _MOST_NAMES = 1000
 """Most names of a folder that are searched for one of similar spelling."""
 
 
-def nothing_at(path: str | Path, otherwise: str = "no such file") -> str:
+def absent_message(path: str | Path, otherwise: str = "no such file") -> str:
     """Message for a path that the user gave and that does not exist: `why_absent`, and a similar path that exists."""
     return f"{_as_typed(path)}: {why_absent(path, otherwise)}.{_near(Path(path))}"
 
@@ -59,7 +59,7 @@ def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
     """
     text = str(path)
     unquoted = text.strip(_QUOTES)
-    if reason := why_no_file(text):
+    if reason := why_not_a_file_address(text):
         return reason
     if (address := _ADDRESS.search(text)) is not None:
         return _of_address(address[1].lower(), address[2])
@@ -87,7 +87,7 @@ def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
     return otherwise + advice
 
 
-def why_no_file(text: str) -> str:
+def why_not_a_file_address(text: str) -> str:
     """Why an address cannot be that of a file: it is a live stream, or a page of a video site; "" if it may be a file."""
     address = _ADDRESS.search(text)
     if address is None:

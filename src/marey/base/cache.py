@@ -19,8 +19,8 @@ KINDS = {
     "weights": "published weights, links to copies of yours, records of their content",
     "hub": "models of the Hugging Face hub",
     "backends": "networks that backends converted, and how fast they ran",
-    "features": "features of clips, for training on frozen features",
-    "signatures": "small signatures of videos, to find copies and clips of one recording",
+    "features": "features of videos, for training on frozen features",
+    "signatures": "small signatures of videos, to find copies and videos of one recording",
     "probes": "facts about video files, as the data commands found them",
 }
 """The folders of the cache. All can be restored, except the links and the records of content."""
@@ -140,7 +140,7 @@ def clear_cache() -> tuple[CacheContent, ...]:
                 pass
         except BlockingIOError:
             raise RunError(
-                f"{lock.with_suffix('')}: another process is fetching it; nothing was removed. Wait for it, or stop it."
+                f"{lock.with_suffix('')}: another process is using it; nothing was removed. Wait for it, or stop it."
             ) from None
     for kind in KINDS:
         kind_folder = folder / kind

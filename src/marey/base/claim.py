@@ -25,7 +25,7 @@ from typing import Self
 
 import marey
 from marey.base.errors import RunError
-from marey.base.files import PATIENCE, locked, write_json
+from marey.base.files import LOCK_TIMEOUT, locked, write_json
 from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
 
@@ -49,7 +49,7 @@ setting is named."""
 _HASH = re.compile(r"[0-9a-f]{32,}")
 _MOST = 5
 """Most differing settings that a refusal lists."""
-_PATIENCE_OF_SHARES = 2.0
+_SHARED_LOCK_TIMEOUT = 2.0
 """Seconds for which a process with one share of the work waits for the command's first process, which may still hold the
 entire path: after a training, all of its processes test the network, each a share of the videos.
 """
@@ -70,12 +70,12 @@ class Command(Enum):
     RESIZE = "data resize", "conversion.json"
     FRAMES = "data frames", "conversion.json"
 
-    def __init__(self, words: str, note: str, products: tuple[str, ...] = (), of_a_training: bool = False) -> None:
+    def __init__(self, words: str, note: str, files: tuple[str, ...] = (), of_a_training: bool = False) -> None:
         self.words = words
         """The command as typed after `marey`."""
         self.note = note
         """Name of its note in an output folder. For an output file, the suffix that follows the file's name."""
-        self.products = products
+        self.files = files
         """Files that identify its run when the note is missing, as after version 0.1.0."""
         self.of_a_training = of_a_training
         """Whether it may also write into the folder of a training, because it computes something from that run."""
@@ -93,20 +93,20 @@ class OutputPath:
     """The lock file."""
     name: str | None = None
     """Name of the output file, with which the note's name begins; None for an output folder."""
-    way_out: str = "choose another --out"
+    advice: str = "choose another --out"
     """Advice at the end of a refusal."""
 
     @classmethod
-    def folder(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
+    def folder(cls, path: str | Path, *, advice: str = "choose another --out") -> Self:
         """The path of an output folder."""
         path = Path(path)
-        return cls(path, path, path / ".lock", way_out=way_out)
+        return cls(path, path, path / ".lock", advice=advice)
 
     @classmethod
-    def file(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
+    def file(cls, path: str | Path, *, advice: str = "choose another --out") -> Self:
         """The path of an output file. Symbolic links are resolved, so that one file has one note and one lock."""
         path, real = Path(path), Path(os.path.realpath(path))
-        return cls(path, real.parent, real.parent / f".{real.name}.lock", real.name, way_out)
+        return cls(path, real.parent, real.parent / f".{real.name}.lock", real.name, advice)
 
     @property
     def is_folder(self) -> bool:
@@ -182,16 +182,16 @@ class OutputPath:
 
     def _take(self, held: contextlib.ExitStack, share: int | None, *, only_existing: bool = False) -> None:
         own = self.lock if share is None else self.lock.with_name(f"{self.lock.name}-{share}")
-        patience = PATIENCE if share is None else _PATIENCE_OF_SHARES
+        timeout = LOCK_TIMEOUT if share is None else _SHARED_LOCK_TIMEOUT
         for path in dict.fromkeys((self.lock, own)):
             if only_existing and not path.exists():
                 continue
             try:
-                lock = locked(path, wait=False, shared=path != own, remove=not only_existing, patience=patience)
+                lock = locked(path, wait=False, shared=path != own, remove=not only_existing, timeout=timeout)
                 file = held.enter_context(lock)
             except BlockingIOError:
                 raise RunError(
-                    f"{self.path}: another process is writing there{_holder(path)}: wait for it, or {self.way_out}."
+                    f"{self.path}: another process is writing there{_holder(path)}: wait for it, or {self.advice}."
                 ) from None
             if path == own and not only_existing:
                 with contextlib.suppress(OSError):  # only for people who look into the file
@@ -216,13 +216,13 @@ class OutputPath:
             raise self._unwritable(error.strerror or str(error)) from None
         if self.is_folder:
             if os.path.lexists(self.path) and not self.path.is_dir():
-                raise RunError(f"{self.path} is a file, and a folder is to be written: {self.way_out}.")
+                raise RunError(f"{self.path} is a file, and a folder is to be written: {self.advice}.")
         elif self.path.is_dir():
-            raise RunError(f"{self.path} is a folder, and a file is to be written: {self.way_out}.")
+            raise RunError(f"{self.path} is a folder, and a file is to be written: {self.advice}.")
         elif self.is_stream:
-            raise RunError(f"{self.path} is a device or a pipe, and a file is to be written: {self.way_out}.")
+            raise RunError(f"{self.path} is a device or a pipe, and a file is to be written: {self.advice}.")
         if not (nearest := self._nearest()).is_dir():
-            raise RunError(f"{self.path}: {nearest} is a file and cannot contain a folder: {self.way_out}.")
+            raise RunError(f"{self.path}: {nearest} is a file and cannot contain a folder: {self.advice}.")
 
     def refuse_file_name(self) -> None:
         """Refuse a new folder whose name has the suffix of a file, because the user probably expects a file.
@@ -245,7 +245,7 @@ class OutputPath:
             with contextlib.suppress(OSError, ValueError):
                 if self.path.samefile(path):
                     raise RunError(
-                        f"{self.path} is read by this command ({path}), and would be overwritten: {self.way_out}."
+                        f"{self.path} is read by this command ({path}), and would be overwritten: {self.advice}."
                     )
 
     def _refuse_forbidden(self) -> None:
@@ -263,7 +263,7 @@ class OutputPath:
         return next(folder for folder in (self.note_folder, *self.note_folder.parents) if os.path.lexists(folder))
 
     def _unwritable(self, why: str) -> RunError:
-        return RunError(f"{self.path} cannot be written ({why}): {self.way_out}.")
+        return RunError(f"{self.path} cannot be written ({why}): {self.advice}.")
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ class Claim:
     """True: resume; there must be a run. False: begin; there must be none. None: resume if there is a run, else begin."""
     recorded: Callable[[], Mapping[str, Json] | None] | None = None
     """Returns the settings of the run that is there, or None if there is no run. None: they are read from the note."""
-    way_out: str | None = None
+    advice: str | None = None
     """Advice when the settings differ; None: to resume with the same settings, or the advice of `out`."""
     share: int | None = None
     """Index of this process's share of the work, if several processes write to one folder; None: all of it."""
@@ -298,9 +298,9 @@ class Claim:
         """
         self.out.refuse_other_kind()
         if self.resume is False:
-            if (product := self._first_of(self.command.products)) is not None:
+            if (product := self._first_of(self.command.files)) is not None:
                 raise RunError(
-                    f"{self.out.path} holds another run ({product}): resume it with --resume, or {self.out.way_out}."
+                    f"{self.out.path} holds another run ({product}): resume it with --resume, or {self.out.advice}."
                 )
             self._refuse_other_commands()
             return False
@@ -313,8 +313,8 @@ class Claim:
         differing = differences(recorded, self.settings, {*self.may_differ, *self.facts, *_HEADER})
         if differing:
             more = [f"and {len(differing) - _MOST} more"] if len(differing) > _MOST else []
-            way_out = self.way_out or f"resume it with the same settings, or {self.out.way_out}"
-            raise RunError(f"{self.out.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): {way_out}.")
+            advice = self.advice or f"resume it with the same settings, or {self.out.advice}"
+            raise RunError(f"{self.out.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): {advice}.")
         return True
 
     @contextlib.contextmanager
@@ -349,27 +349,27 @@ class Claim:
     def _refuse_other_commands(self) -> None:
         """Refuse a folder that holds another command's run, unless both belong to one training."""
         of_a_training = (
-            self.command.of_a_training and self._first_of((Command.TRAIN.note, *Command.TRAIN.products)) is not None
+            self.command.of_a_training and self._first_of((Command.TRAIN.note, *Command.TRAIN.files)) is not None
         )
         for other in Command if self.out.is_folder else ():
             if other.note == self.command.note:
                 continue
             if of_a_training and (other is Command.TRAIN or other.of_a_training):
                 continue
-            if (file := self._first_of((other.note, *other.products))) is not None:
+            if (file := self._first_of((other.note, *other.files))) is not None:
                 words = other.words
                 with contextlib.suppress(RunError):  # a damaged note still shows a run of that command
                     words = str((read_note(self.out.note(other)) or {}).get("command", words))
                 raise RunError(
                     f"{self.out.path} holds a run of `marey {words}` ({file}), which `marey {self.command.words}` must "
-                    f"not mix with: {self.out.way_out}."
+                    f"not mix with: {self.out.advice}."
                 )
 
     def _noted(self) -> dict[str, Json] | None:
         try:
             return read_note(self._path)
         except RunError as error:
-            raise RunError(f"{error} Remove it and the files beside it, or {self.out.way_out}.") from None
+            raise RunError(f"{error} Remove it and the files beside it, or {self.out.advice}.") from None
 
     def _report_other_version(self) -> None:
         with contextlib.suppress(RunError):

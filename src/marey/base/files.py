@@ -18,11 +18,11 @@ from typing import Any, BinaryIO
 from marey.base.jsonable import BYTES, json_text
 from marey.base.reporter import notice, release_waiting_messages
 
-PATIENCE = 0.25
+LOCK_TIMEOUT = 0.25
 """Seconds for which a lock is requested again before it is refused. Other processes hold it for a moment when they check
 whether it is free, or whether they are its last shared holder.
 """
-_RENAME_PATIENCE = 2.0
+_RENAME_TIMEOUT = 2.0
 """Seconds for which a rename is tried again on Windows, which refuses it while another program has the file open. Virus
 scanners and indexers open every new file for a moment.
 """
@@ -89,7 +89,7 @@ def rename(temporary: Path, path: Path) -> None:
     Raises:
         OSError: it is refused; the error names `path`.
     """
-    last = time.monotonic() + _RENAME_PATIENCE
+    last = time.monotonic() + _RENAME_TIMEOUT
     while True:
         try:
             temporary.replace(path)
@@ -166,7 +166,7 @@ def link(path: str | Path, target: str | Path) -> None:
     rename(temporary, target)
 
 
-def name_twice(path: str | Path, same: str | Path) -> bool:
+def hard_link(path: str | Path, same: str | Path) -> bool:
     """Atomically make `path` a hard link to the file `same`; returns False, changing nothing, on file systems without hard
     links.
 
@@ -282,7 +282,7 @@ def locked(
     waiting: str = "",
     shared: bool = False,
     remove: bool = False,
-    patience: float = PATIENCE,
+    timeout: float = LOCK_TIMEOUT,
 ) -> Iterator[BinaryIO]:
     """Hold the lock file `path` within the block, so that one process works at a time; yields it, open for writing
     (for reading only, if it is another user's).
@@ -297,14 +297,14 @@ def locked(
         shared: Hold it together with other shared holders, excluding the exclusive ones. Windows has no shared locks:
             there it excludes no process.
         remove: The last holder removes the file (not on Windows, where open files cannot be removed).
-        patience: Without `wait`, seconds for which the lock is requested before it is refused.
+        timeout: Without `wait`, seconds for which the lock is requested before it is refused.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is off.
         OSError: the file cannot be opened, or the file system has no locks.
     """
     path = Path(path)
-    with _locked(path, wait=wait, waiting=waiting, shared=shared, patience=patience) as file:
+    with _locked(path, wait=wait, waiting=waiting, shared=shared, timeout=timeout) as file:
         if sys.platform != "win32":
             # Forked children (loader processes) would hold the lock beyond the death of their parent.
             os.register_at_fork(after_in_child=file.close)
@@ -317,9 +317,9 @@ def locked(
             _leave(file, shared=shared)
 
 
-def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, patience: float) -> BinaryIO:
+def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, timeout: float) -> BinaryIO:
     """Open and lock the file at `path`, again if its last holder removed it in the meantime."""
-    last = time.monotonic() + patience
+    last = time.monotonic() + timeout
     while True:
         file = _opened(path)
         try:

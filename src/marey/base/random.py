@@ -24,6 +24,6 @@ def random_for(*key: int) -> np.random.RandomState:
     return np.random.RandomState(np.random.SeedSequence(key).generate_state(8))
 
 
-def step_seed(*key: int) -> int:
+def torch_seed(*key: int) -> int:
     """A 63-bit seed for torch's generators, for example from (seed, step, rank)."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)

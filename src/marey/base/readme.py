@@ -33,7 +33,7 @@ _FILES = (
     (_OUT_OF_FOLD, "verdict, learning curve, calibration and cost, for programs; scores.npz and result.json beside it "
      "hold out-of-fold predictions: of each video, by a head that was not fitted on it"),
     ("single_frames.npz", "as scores.npz, for a head that sees single frames and no motion"),
-    ("suspects.csv", "clips whose label may be wrong, and unusual ones: edit label or leave_out, then marey train DATA "
+    ("suspects.csv", "videos whose label may be wrong, and unusual ones: edit label or leave_out, then marey train DATA "
      "--labels suspects.csv"),
     ("suspects.json", "the same with frames of each; report.html is written from it"),
     ("recipe.yaml", "all settings of the training"),
@@ -44,10 +44,10 @@ _FILES = (
     ("log.jsonl", "loss and learning rate, a line per step"),
     ("index.csv", "the videos of the last call, each with the .npy file of its features"),
     ("*.npy", "features of one video each, float32; index.csv names the video"),
-    ("answers.html", "answers on one page for a browser"),
-    ("answers.csv", "answers as a table, a row per video"),
-    ("answers.json", "answers as one JSON array"),
-    ("answers.jsonl", "answers in the order of completion, a line per video; a second call resumes from it"),
+    ("answers.html", "predictions on one page for a browser"),
+    ("answers.csv", "predictions as a table, a row per video"),
+    ("answers.json", "predictions as one JSON array"),
+    ("answers.jsonl", "predictions in the order of completion, a line per video; a second call resumes from it"),
     ("flow.csv", "the list of the videos, with paths of their optical flow instead of the files"),
     ("motions.csv", "the list of the videos, with class and split of each"),
     ("broken.jsonl", "files that could not be read, with the reasons"),
@@ -115,7 +115,7 @@ def write_readme(folder: str | Path, *, always: bool = False) -> None:
             warning(f"{path}: cannot be written ({error.strerror})")
 
 
-def readme_around(folder: Path) -> None:
+def write_parent_readme(folder: Path) -> None:
     """Write README.txt of the parent folder, if that holds a training."""
     if _note_of_training(folder.absolute().parent):
         write_readme(folder.parent)
@@ -131,7 +131,7 @@ def _note_of_training(folder: Path) -> Mapping[str, Json]:
     return note if isinstance(recipe, dict) and isinstance(recipe.get("train"), dict) else {}
 
 
-def sweep(folder: Path) -> None:
+def remove_unfinished(folder: Path) -> None:
     """Remove unfinished files of a killed process from a run folder, which this process must hold."""
     stems = "|".join(re.escape(Path(name).stem) for name, _ in ((README, ""), *_FILES) if "*" not in name)
     unfinished = re.compile(rf"\.({stems})-[a-z0-9_]{{8}}\.\w+")
@@ -263,7 +263,7 @@ def _to_give(here: _Folder) -> str:
         rows.append(("to check the numbers", "scores.npz and result.json"))
     if here.has("recipe.yaml"):
         if here.has(_OUT_OF_FOLD):
-            rows.append(("to train the same again", "split.csv and the clips that it names"))
+            rows.append(("to train the same again", "split.csv and the videos that it names"))
         else:
             rows.append(("to train the same again", "recipe.yaml" + " and split.csv" * here.has("split.csv")))
     if here.has(STATE):
@@ -271,7 +271,7 @@ def _to_give(here: _Folder) -> str:
     if here.has("index.csv"):
         rows.append(("to use the features", "index.csv and the .npy files"))
     if here.has("answers.html"):
-        rows.append(("to read the answers", "answers.html, or answers.csv for a spreadsheet"))
+        rows.append(("to read the predictions", "answers.html, or answers.csv for a spreadsheet"))
     return "What to give to others:\n" + _table(rows) if rows else ""
 
 

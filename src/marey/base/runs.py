@@ -83,7 +83,7 @@ def run_of(checkpoint: Path) -> Path | None:
     folder = checkpoint if checkpoint.is_dir() else checkpoint.parent if checkpoint.is_file() else None
     if folder is None or not (folder / "recipe.yaml").is_file():
         return None
-    known = (Command.TRAIN.note, *Command.TRAIN.products)
+    known = (Command.TRAIN.note, *Command.TRAIN.files)
     return folder if any((folder / name).is_file() for name in known) else None
 
 

@@ -26,10 +26,10 @@ def next_steps(*lines: str) -> None:
 
 def marey_line(*words: str | Path) -> str:
     """A command of Marey as it is typed in this shell. Paths among the words are quoted as needed."""
-    return command_line(*program(), *words)
+    return command_line(*program_words(), *words)
 
 
-def typed_line(*options: str | Path, given: Sequence[str] | None = None) -> str:
+def typed_command(*options: str | Path, given: Sequence[str] | None = None) -> str:
     """The command that was typed, with `torchrun` in front if that was used, and with those `options` that it lacks.
 
     Args:
@@ -45,11 +45,11 @@ def typed_line(*options: str | Path, given: Sequence[str] | None = None) -> str:
         is_missing = word not in names if isinstance(word, str) and word.startswith("--") else is_missing
         added += [word] if is_missing else []
     world = processes().local_world
-    started = ["torchrun", "--nproc-per-node", str(world), "-m", "marey"] if world > 1 else program()
+    started = ["torchrun", "--nproc-per-node", str(world), "-m", "marey"] if world > 1 else program_words()
     return command_line(*started, *given[:end], *added, *given[end:])
 
 
-def typed_without(option: str) -> list[str]:
+def typed_words_without(option: str) -> list[str]:
     """The words after the name of the program, without one option and its value."""
     words, others = iter(sys.argv[1:]), list[str]()
     for word in words:
@@ -73,7 +73,7 @@ def _is_dashed(word: str | Path) -> bool:
     return isinstance(word, Path) and str(word).startswith("-")
 
 
-def program() -> list[str]:
+def program_words() -> list[str]:
     """How the `marey` command is typed here: by its name if the shell finds it, else as it was started."""
     started = Path(sys.argv[0])
     if started.name not in ("marey", "marey.exe"):

@@ -11,7 +11,7 @@ import typer
 from marey.base.errors import RunError
 from marey.base.processes import usable_cores
 from marey.base.reporter import notice, warning, work_summary
-from marey.base.shell import marey_line, next_steps, typed_line
+from marey.base.shell import marey_line, next_steps, typed_command
 from marey.base.words import counted
 from marey.cli.common.command import check_folder, command, json_document
 from marey.cli.common.interrupted import interruptible, long_command
@@ -200,9 +200,9 @@ def audit(
         has_sheets = compared and len(manifests) == 1 and manifests[0].groups is None
         sheets = [marey_line("data", "sources", sources[0])] if has_sheets else []
         if result.faults:
-            next_steps(typed_line("--json"), *sheets)
+            next_steps(typed_command("--json"), *sheets)
         elif check == "open":
-            next_steps(typed_line("--check", "decode"), *sheets)
+            next_steps(typed_command("--check", "decode"), *sheets)
         else:
             next_steps(command_for(manifests[0], sources[0]), *sheets)
     if result.faults:

@@ -12,7 +12,7 @@ from marey.base.parquet import pyarrow
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.base.runs import free_file, results_folder
-from marey.base.shell import marey_line, next_steps, typed_line
+from marey.base.shell import marey_line, next_steps, typed_command
 from marey.cli.common.command import check_folder, json_document
 from marey.cli.common.interrupted import interruptible, kept_tests
 from marey.cli.common.named_models import NamedModels, first_tested, refuse_training_settings
@@ -115,9 +115,9 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder that train or e
     """Write report.html of a run again."""
     from marey.base.readme import write_readme
     from marey.evaluation.report.page import write_report
-    from marey.workflows.classifier.finish_run import clips_shown
+    from marey.workflows.classifier.finish_run import videos_shown
 
-    print(write_report(folder, clips_shown(folder)))
+    print(write_report(folder, videos_shown(folder)))
     write_readme(folder)
 
 
@@ -145,7 +145,7 @@ def fuse(
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json_document(result.as_json()) if as_json else result.summary())
     if out is None:
-        next_steps(typed_line("--out", free_file("fused.npz")))
+        next_steps(typed_command("--out", free_file("fused.npz")))
     elif weights is None and not search_on:
         unequal = ",".join(["1"] * (len(scores) - 1) + ["2"])
         next_steps(marey_line("fuse", *scores, "--weights", unequal, *(() if of == "probabilities" else ("--of", of))))

@@ -14,7 +14,7 @@ from marey.base.parquet import pyarrow
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.base.runs import free_file, results_folder
-from marey.base.shell import command_line, next_steps, typed_line, typed_without
+from marey.base.shell import command_line, next_steps, typed_command, typed_words_without
 from marey.base.words import counted
 from marey.cli.common.command import check_folder, json_document
 from marey.cli.common.interrupted import interruptible, kept_features, kept_predictions
@@ -185,11 +185,13 @@ def _predict(
 
 def _print_next_steps(files: "PredictionFiles | None") -> None:
     """Print the command that opens the .html page of predictions, or the one that writes it."""
-    page = None if files is None else next((form for form in files.forms if form.suffix.lower() == ".html"), None)
+    page = (
+        None if files is None else next((form for form in files.other_formats if form.suffix.lower() == ".html"), None)
+    )
     if page is not None:
         next_steps(command_line("python", "-m", "webbrowser", page.resolve().as_uri()))
     else:
-        next_steps(typed_line("--out", free_file("answers.html"), given=typed_without("--out")))
+        next_steps(typed_command("--out", free_file("answers.html"), given=typed_words_without("--out")))
 
 
 def features(

@@ -9,7 +9,7 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError
 from marey.base.runs import next_run, results_folder
-from marey.base.shell import marey_line, next_steps, typed_line
+from marey.base.shell import marey_line, next_steps, typed_command
 from marey.cli.common.command import check_folder, json_document, resume_command
 from marey.cli.common.interrupted import interruptible, kept_demo, kept_steps
 from marey.cli.common.named_models import first_tested, trust_without_hash
@@ -119,7 +119,7 @@ def reproduce(
         video = first_tested(reproduction.results[0].scores.ids, reproduction.lists[0].test, root)
         next_steps(marey_line("predict", streams[0].parent, video))
     else:
-        next_steps(typed_line("--json"))
+        next_steps(typed_command("--json"))
 
 
 def _check_options(splits: str | None, *, trains: bool, epochs: int | None, lr: float | None) -> None:

@@ -167,7 +167,7 @@ def train(
     if run.resume and run.out is None:
         raise MareyError("--resume: name the run to resume, for example --out runs/mine-1.")
     data, declared = _data_and_recipe(recipe, videos.data)
-    tunes_run = declared is None and _is_tuned(data, run.out)
+    tunes_run = declared is None and _will_be_tuned(data, run.out)
     folder = data if tunes_run else run.out or next_run(run_name(data) if declared is None else declared.name)
     inputs = (videos.val, videos.test, videos.labels, videos.classes, method.init, method.backbone)
     _check_folder(folder, *([] if tunes_run else [data]), *inputs, resume=run.resume)
@@ -229,7 +229,7 @@ def _recipe_to_train(word: str) -> "Recipe":
         raise RecipeError(f"{word}: there is no folder or list of this name, and {error}") from None
 
 
-def _is_tuned(data: Path, out: Path | None) -> bool:
+def _will_be_tuned(data: Path, out: Path | None) -> bool:
     """Whether `data` is a run on frozen features that is to be fine-tuned: in its own folder, so `out` names no other."""
     from marey.workflows.classifier.finetuning.saved_start import can_be_tuned
 

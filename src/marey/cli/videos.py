@@ -200,7 +200,7 @@ def motions(
     if size % 2:
         raise MareyError(f"--size {size}: H.264 in 4:2:0 has even sides.")
     other = "choose another folder"
-    OutputPath.folder(folder, way_out=other).check()
+    OutputPath.folder(folder, advice=other).check()
     trained_on, tested_on = write_motions(
         folder, train=train, test=test, size=size, frames=frames, seed=seed, workers=workers, way_out=other
     )

@@ -81,10 +81,10 @@ class FinishedRows:
         try:
             return TableMetadata.of(path)
         except RunError as error:
-            way_out = "choose another --out" if path == self.out else "remove it, and its rows are computed again"
-            raise RunError(f"{str(error).rstrip('.')}; {way_out}.") from None
+            advice = "choose another --out" if path == self.out else "remove it, and its rows are computed again"
+            raise RunError(f"{str(error).rstrip('.')}; {advice}.") from None
 
-    def sweep(self) -> None:
+    def remove_unfinished(self) -> None:
         """Remove temporary files of a process that was killed."""
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if _OWN.fullmatch(path.name) and not _FILE.fullmatch(path.name):

@@ -44,7 +44,7 @@ def merge_tables(tables: Sequence[Path], out: Path) -> TableSummary:
     merged = metadata[0].of_all()
     _check_rows(tables, metadata, merged)
     with OutputPath.file(out).held(), sigterm_restored(as_ctrl_c):
-        output.sweep()
+        output.remove_unfinished()
         try:
             output.publish(schemas[0].with_metadata(merged.key_value()), in_order(tables, schemas[0]))
         finally:

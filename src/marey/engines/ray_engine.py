@@ -21,7 +21,7 @@ from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
 import marey
 from marey.base.errors import MareyError, RunError
-from marey.base.limited.limits import Amount
+from marey.base.limited.limits import WorkAmount
 from marey.base.reporter import CollectingReporter, Message, report_collected, set_reporter, warning
 from marey.base.words import counted, verb
 from marey.data.lists.videos import VideoEntry
@@ -52,7 +52,7 @@ _STALL = 600.0
 _MOST_FUTILE = 3
 """Consecutive attempts that may end without a new row."""
 
-MakeWork = Callable[[], RowMaker[Row]]
+MakeRowMaker = Callable[[], RowMaker[Row]]
 """Opens the network in the process that calls it."""
 
 
@@ -61,7 +61,7 @@ class RayEngine(Engine[Row]):
     """Rows computed on the nodes of a Ray cluster."""
 
     cluster: Cluster
-    make: MakeWork[Row]
+    make: MakeRowMaker[Row]
     """Called in each actor; what it refers to is sent there through Ray's object store."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     """Limits of decoding a video."""
@@ -113,7 +113,7 @@ class RayEngine(Engine[Row]):
         Raises:
             RunError: a video may take longer to decode.
         """
-        longest = self.limits.allowed(Amount(fields=sum(decoder.most_fields for decoder in decoders)))
+        longest = self.limits.allowed(WorkAmount(flow_fields=sum(decoder.most_fields for decoder in decoders)))
         if self.stall is None:
             return max(_STALL, 2 * longest)
         if self.stall < longest:

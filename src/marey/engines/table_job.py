@@ -75,7 +75,7 @@ class TableJob(Generic[Row]):
         finished.refuse_others()
         self._check_files(finished)
         with out.held():
-            finished.sweep()
+            finished.remove_unfinished()
             self._check_files(finished)  # again: another process may have written rows in between
             yield finished
 

@@ -116,29 +116,29 @@ class Estimate:
     """What computing the cells of a list will cost."""
 
     videos: int
-    kept: int
+    cached: int
     """Videos whose cells are in the cache now."""
-    seconds_a_clip: float | None
+    seconds_a_video: float | None
     """Seconds for each video that is not cached (all its views): core-seconds on a CPU, else elapsed seconds of decoding and
     network. None: not known, because there are no such videos, or those that were tried cannot be read."""
     cores: int
     """Cores that work at the same time; 1 if another device computes."""
     measured: int
-    """Videos of `kept` that were computed for this estimate."""
+    """Videos of `cached` that were computed for this estimate."""
     spent: float
     """Core-seconds that this estimate took."""
 
     @property
     def missing(self) -> int:
         """Videos whose cells are not in the cache; some may turn out to be broken."""
-        return self.videos - self.kept
+        return self.videos - self.cached
 
     @property
     def core_seconds(self) -> float | None:
         """Core-seconds for all missing videos, on another device than the CPU seconds; None if that is not known."""
         if not self.missing:
             return 0.0
-        return None if self.seconds_a_clip is None else self.missing * self.seconds_a_clip
+        return None if self.seconds_a_video is None else self.missing * self.seconds_a_video
 
     @property
     def seconds(self) -> float | None:
@@ -201,7 +201,7 @@ class _CellComputation:
         self.contents = file_identities([as_listed(videos[row].path) for row in range(len(videos))])
         self.keys = [self._key(row) for row in range(len(videos))]
         self.files = ArrayFiles(cells_folder(model, arithmetic), "features")
-        self.kept = self.files.hold(dict.fromkeys(key for key in self.keys if key))
+        self.cached = self.files.hold(dict.fromkeys(key for key in self.keys if key))
 
     def _key(self, row: int) -> int:
         """The key of a row's cells in the cache, from the content of its video; 0 if the file cannot be read."""
@@ -213,7 +213,7 @@ class _CellComputation:
         """The rows to compute; of videos with equal content only the first."""
         first: dict[int, int] = {}
         for row, key in enumerate(self.keys):
-            if key not in self.kept:
+            if key not in self.cached:
                 first.setdefault(key or -1 - row, row)
         return list(first.values())
 
@@ -247,8 +247,8 @@ class _CellComputation:
         later = seconds[1:] or seconds
         return Estimate(
             videos=len(self.videos),
-            kept=len(self.videos) - len(self.missing) + len(seconds),
-            seconds_a_clip=sum(later) / len(later) if later else None,
+            cached=len(self.videos) - len(self.missing) + len(seconds),
+            seconds_a_video=sum(later) / len(later) if later else None,
             cores=torch.get_num_threads() if self.device.type == "cpu" else 1,
             measured=len(seconds),
             spent=processor_seconds() - start,

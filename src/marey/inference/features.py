@@ -28,7 +28,7 @@ from marey.base.jsonable import BYTES, Json
 from marey.base.notebook import keep_end
 from marey.base.options import Arithmetic
 from marey.base.processes import processes
-from marey.base.readme import readme_around, write_readme
+from marey.base.readme import write_parent_readme, write_readme
 from marey.base.reporter import notice, progress, work_summary, work_summary_pending
 from marey.base.runs import next_run, results_folder
 from marey.base.words import about, counted, verb
@@ -208,7 +208,7 @@ def features(
     facts = {} if model.origin is None else {"weights_file": model.origin.model_dump(mode="json")}
     with Claim(OutputPath.folder(out), Command.FEATURES, identity, facts=facts, share=share).held() as resumed:
         if resumed and share is None:
-            folder.sweep()
+            folder.remove_unfinished()
         return folder.run(model, compute, per_clip=per_clip)
 
 
@@ -247,7 +247,7 @@ class _FeatureFolder:
         found = self._wait_for_all()
         self._write_index(found)
         write_readme(self.out)
-        readme_around(self.out)
+        write_parent_readme(self.out)
         return Features(self.out, self.videos, computed, tuple(found.values()), report)
 
     def _run_network(
@@ -282,7 +282,7 @@ class _FeatureFolder:
         if work_summary_pending():
             estimate = estimate_cells(model, videos, compute)
             seconds = "" if estimate.seconds is None else f", {about(estimate.seconds)}"
-            expected = f"; {estimate.kept:,} cached{seconds}"
+            expected = f"; {estimate.cached:,} cached{seconds}"
         self._announce(model, device, pick_precision(compute.precision, device, tell=False), expected)
         cells = compute_cells(model, videos, compute, quarantine=broken)
         for index, row in enumerate(cells.rows.tolist()):
@@ -295,7 +295,7 @@ class _FeatureFolder:
         videos = counted(len(self.videos), "video")
         work_summary(f"{videos}: features of {model.recipe.name} on {device_text(device)}, {precision}{expected}")
 
-    def sweep(self) -> None:
+    def remove_unfinished(self) -> None:
         """Remove the temporary files of a process that was killed."""
         for temporary in self.out.glob(".*.npy"):
             temporary.unlink()

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import MareyError, RunError
-from marey.base.files import name_twice, write_text
+from marey.base.files import hard_link, write_text
 from marey.base.jsonable import Json
 from marey.base.options import Arithmetic
 from marey.base.processes import processes
-from marey.base.readme import sweep, write_readme
+from marey.base.readme import remove_unfinished, write_readme
 from marey.base.reporter import notice
 from marey.base.runs import BEST, LAST, STATE
 from marey.base.words import counted
@@ -135,7 +135,7 @@ class RunFolder:
         claim = Claim(
             OutputPath.folder(self.path), Command.TRAIN, settings, facts=facts, resume=resume,
             recorded=lambda: self._recorded(settings, facts),
-            way_out=f"resume it with the same settings, or choose another --out (from its weights: {self._from_weights})",
+            advice=f"resume it with the same settings, or choose another --out (from its weights: {self._from_weights})",
         )  # fmt: skip
         if not self.writes:
             claim.check()
@@ -145,7 +145,7 @@ class RunFolder:
         try:
             with claim.held() as resumed:
                 self._claim = claim
-                sweep(self.path)
+                remove_unfinished(self.path)
                 old_start = self.path / _OLD_START
                 other = resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]
                 if other or (resumed and old_start.exists()):
@@ -264,7 +264,7 @@ class RunFolder:
             return
         if name == BEST:
             self._best = dict(facts)
-        if name != LAST or self._best != facts or not name_twice(self.path / LAST, self.path / BEST):
+        if name != LAST or self._best != facts or not hard_link(self.path / LAST, self.path / BEST):
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
             if (start := self._started_from()) is not None:
                 provenance["started_from"] = start

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from marey.base.random import random_for, step_seed
+from marey.base.random import random_for, torch_seed
 from marey.recipe import Erase, Mix, Train
 from marey.video.source import Box
 
@@ -146,7 +146,7 @@ class MixedBatch:
         boxes = draw_boxes(erase, clip_CTHW.shape[2], clip_CTHW.shape[3], random_for(*key))
         if not boxes:
             return
-        noise = torch.Generator(clip_CTHW.device).manual_seed(step_seed(*key))
+        noise = torch.Generator(clip_CTHW.device).manual_seed(torch_seed(*key))
         for box in boxes:
             target = clip_CTHW[:, :, box.top : box.top + box.height, box.left : box.left + box.width]
             if erase.fill == "mean":

@@ -13,7 +13,7 @@ from marey.backends.device import on_device
 from marey.backends.precision import autocast
 from marey.base.errors import RecipeError
 from marey.base.processes import processes
-from marey.base.random import step_seed
+from marey.base.random import torch_seed
 from marey.base.words import counted
 from marey.data.loading.loader import Batch
 from marey.models.layers.convolutions import SafeConvolutions
@@ -114,7 +114,7 @@ class GradientStep:
         count = self.count(size)
         for index in range(count):
             # The seed depends on the step, not on earlier draws, so that dropout is the same in a resumed run.
-            torch.manual_seed(step_seed(self.seed, step, index, rank))
+            torch.manual_seed(torch_seed(self.seed, step, index, rank))
             indices = range(len(clips))[index::count]
             keep_statistics = index > 0 and self.train.norm_batch is not None
             # Gradients are exchanged once, after the last micro-batch.

@@ -9,7 +9,7 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError
 from marey.base.processes import processes
-from marey.base.readme import readme_around, write_readme
+from marey.base.readme import write_parent_readme, write_readme
 from marey.base.reporter import notice
 from marey.classifier import Classifier
 from marey.data.lists.manifest import Manifest
@@ -53,7 +53,7 @@ def evaluate_and_report(
     if processes().first:
         notice(f"report: {write_report(out, data)}")
         write_readme(out)
-        readme_around(out)
+        write_parent_readme(out)
     return result
 
 

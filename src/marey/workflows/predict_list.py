@@ -121,7 +121,7 @@ def predictions_path(out: Path) -> OutputPath:
     """The path of a file of predictions, to be checked before a network is built (`OutputPath.check`)."""
     path = OutputPath.file(out)
     if path.is_stream:
-        return replace(path, way_out="leave out --out and redirect standard output")
+        return replace(path, advice="leave out --out and redirect standard output")
     return path
 
 

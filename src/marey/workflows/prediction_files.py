@@ -40,7 +40,7 @@ class PredictionFiles:
     """As the user named it."""
     lines: Path
     """The .jsonl file to which each prediction is appended at once, and from which a later call resumes."""
-    forms: tuple[Path, ...] = ()
+    other_formats: tuple[Path, ...] = ()
     """The files in other formats, each written completely at the end."""
 
     @classmethod
@@ -85,11 +85,11 @@ class PredictionFiles:
             OutputPath.folder(self.out).refuse_other_kind()
             OutputPath.folder(self.out).refuse_file_name()
             OutputPath.folder(self.out).refuse_inputs(videos)
-        for file in (self.lines, *self.forms):
+        for file in (self.lines, *self.other_formats):
             predictions_path(file).refuse_inputs(read)
         predictions_path(self.lines).check()
         begun = _was_begun(self.lines)
-        for form in self.forms:
+        for form in self.other_formats:
             predictions_path(form).check()
             if form.exists() and not (begun and _is_form(form)):
                 raise RunError(
@@ -103,7 +103,7 @@ class PredictionFiles:
 
     def write(self, top: int, network: str) -> None:
         """Write all predictions so far in every format, with the `top` likeliest classes; `network` is named on the page."""
-        for form in self.forms:
+        for form in self.other_formats:
             match form.suffix.lower():
                 case ".json":
                     _write_json(form, self.lines, top)

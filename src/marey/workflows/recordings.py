@@ -51,7 +51,7 @@ def write_recordings(manifest: Manifest, path: Path, *, workers: int | None = No
 
 
 @dataclass(frozen=True, eq=False)
-class ClipsInFolds:
+class VideosInFolds:
     """Training videos without copies, in folds that keep each recording together, after frames of all were compared."""
 
     train: Manifest
@@ -77,7 +77,7 @@ class ClipsInFolds:
 
 def divide_by_recordings(
     given: TrainValTest, folds: Folds, *, workers: int | None = None
-) -> tuple[ClipsInFolds, ContactSheets | None]:
+) -> tuple[VideosInFolds, ContactSheets | None]:
     """Compare frames of the videos that a classifier is fitted and tested on, leave out copies, and make folds again.
 
     Args:
@@ -100,7 +100,7 @@ def divide_by_recordings(
             "copies are known by names and equal files alone (marey data sources compares any number)."
         )
         listed = join_splits(_with_corrected_groups(given.train, folds), given.tested)
-        return ClipsInFolds(given.train, listed, folds, (), (note,), None, all_rows), None
+        return VideosInFolds(given.train, listed, folds, (), (note,), None, all_rows), None
     recordings = find_recordings(lists, workers=workers)
     splits = np.repeat([TRAIN if given.tested else "", *given.tested], [len(clips) for clips in lists])
     copies = recordings.copies(lists, splits.tolist())
@@ -114,7 +114,7 @@ def divide_by_recordings(
         notes.append(f"Training and tests: {recordings.sources.rows(used).describe(splits[used])}.")
     groups = np.split(recordings.sources.of_row, np.cumsum([len(clips) for clips in lists])[:-1])
     grouped = [replace(clips, groups=own) for clips, own in zip(lists, groups, strict=True)]
-    in_folds = ClipsInFolds(
+    in_folds = VideosInFolds(
         train=train,
         listed=join_splits(grouped[0][rows], dict(zip(given.tested, grouped[1:], strict=True))),
         folds=_folds(train, together, [sheets.summary, *copies_notes]),

@@ -11,7 +11,7 @@ from marey.backends.compute import Compute
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.processes import processes
-from marey.base.readme import readme_around, write_readme
+from marey.base.readme import write_parent_readme, write_readme
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.classifier import Classifier
@@ -227,7 +227,7 @@ def evaluate_streams(
         listed = read_labelled(data, streams.classifiers[0], root=root, classes=classes, split=split)
         notice(f"report: {write_report(out, listed)}")
         write_readme(out)
-        readme_around(out)
+        write_parent_readme(out)
         return fused
 
 

@@ -11,12 +11,12 @@ from marey.base.words import counted
 
 
 @dataclass(frozen=True)
-class Amount:
+class WorkAmount:
     """How much work one video is."""
 
     duration: float | None = None
     """Duration in seconds that the file's header states; None if unknown."""
-    fields: int = 0
+    flow_fields: int = 0
     """Number of optical flow fields that have to be computed for it, at most."""
 
 
@@ -52,21 +52,24 @@ class Limits:
             if value is not None and not value > 0:
                 raise RunError(f"Limits({name}={value}): expected more than 0, or None for no limit.")
 
-    def allowed(self, amount: Amount) -> float:
-        """The time limit in seconds for this amount of work. `Amount()` stands for a video of which nothing is known yet."""
+    def allowed(self, amount: WorkAmount) -> float:
+        """The time limit in seconds for this amount of work. `WorkAmount()`: nothing is known of the video yet."""
         if self.seconds is None:
             return math.inf
-        return max(self.seconds, self.times_duration * (amount.duration or 0.0)) + self.seconds_a_field * amount.fields
+        return (
+            max(self.seconds, self.times_duration * (amount.duration or 0.0))
+            + self.seconds_a_field * amount.flow_fields
+        )
 
-    def too_long(self, amount: Amount) -> str:
+    def too_long(self, amount: WorkAmount) -> str:
         """Why work that took too long was stopped, and which option allows more time: the end of a sentence."""
         why = "its file states no duration"
         if amount.duration is not None:
             times = self.times_duration * amount.duration
-            less = " is less" if times < self.allowed(Amount(amount.duration)) else ""
+            less = " is less" if times < self.allowed(WorkAmount(amount.duration)) else ""
             why = f"{self.times_duration:g} times its duration of {_short(amount.duration)} s{less}"
-        if amount.fields:
-            why += f"; {self.seconds_a_field:g} s for each of {counted(amount.fields, 'field')} of flow"
+        if amount.flow_fields:
+            why += f"; {self.seconds_a_field:g} s for each of {counted(amount.flow_fields, 'field')} of flow"
         return (
             f"took longer than {_short(self.allowed(amount))} s ({why}) and was stopped: --decode-seconds, in Python "
             "Limits(seconds=...), allows more"

@@ -26,7 +26,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from marey.base.errors import MareyError, RunError
-from marey.base.limited.limits import Amount, Limits
+from marey.base.limited.limits import Limits, WorkAmount
 from marey.base.limited.worker import (
     OVER_MEMORY,
     Begun,
@@ -146,7 +146,7 @@ class _Process:
     """Whether it has begun the first of them."""
     spent: float = 0.0
     """Seconds that it has spent on the first of `items` so far."""
-    amount: Amount = field(default_factory=Amount)
+    amount: WorkAmount = field(default_factory=WorkAmount)
     """How much work the first of `items` is, as far as is known."""
 
     def remaining(self, limits: Limits) -> float:
@@ -276,9 +276,9 @@ class _Pool:
             case Ready():
                 one.ready = True
             case Refused(reason):
-                raise RunError(f"a process that decodes videos cannot begin: {reason}")
+                raise RunError(f"a worker process cannot begin: {reason}")
             case Begun():
-                one.begun, one.spent, one.amount = True, 0.0, Amount()
+                one.begun, one.spent, one.amount = True, 0.0, WorkAmount()
                 self._in_vain = 0
             case TakesLong(number, amount):
                 if one.begun and one.items[0][0] == number:

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from marey.base.errors import MareyError
 from marey.base.jobs import compute_in_one_thread, end_with_parent
-from marey.base.limited.limits import Amount, Limits
+from marey.base.limited.limits import Limits, WorkAmount
 from marey.base.limited.memory import limit_memory
 from marey.base.processes import HELD_BACK, STOP_SIGNALS
 from marey.base.reporter import CollectingReporter, Message, set_reporter
@@ -58,7 +58,7 @@ class LimitedWork(Protocol[Item_contra, Result_co]):
         """
         ...
 
-    def amount(self, item: Item_contra) -> Amount:
+    def amount(self, item: Item_contra) -> WorkAmount:
         """How much work the item is. Called in a second thread, and only for items that take long."""
         ...
 
@@ -101,7 +101,7 @@ class TakesLong:
     """Item `number` takes long; `amount` is how much work it is."""
 
     number: int
-    amount: Amount
+    amount: WorkAmount
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def _in_words(error: Exception) -> str:
 class _Watch:
     """Sends the messages of a worker. A second thread of the process watches its memory and reports items that take long."""
 
-    def __init__(self, connection: Pipe, amount: Callable[[Any], Amount], limits: Limits) -> None:
+    def __init__(self, connection: Pipe, amount: Callable[[Any], WorkAmount], limits: Limits) -> None:
         self._connection, self._amount = connection, amount
         self._sending = threading.Lock()
         self._at_work: tuple[int, object, float] | None = None

@@ -19,7 +19,7 @@ from marey.base.claim import OutputPath
 from marey.base.errors import MareyError
 from marey.base.jsonable import json_text
 from marey.base.processes import processes
-from marey.base.shell import typed_line
+from marey.base.shell import typed_command
 from marey.cli.common.interrupted import Interrupted
 from marey.cli.common.program import CLOSED_PIPE, INTERRUPTED, is_closed_pipe
 
@@ -173,7 +173,7 @@ def json_document(value: Any) -> str:
 
 def resume_command(context: typer.Context, out: Path, *more: str) -> str:
     """The command line that resumes this command, to be copied: what was typed, the options `more`, and --out."""
-    return typed_line(*more, "--out", out, given=context.obj)
+    return typed_command(*more, "--out", out, given=context.obj)
 
 
 def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = (), named: bool = True) -> None:
@@ -191,7 +191,7 @@ def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str]
     read = [path for path in inputs if path is not None]
     output = OutputPath.folder(folder)
     if not named:
-        output = replace(output, way_out="results go there unless another folder is named: --out FOLDER")
+        output = replace(output, advice="results go there unless another folder is named: --out FOLDER")
     output.refuse_inputs(read)
     for name in writes:
         OutputPath.file(folder / name).refuse_inputs(read)

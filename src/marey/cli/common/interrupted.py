@@ -10,7 +10,7 @@ from marey.base.claim import Command
 from marey.base.errors import StoppedError
 from marey.base.reporter import work_summary_first
 from marey.base.runs import LAST, STATE, TUNING
-from marey.base.shell import typed_line
+from marey.base.shell import typed_command
 from marey.base.words import counted
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def interruptible(kept: Callable[[], str], *options: str | Path) -> Iterator[Non
         if isinstance(stop, StoppedError) and not stop.interrupted:
             raise
         if clause := kept():
-            raise Interrupted(f"{clause}. To resume:\n  {typed_line(*options)}") from None
+            raise Interrupted(f"{clause}. To resume:\n  {typed_command(*options)}") from None
         raise
 
 

@@ -91,7 +91,7 @@ def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Mis
     root = next(manifest.root for manifest, missing in zip(manifests, of_lists, strict=True) if missing.files)
     raise DataError(
         f"{number} {verb(count, 'is', 'are')} not there, more than the {tolerated} that {verb(tolerated, 'is', 'are')} "
-        f"tolerated (--max-broken): {first_of(files, 3)}. Relative paths are relative to {root.resolve()}.{_way_out(files)}"
+        f"tolerated (--max-broken): {first_of(files, 3)}. Relative paths are relative to {root.resolve()}.{_advice(files)}"
     )
 
 
@@ -121,7 +121,7 @@ def require_files(videos: VideoList) -> None:
         return
     raise DataError(
         f"{videos.source}: not one video could be read: none of its files is there; the first one should be "
-        f"{videos.root / names[0]}.{_way_out(names)}"
+        f"{videos.root / names[0]}.{_advice(names)}"
     )
 
 
@@ -179,7 +179,7 @@ def refuse_addresses(work: str, *lists: VideoList | Manifest) -> None:
             )
 
 
-def _way_out(missing: Sequence[str]) -> str:
+def _advice(missing: Sequence[str]) -> str:
     """What to do about files that do not exist, as sentences with a blank before them."""
     slashes = " Their paths have backslashes: write them with /." if all("\\" in name for name in missing) else ""
     return (

@@ -43,7 +43,7 @@ def read_classes(path: str | Path) -> list[str]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file of class names.")
-    text = read_text(path, what="class names", way_out="write one class name on each line of a text file")
+    text = read_text(path, what="class names", advice="write one class name on each line of a text file")
     if not_utf8(text):
         raise DataError(f"{path}: is not UTF-8 text; {utf8_advice(str(path), text)}")
     if path.suffix.lower() in (".yaml", ".yml"):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marey.base.absent import nothing_at
+from marey.base.absent import absent_message
 from marey.base.claim import Command
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
@@ -86,7 +86,7 @@ def scan_folder(folder: str | Path) -> Scan:
     """
     if not Path(folder).is_dir():
         raise DataError(
-            nothing_at(folder, "a file, and a folder is expected" if Path(folder).exists() else "no such folder")
+            absent_message(folder, "a file, and a folder is expected" if Path(folder).exists() else "no such folder")
         )
     walk = _Walk(str(folder))
     walk.enter("")

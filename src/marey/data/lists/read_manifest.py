@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from marey.base.absent import nothing_at
+from marey.base.absent import absent_message
 from marey.base.address import Address, address_in
 from marey.base.errors import DataError
 from marey.base.reporter import notice
@@ -200,7 +200,7 @@ def read_rows(
         folder = Path(root) if root else files[0].parent
         return official_rows(files, FilesIn(folder)), folder
     if not path.exists() and not bare:
-        raise DataError(nothing_at(path, "no such list or folder"))
+        raise DataError(absent_message(path, "no such list or folder"))
     folder = Path(root) if root else path.parent
     existing = FilesIn(folder)
     if is_parquet(path):

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from marey.base.absent import nothing_at, why_no_file
+from marey.base.absent import absent_message, why_not_a_file_address
 from marey.base.address import Address, Location, as_listed, is_address, location_of, redacted_text
 from marey.base.errors import DataError
 from marey.base.notebook import keep_beginning
@@ -164,7 +164,7 @@ def videos_at(path: Location, root: str | Path | None) -> VideoList:
         return VideoList.from_paths(_in_folder(path))
     if not path.is_file():
         reason = "a device or a pipe, and only files and folders are read" if path.exists() else "no such file"
-        raise DataError(nothing_at(path, reason))
+        raise DataError(absent_message(path, reason))
     if not _is_list(path):
         return VideoList.from_paths([path])
     return _listed(path, root)
@@ -176,7 +176,7 @@ def _at_address(address: Address) -> VideoList:
     Raises:
         DataError: the address is that of a list, a folder, a page or a stream, or of a kind that cannot be read.
     """
-    if reason := why_no_file(address.url):
+    if reason := why_not_a_file_address(address.url):
         raise DataError(f"{address}: {reason}.")
     if not address.name:
         raise DataError(

@@ -39,12 +39,12 @@ _PICKLED = (
     "a Python pickle, such as MMAction2's skeleton annotations",
     "Marey reads videos and frames, no skeletons, and opens no pickles",
 )
-_LIST, _WAY_OUT = "a list of videos", "write its rows as a CSV with the header path,label"
+_LIST, _ADVICE = "a list of videos", "write its rows as a CSV with the header path,label"
 _HEAD = 4096
 """Bytes at the beginning of a file that show which kind of file it is."""
 
 
-def read_text(path: Path, *, what: str = _LIST, way_out: str = _WAY_OUT) -> str:
+def read_text(path: Path, *, what: str = _LIST, advice: str = _ADVICE) -> str:
     """The text of a list, without its byte order mark.
 
     UTF-8 is read with or without a mark, UTF-16 and UTF-32 with theirs. Bytes that are not UTF-8 are kept
@@ -53,7 +53,7 @@ def read_text(path: Path, *, what: str = _LIST, way_out: str = _WAY_OUT) -> str:
     Args:
         path: The file.
         what: What the file should be, for messages.
-        way_out: What to write instead of a file of another kind, for messages.
+        advice: What to write instead of a file of another kind, for messages.
 
     Raises:
         DataError: the file holds no text (the message names other kinds of files, and what to do), or cannot be read.
@@ -71,7 +71,7 @@ def read_text(path: Path, *, what: str = _LIST, way_out: str = _WAY_OUT) -> str:
                 raise DataError(
                     f"{path}: cannot be read as {what} (its mark says {name}, but byte {error.start + len(mark)} is not)."
                 ) from None
-    _refuse_binary(path, data, what, way_out)
+    _refuse_binary(path, data, what, advice)
     return data.decode("utf-8", BYTES)
 
 
@@ -94,7 +94,7 @@ def file_lines(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
-        _refuse_binary(path, b"" if mark else head, _LIST, _WAY_OUT)
+        _refuse_binary(path, b"" if mark else head, _LIST, _ADVICE)
         with path.open(encoding="utf-8-sig" if mark else "utf-8", errors=BYTES, newline=None) as text:
             for line in text:
                 if "\0" in line and not mark:
@@ -118,13 +118,13 @@ def _no_text(path: Path, what: str) -> DataError:
     return DataError(f"{path}: cannot be read as {what} (it is not UTF-8 text).")
 
 
-def _refuse_binary(path: Path, data: bytes, what: str, way_out: str) -> None:
+def _refuse_binary(path: Path, data: bytes, what: str, advice: str) -> None:
     found = next(((kind, hint) for magic, kind, hint in _BINARY if data.startswith(magic)), None)
     if _PICKLE.match(data):
         found = _PICKLED
     if found is not None:
         raise DataError(
-            f"{path}: cannot be read as {what}: it is {found[0]}; {'; '.join(filter(None, (found[1], way_out)))}."
+            f"{path}: cannot be read as {what}: it is {found[0]}; {'; '.join(filter(None, (found[1], advice)))}."
         )
     if b"\0" in data:
         head = data[:400]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import cv2
 
 from marey.base.errors import DecodeError
-from marey.base.limited.limits import Amount, Limits
+from marey.base.limited.limits import Limits, WorkAmount
 from marey.base.limited.memory import memory_limit_lifted
 from marey.base.limited.pool import ItemOutcome, each_limited
 from marey.base.limited.worker import ItemFailure
@@ -132,8 +132,8 @@ class _Decoding:
     def __call__(self, item: VideoEntry) -> _Items:
         return tuple(_decoded(decoder, item) for decoder in self.decoders)
 
-    def amount(self, item: VideoEntry) -> Amount:
-        return Amount(stated_seconds(item.path), sum(decoder.fields(item) for decoder in self.decoders))
+    def amount(self, item: VideoEntry) -> WorkAmount:
+        return WorkAmount(stated_seconds(item.path), sum(decoder.fields(item) for decoder in self.decoders))
 
 
 def _decoded(decoder: ViewDecoder, video: VideoEntry) -> ViewItem:

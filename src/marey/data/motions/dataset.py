@@ -130,7 +130,7 @@ def write_motions(
     folder = Path(folder)
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
     claim = Claim(
-        OutputPath.folder(folder, way_out=way_out),
+        OutputPath.folder(folder, advice=way_out),
         Command.MOTIONS,
         settings,
         recorded=lambda: recorded_settings(folder),

@@ -32,7 +32,7 @@ from marey.data.files.missing import refuse_addresses
 from marey.data.lists.manifest import Manifest, joined_videos
 from marey.data.lists.videos import first_of
 from marey.data.recordings.copies import Copies
-from marey.data.recordings.groups import Pairs, RecordingsAndCopies, components, hold_most, rows_by_key, without
+from marey.data.recordings.groups import Pairs, RecordingsAndCopies, chain_most_videos, components, rows_by_key, without
 from marey.data.recordings.matching import is_static
 from marey.data.recordings.names import Evidence, RecordingNames, joined_groups, joined_recording_names
 from marey.data.recordings.recording_times import RecordingTimes
@@ -265,8 +265,8 @@ def _with_all_evidence(
     as_one = components(
         count, [*by_name, *pairs.copies, *(pair for rows in rows_by_key(ids) for pair in pairwise(rows))]
     )
-    fixed = hold_most(as_one, [*pairs.close, *pairs.scene])
-    by_frames = [*without(hold_most(as_one, pairs.close), pairs.close), *without(fixed, pairs.scene)]
+    fixed = chain_most_videos(as_one, [*pairs.close, *pairs.scene])
+    by_frames = [*without(chain_most_videos(as_one, pairs.close), pairs.close), *without(fixed, pairs.scene)]
     sessions = times.sessions(np.flatnonzero(fixed))
     by_file = [(one, other) for one, other in times.equal_stamps(as_one) if as_one[one] != as_one[other]]
     by_frames, by_file, by_time = (

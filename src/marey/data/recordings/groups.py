@@ -63,7 +63,7 @@ def rows_by_key(keys: NDArray[np.str_]) -> Iterator[list[int]]:
     return (several for key, several in rows.items() if key)
 
 
-def hold_most(as_one: NDArray[np.int64], pairs: Pairs) -> NDArray[np.bool_]:
+def chain_most_videos(as_one: NDArray[np.int64], pairs: Pairs) -> NDArray[np.bool_]:
     """[N]: whether pairs connect a video with more than half of all videos.
 
     Args:

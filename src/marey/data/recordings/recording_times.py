@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.data.recordings.creation import time_in_name
-from marey.data.recordings.groups import Pairs, hold_most, rows_by_key, without
+from marey.data.recordings.groups import Pairs, chain_most_videos, rows_by_key, without
 from marey.data.recordings.signature_cache import Signatures
 
 _PAUSE = 600.0
@@ -58,10 +58,10 @@ class RecordingTimes:
 
     def equal_stamps(self, as_one: NDArray[np.int64]) -> Pairs:
         """Pairs of videos with equal stamps, which were cut from one recording; without those that would connect more than
-        half of all videos. `as_one` [N] is that of `hold_most`.
+        half of all videos. `as_one` [N] is that of `chain_most_videos`.
         """
         pairs = [pair for rows in rows_by_key(self.stamps) for pair in pairwise(rows)]
-        return without(hold_most(as_one, pairs), pairs)
+        return without(chain_most_videos(as_one, pairs), pairs)
 
     def sessions(self, rows: NDArray[np.int64]) -> Sessions | None:
         """Divides some videos where their times have pauses; None where there is no pause. Uses creation times, or the times

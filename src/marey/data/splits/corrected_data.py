@@ -28,7 +28,7 @@ _NAMED = 3
 """How many classes a line names."""
 
 
-class ClipRow(NamedTuple):
+class VideoRow(NamedTuple):
     """A video, by its split and its row in the list of that split."""
 
     split: str
@@ -55,7 +55,7 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class ClipChange:
+class VideoChange:
     """What a correction changes of a video; (), "" and False in the fields that stay as they are in the list."""
 
     label: tuple[int, ...] = ()
@@ -64,7 +64,7 @@ class ClipChange:
     left_out: bool = False
 
     @classmethod
-    def of(cls, correction: Correction, manifest: Manifest, row: int) -> "ClipChange":
+    def of(cls, correction: Correction, manifest: Manifest, row: int) -> "VideoChange":
         """The part of a correction that changes a row of a list."""
         known = "" if manifest.groups is None else str(manifest.groups[row])
         label = () if correction.label in (None, labels_of(manifest, row)) else correction.label
@@ -83,34 +83,36 @@ class CorrectedData:
     """The path of the table of corrections."""
     rows: int
     """The number of rows in the table."""
-    idle: int
+    without_effect: int
     """The number of rows in the table that change nothing."""
     given: TrainValTest
     """The videos to train and to test on, after the corrections; without splits in which no video is left."""
     listed: Mapping[str, Manifest]
     """All videos of each split, including those that are left out, with labels before the corrections and groups after
     them."""
-    changes: Mapping[ClipRow, ClipChange]
+    changes: Mapping[VideoRow, VideoChange]
     """The changes, by rows of `listed`."""
 
     @classmethod
     def of(
-        cls, source: str, rows: int, given: TrainValTest, corrections: list[dict[ClipRow, Correction]]
+        cls, source: str, rows: int, given: TrainValTest, corrections: list[dict[VideoRow, Correction]]
     ) -> "CorrectedData":
         """Apply the corrections of each row of a table, which do not contradict each other."""
         lists = {TRAIN: given.train, **given.tested}
-        merged: dict[ClipRow, Correction] = {}
+        merged: dict[VideoRow, Correction] = {}
         for of_row in corrections:
             for clip, one in of_row.items():
                 merged[clip] = merged.get(clip, Correction()) | one
-        changes = {clip: ClipChange.of(one, lists[clip.split], clip.row) for clip, one in merged.items()}
+        changes = {clip: VideoChange.of(one, lists[clip.split], clip.row) for clip, one in merged.items()}
         changes = {clip: changes[clip] for clip in sorted(changes, key=lambda c: (list(lists).index(c.split), c.row))}
         changes = {clip: change for clip, change in changes.items() if change}
-        idle = sum(not any(ClipChange.of(one, lists[c.split], c.row) for c, one in row.items()) for row in corrections)
+        without_effect = sum(
+            not any(VideoChange.of(one, lists[c.split], c.row) for c, one in row.items()) for row in corrections
+        )
         listed = {name: _with_groups(one, _of_split(changes, name)) for name, one in lists.items()}
         new = {name: _with_labels(one, _of_split(changes, name)) for name, one in listed.items()}
         tested = {name: one for name, one in new.items() if name != TRAIN and len(one)}
-        corrected = cls(source, rows, idle, replace(given, train=new[TRAIN], tested=tested), listed, changes)
+        corrected = cls(source, rows, without_effect, replace(given, train=new[TRAIN], tested=tested), listed, changes)
         return replace(corrected, given=replace(corrected.given, notes=(*given.notes, *corrected.notes)))
 
     @cached_property
@@ -147,8 +149,10 @@ class CorrectedData:
             if words := self._counts_text(name):
                 of = f"{counted(len(manifest), 'clip')} {'to train on' if name == TRAIN else f'for {name}'}"
                 notes.append(f"{self.source}: of {of} {words}.")
-        if self.idle:
-            notes.append(f"{self.source}: {self.idle:,} of {rows} {verb(self.idle, 'changes', 'change')} nothing.")
+        if self.without_effect:
+            notes.append(
+                f"{self.source}: {self.without_effect:,} of {rows} {verb(self.without_effect, 'changes', 'change')} nothing."
+            )
         return (*notes, *self._lost_notes())
 
     def _counts_text(self, split: str) -> str:
@@ -216,12 +220,12 @@ def labels_of(manifest: Manifest, row: int) -> tuple[int, ...]:
     return tuple(sorted(label for label in manifest.label_sets[row].tolist() if label >= 0))
 
 
-def _of_split(changes: Mapping[ClipRow, ClipChange], split: str) -> dict[int, ClipChange]:
+def _of_split(changes: Mapping[VideoRow, VideoChange], split: str) -> dict[int, VideoChange]:
     """The changes in one split, by the rows of its list."""
     return {clip.row: change for clip, change in changes.items() if clip.split == split}
 
 
-def _with_groups(manifest: Manifest, changes: Mapping[int, ClipChange]) -> Manifest:
+def _with_groups(manifest: Manifest, changes: Mapping[int, VideoChange]) -> Manifest:
     """The manifest with the new groups: in its column `group`, or, where it has none, as `joined_groups`; the recordings of
     other videos are then still inferred.
     """
@@ -234,7 +238,7 @@ def _with_groups(manifest: Manifest, changes: Mapping[int, ClipChange]) -> Manif
     return replace(manifest, joined_groups=groups) if manifest.groups is None else replace(manifest, groups=groups)
 
 
-def _with_labels(manifest: Manifest, changes: Mapping[int, ClipChange]) -> Manifest:
+def _with_labels(manifest: Manifest, changes: Mapping[int, VideoChange]) -> Manifest:
     """The manifest with the new labels, without the videos that are left out."""
     new = {row: change.label for row, change in changes.items() if change.label}
     if new:

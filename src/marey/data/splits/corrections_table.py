@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.base.absent import nothing_at
+from marey.base.absent import absent_message
 from marey.base.errors import DataError
 from marey.base.names import did_you_mean
 from marey.base.words import counted
@@ -45,7 +45,7 @@ from marey.data.lists.rows import Rows, is_blank
 from marey.data.lists.split_names import TRAIN
 from marey.data.lists.text_files import numbered_lines, read_text
 from marey.data.lists.videos import VideoList, first_of
-from marey.data.splits.corrected_data import COLUMNS, ClipRow, CorrectedData, Correction
+from marey.data.splits.corrected_data import COLUMNS, CorrectedData, Correction, VideoRow
 from marey.data.splits.read_splits import TrainValTest
 
 _LEAVE_OUT = "leave_out"
@@ -78,10 +78,8 @@ class Corrections:
         """
         path = Path(path)
         if not path.is_file():
-            raise DataError(nothing_at(path, "no such file of corrections"))
-        text = read_text(
-            path, what="a table of corrections", way_out=f"write a CSV with the header {','.join(COLUMNS)}"
-        )
+            raise DataError(absent_message(path, "no such file of corrections"))
+        text = read_text(path, what="a table of corrections", advice=f"write a CSV with the header {','.join(COLUMNS)}")
         source, there = str(path), FilesIn(path.parent)
         lines = numbered_lines(source, text, there)
         table = find_table(source, lines, there)
@@ -224,15 +222,15 @@ class _ListedVideos:
         self._folders = dict.fromkeys([*roots.values(), os.path.abspath(folder)])  # noqa: PTH100
         self._files_of: dict[str, dict[str, None]] = defaultdict(dict)
         """For each name in the lists, the paths of the files that have it."""
-        self._videos_of: dict[str, list[ClipRow]] = defaultdict(list)
+        self._videos_of: dict[str, list[VideoRow]] = defaultdict(list)
         """The videos of each file, by the path of the file."""
         for split, manifest in lists.items():
             for row, name in enumerate(manifest.ids.tolist()):
                 path = _path_in(roots[split], name)
                 self._files_of[name][path] = None
-                self._videos_of[path].append(ClipRow(split, row))
+                self._videos_of[path].append(VideoRow(split, row))
 
-    def of_rows(self, rows: Rows) -> list[list[ClipRow]]:
+    def of_rows(self, rows: Rows) -> list[list[VideoRow]]:
         """The videos that each row names.
 
         Raises:
@@ -245,14 +243,14 @@ class _ListedVideos:
         count = counted(sum(map(len, self._lists.values())), "clip")
         rule = f"none of the {count} that are trained or tested on"
         near = did_you_mean(none[0][1], self._files_of) if none and len(self._files_of) <= _COMPARED else ""
-        way_out = f".{near} Paths are those of the list, or relative to its folder or to that of the table."
-        _refuse(rows.source, none, f"is {rule}", f"are {rule}", way_out)
+        advice = f".{near} Paths are those of the list, or relative to its folder or to that of the table."
+        _refuse(rows.source, none, f"is {rule}", f"are {rule}", advice)
         several = [name for name, files in zip(named, found, strict=True) if len(files) > 1]
         rule = "may be files in several folders"
         _refuse(rows.source, several, rule, rule, ": write absolute paths.")
         return [files[0] for files in found]
 
-    def _by_file(self, path: str, segment: str) -> list[list[ClipRow]]:
+    def _by_file(self, path: str, segment: str) -> list[list[VideoRow]]:
         """The videos that a row names, one list for each file that its path may mean."""
         match = _PATH_AND_SEGMENT.fullmatch(path)
         readings = [(path, segment), *([(match[1], match[2])] if match and segment in ("", match[2]) else [])]
@@ -263,12 +261,12 @@ class _ListedVideos:
                 return found
         return []
 
-    def _videos(self, file: str, segment: str) -> list[ClipRow]:
+    def _videos(self, file: str, segment: str) -> list[VideoRow]:
         """The videos of a file that are this segment; for "", all videos of the file."""
         videos = self._videos_of.get(file, [])
         return [video for video in videos if segment in ("", self._segment(video))]
 
-    def _segment(self, clip: ClipRow) -> str:
+    def _segment(self, clip: VideoRow) -> str:
         """The end of a video's id that gives its segment, such as "@1-2"; "" for a complete file."""
         manifest = self._lists[clip.split]
         return manifest[clip.row].id.removeprefix(str(manifest.ids[clip.row]))
@@ -291,13 +289,13 @@ def _path_in(folder: str, name: str) -> str:
 # -- refusals
 
 
-def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[ClipRow, Correction]]) -> None:
+def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[VideoRow, Correction]]) -> None:
     """Check that no two rows correct a video differently.
 
     Raises:
         DataError: some do.
     """
-    merged: dict[ClipRow, Correction] = {}
+    merged: dict[VideoRow, Correction] = {}
     faults = []
     for line, path, of_row in zip(rows.lines, rows.paths, corrections, strict=True):
         before = {clip: merged.get(clip, Correction()) for clip in of_row}
@@ -308,7 +306,7 @@ def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[ClipRow, Co
     _refuse(rows.source, faults, f"is {rule}", f"are {rule}", ": leave one of these rows out.")
 
 
-def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: str, way_out: str) -> None:
+def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: str, advice: str) -> None:
     """Refuse a table with faulty rows.
 
     Args:
@@ -316,7 +314,7 @@ def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: s
         faults: Line and faulty word of each such row.
         one: The fault of one row, in words.
         several: The fault of several rows, in words.
-        way_out: The end of the message: what to do.
+        advice: The end of the message: what to do.
 
     Raises:
         DataError: there are faulty rows; the first of them are named.
@@ -325,6 +323,6 @@ def _refuse(source: str, faults: Sequence[tuple[int, str]], one: str, several: s
         return
     line, word = faults[0]
     if len(faults) == 1:
-        raise DataError(f"{source}:{line}: {word!r} {one}{way_out}")
+        raise DataError(f"{source}:{line}: {word!r} {one}{advice}")
     named = first_of((f"{word!r} on line {line}" for line, word in faults), _NAMED)
-    raise DataError(f"{source}:{line}: {counted(len(faults), 'row')} ({named}) {several}{way_out}")
+    raise DataError(f"{source}:{line}: {counted(len(faults), 'row')} ({named}) {several}{advice}")

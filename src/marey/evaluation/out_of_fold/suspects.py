@@ -30,7 +30,7 @@ _QUALITY = 70
 
 
 @dataclass(frozen=True)
-class SuspectClip:
+class SuspectVideo:
     """A video that a person should check."""
 
     path: str
@@ -55,7 +55,7 @@ class SuspectClip:
 class SuspectList:
     """The suspects of a list, the most suspicious labels first, then the videos that are only unusual."""
 
-    clips: tuple[SuspectClip, ...]
+    clips: tuple[SuspectVideo, ...]
     """The suspects, in this order."""
     total: int
     """Number of videos that were checked."""
@@ -104,7 +104,7 @@ class SuspectList:
 
     @classmethod
     def _from_json(cls, fields: dict[str, Any]) -> "SuspectList":
-        clips = tuple(SuspectClip(**{**clip, "shares": tuple(clip["shares"])}) for clip in fields["clips"])
+        clips = tuple(SuspectVideo(**{**clip, "shares": tuple(clip["shares"])}) for clip in fields["clips"])
         return cls(clips, fields["total"], fields["disagreeing"], tuple(fields["by"]))
 
 

@@ -108,7 +108,7 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
     if not log.exists() and not tested:
         raise DataError(f"{folder}: neither log.csv nor {SCORES} is there; name a folder that train or evaluate left.")
     path = folder / "report.html"
-    OutputPath.file(path, way_out="make its folder writable, or copy that and name the copy").check()
+    OutputPath.file(path, advice="make its folder writable, or copy that and name the copy").check()
     found = OutOfFold.load(folder) if tested and (folder / OUT_OF_FOLD).exists() else None
     result = found.result if found else EvaluationResult.load(folder) if tested else None
     suspects = None if found is None else SuspectsPage.of(folder, found.result.scores)

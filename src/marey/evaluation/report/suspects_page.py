@@ -11,7 +11,7 @@ from marey.base.reporter import warning
 from marey.base.words import counted, percent
 from marey.data.splits.corrected_data import LABELS
 from marey.evaluation.out_of_fold.confusable_classes import find_confusable_classes
-from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectClip, SuspectList
+from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectList, SuspectVideo
 from marey.evaluation.scores import Scores
 
 _OPEN = 10
@@ -24,7 +24,7 @@ _ALIKE = 10
 class SuspectCard:
     """One video on the page."""
 
-    clip: SuspectClip
+    clip: SuspectVideo
     label_share: str
     """The out-of-fold probability of its label, in percent; "" for several labels, or if it is only unusual."""
     may_be_share: str
@@ -33,7 +33,7 @@ class SuspectCard:
     """The reasons to check it that the probabilities do not show."""
 
     @classmethod
-    def of(cls, clip: SuspectClip) -> "SuspectCard":
+    def of(cls, clip: SuspectVideo) -> "SuspectCard":
         if clip.one_label:
             return cls(clip, percent(clip.shares[0]), percent(clip.shares[1]), clip.odd)
         return cls(clip, "", "", clip.why)

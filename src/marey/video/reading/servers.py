@@ -16,7 +16,7 @@ import aiohttp
 import fsspec
 from botocore import exceptions as botocore
 
-from marey.base.absent import why_absent, why_no_file
+from marey.base.absent import why_absent, why_not_a_file_address
 from marey.base.address import Address
 from marey.base.errors import DataError
 from marey.video.reading.decoding import FetchError
@@ -189,7 +189,7 @@ def file_system(address: Address) -> tuple[fsspec.AbstractFileSystem, str]:
     Raises:
         DataError: there is none for its scheme.
     """
-    if reason := why_no_file(address.url):
+    if reason := why_not_a_file_address(address.url):
         raise DataError(f"{address}: {reason}.")
     try:
         files = _files_of(address.scheme, os.getpid())

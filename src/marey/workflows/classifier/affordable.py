@@ -68,7 +68,7 @@ def backbone_candidates() -> tuple[Recipe, ...]:
     return tuple(sorted(rows, key=_top1, reverse=True))
 
 
-def best_affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe, Obtained] | None:
+def best_affordable(budget: float, videos: int, compute: Compute) -> tuple[Recipe, Obtained] | None:
     """The best candidate whose features take at most the budget, with its weights downloaded; None: no candidate.
 
     The time is measured with random weights and clips of noise, network by network, best first, until one is within the
@@ -77,13 +77,13 @@ def best_affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe
 
     Args:
         budget: Core-seconds on a CPU, seconds on another device.
-        clips: Number of videos.
+        videos: Number of videos.
     """
     considered, device = backbone_candidates(), pick_device(compute.device)
     unit = budget_unit(on_cpu=device.type == "cpu")
     notice(
         f"--backbone auto: {counted(len(considered), 'network')} trained on Kinetics-400 considered for "
-        f"{counted(clips, 'clip')} in {budget:,.0f} {unit} on {device_text(device)}"
+        f"{counted(videos, 'video')} in {budget:,.0f} {unit} on {device_text(device)}"
     )
     for row in considered:
         line = f"  {row.name} ({_top1(row):g} % on Kinetics-400)"
@@ -94,9 +94,9 @@ def best_affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe
         except (WeightsError, RunError) as error:
             notice(f"{line}: not taken: {error}")
             continue
-        seconds = core_seconds_a_clip(model, compute, enough=budget / clips)
-        measured = f"{line}: {seconds:.2g} {unit} a clip, {seconds * clips:,.0f} together"
-        if seconds * clips > budget:
+        seconds = core_seconds_a_video(model, compute, enough=budget / videos)
+        measured = f"{line}: {seconds:.2g} {unit} a video, {seconds * videos:,.0f} together"
+        if seconds * videos > budget:
             notice(f"{measured}: too many")
             continue
         notice(f"{measured}: chosen")
@@ -110,7 +110,7 @@ def best_affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe
 
 
 @torch.inference_mode()
-def core_seconds_a_clip(model: Classifier, compute: Compute, *, enough: float) -> float:
+def core_seconds_a_video(model: Classifier, compute: Compute, *, enough: float) -> float:
     """Core-seconds that a network takes for the views of one video on a CPU; seconds on another device.
 
     On a CPU the time of all threads of the process is measured, so that other programs do not count.

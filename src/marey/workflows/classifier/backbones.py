@@ -57,7 +57,7 @@ def find_backbone(
     word: str | Path | None,
     *,
     budget: float,
-    clips: int,
+    videos: int,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     trust_first_use: bool = False,
 ) -> Backbone:
@@ -74,7 +74,7 @@ def find_backbone(
 
     Args:
         budget: For "auto", what the features of all videos may cost, in the unit of `budget_unit`.
-        clips: Number of videos.
+        videos: Number of videos.
         compute: Where the network will run.
         trust_first_use: Download a file even if no hash of it was published.
 
@@ -84,7 +84,7 @@ def find_backbone(
         RunError: the machine does not have enough memory.
     """
     if word == AUTO:
-        chosen = best_affordable(budget, clips, compute)
+        chosen = best_affordable(budget, videos, compute)
         if chosen is None:
             return _installed(compute)
         row, obtained = chosen

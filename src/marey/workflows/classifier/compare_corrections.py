@@ -26,7 +26,7 @@ from marey.tasks.task import Task
 from marey.training.heads.selection import HeadCandidate, HeadChoice, choose_head
 from marey.workflows.classifier.backbones import Backbone
 from marey.workflows.classifier.fit_head import FittedClassifier, probabilities_of
-from marey.workflows.recordings import ClipsInFolds
+from marey.workflows.recordings import VideosInFolds
 
 _SAME_HEADS = (
     "The corrections change no label of the clips to train on and leave none of them out: the heads are the same as without "
@@ -38,7 +38,7 @@ _UNKNOWN = "The effect of the corrections is not known: "
 def compare_corrections(
     fitted: FittedClassifier,
     cells: Cells,
-    divided: ClipsInFolds,
+    divided: VideosInFolds,
     corrected: CorrectedData,
     backbone: Backbone,
     compute: Compute,
@@ -89,7 +89,7 @@ def _cells_left_out(corrected: CorrectedData, backbone: Backbone, compute: Compu
 def _compared(
     fitted: FittedClassifier,
     cells: Cells,
-    divided: ClipsInFolds,
+    divided: VideosInFolds,
     corrected: CorrectedData,
     left_out: Cells | None,
     compute: Compute,
@@ -173,7 +173,7 @@ class _Before:
         return BeforeAfter.of(rule, before, after, labels, _recordings(fitted)[rows])
 
 
-def _together(manifest: Manifest, divided: ClipsInFolds, compute: Compute) -> RecordingsAndCopies:
+def _together(manifest: Manifest, divided: VideosInFolds, compute: Compute) -> RecordingsAndCopies:
     """Which videos must share a fold, including those left out: by frames if these were compared, else by names."""
     if divided.recordings is None:
         return recordings_and_copies_by_names(manifest)

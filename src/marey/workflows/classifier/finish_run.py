@@ -81,7 +81,7 @@ def tested_lines(run: Path, videos: RunVideos) -> list[str]:
     return [f"On {name}: {EvaluationResult.load(run / name).standing.verdict}" for name in videos.tested]
 
 
-def clips_shown(folder: Path) -> Manifest | None:
+def videos_shown(folder: Path) -> Manifest | None:
     """The videos whose frames the report on a folder shows, by the ids of its scores; None, with a notice, if they are not
     found. For a classifier on frozen features they are the videos that it was fitted on; else as `read_tested_list`.
     """

@@ -39,7 +39,7 @@ from marey.training.heads.selection import HeadCandidate, HeadChoice, choose_hea
 from marey.weights.checkpoint import save_checkpoint
 from marey.workflows.classifier.backbones import Backbone, with_pooling
 from marey.workflows.classifier.list_suspects import list_suspects
-from marey.workflows.recordings import ClipsInFolds
+from marey.workflows.recordings import VideosInFolds
 
 _OF_FRAMES = (
     ("mean and change of frames and difference images", Moments(), True),
@@ -73,7 +73,7 @@ class FittedClassifier:
 
 def fit_on_cells(
     cells: Cells,
-    divided: ClipsInFolds,
+    divided: VideosInFolds,
     backbone: Backbone,
     *,
     task: TaskConfig,

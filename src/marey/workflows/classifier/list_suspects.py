@@ -14,7 +14,7 @@ from marey.data.recordings.find import Recordings
 from marey.data.recordings.odd_videos import find_odd_videos
 from marey.data.recordings.signature_cache import Signatures
 from marey.data.splits.folds import NEVER, Folds
-from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectClip, SuspectList, strip_of
+from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectList, SuspectVideo, strip_of
 from marey.recipe import TaskConfig
 from marey.training.heads.confident_learning import OutOfFoldLogits, Suspect, clip_fold_logits, find_suspects
 from marey.training.heads.directions import Directions
@@ -142,10 +142,10 @@ def _clip(
     manifest: Manifest,
     targets: Targets,
     strip: str,
-) -> SuspectClip:
+) -> SuspectVideo:
     """A video of the list: `suspect` if its label is doubted, `odd` if the video is unusual."""
     labels = _labels(targets, row)
-    return SuspectClip(
+    return SuspectVideo(
         path=manifest[row].id,
         label=_label_text(manifest, labels),
         may_be="" if suspect is None else _label_text(manifest, suspect.wanted(labels)),

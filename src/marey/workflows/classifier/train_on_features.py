@@ -53,7 +53,7 @@ from marey.workflows.classifier.finetuning.saved_start import (
 from marey.workflows.classifier.finish_run import is_finished, tested_lines
 from marey.workflows.classifier.fit_head import fit_on_cells, write_classifier
 from marey.workflows.classifier.list_suspects import suspects_line
-from marey.workflows.recordings import ClipsInFolds, divide_by_recordings
+from marey.workflows.recordings import VideosInFolds, divide_by_recordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,7 +284,7 @@ def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
     if plan.corrected is not None:
         plan.corrected.write(out)
     estimate = _announce(plan, backbone)
-    divided = _clips_in_folds(plan)
+    divided = _videos_in_folds(plan)
     cells = compute_cells(backbone.model, divided.train, options.compute, max_broken=options.max_broken)
     fitted = fit_on_cells(
         cells, divided, backbone, task=plan.task, notes=plan.given.notes, begun=begun, estimate=estimate
@@ -296,7 +296,7 @@ def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
     save_start(fitted, plan.tested, out)
 
 
-def _clips_in_folds(plan: FittingPlan) -> ClipsInFolds:
+def _videos_in_folds(plan: FittingPlan) -> VideosInFolds:
     """The videos in folds by recordings, after their frames were compared; writes the run's list and contact sheets."""
     divided, sheets = divide_by_recordings(plan.given, plan.folds, workers=plan.options.compute.workers)
     divided.listed.write_csv(plan.out / "split.csv")
@@ -321,7 +321,7 @@ def _backbone(plan: FittingPlan) -> Backbone:
     options = plan.options
     on_cpu = pick_device(options.compute.device).type == "cpu"
     return find_backbone(
-        options.backbone, budget=options.budget.seconds(on_cpu=on_cpu), clips=len(plan.train), compute=options.compute,
+        options.backbone, budget=options.budget.seconds(on_cpu=on_cpu), videos=len(plan.train), compute=options.compute,
         trust_first_use=options.trust_first_use,
     )  # fmt: skip
 
@@ -383,9 +383,11 @@ def _announce(plan: FittingPlan, backbone: Backbone) -> Estimate | None:
 
 def _cost_text(estimate: Estimate) -> str:
     """The cost of features, as the end of a line."""
-    before = estimate.kept - estimate.measured
+    before = estimate.cached - estimate.measured
     kept = f", {before:,} of them cached before" if before else ""
     if not estimate.missing or estimate.core_seconds is None or estimate.seconds is None:
         return kept
-    others = f" for the other {estimate.missing:,}, after {estimate.measured:,} to measure it" if estimate.kept else ""
+    others = (
+        f" for the other {estimate.missing:,}, after {estimate.measured:,} to measure it" if estimate.cached else ""
+    )
     return f"{kept}; about {counted(round(estimate.core_seconds), 'core-second')}, {about(estimate.seconds)}{others}"
