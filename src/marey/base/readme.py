@@ -36,6 +36,7 @@ _FILES = (
     ("suspects.csv", "videos whose label may be wrong, and unusual ones: edit label or leave_out, then marey train DATA "
      "--labels suspects.csv"),
     ("suspects.json", "the same with frames of each; report.html is written from it"),
+    ("recordings.json", "frames of the videos of each recording; report.html is written from it"),
     ("recipe.yaml", "all settings of the training"),
     ("split.csv", "the list of videos with the split of each: train, val or test"),
     ("split.csv.classes.json", "class names of split.csv in order"),

@@ -119,8 +119,9 @@ def require_files(videos: VideoList) -> None:
     existing = FilesIn(videos.root)
     if not names or any(name in existing for name in names):
         return
+    looked_up = "its files" if len(names) == len(videos) else f"{counted(len(names), 'file')} looked up"
     raise DataError(
-        f"{videos.source}: not one video could be read: none of its files is there; the first one should be "
+        f"{videos.source}: not one video could be read: none of {looked_up} is there; the first one should be "
         f"{videos.root / names[0]}.{_advice(names)}"
     )
 

@@ -41,8 +41,8 @@ class R2Plus1DConfig(Declaration):
     """The shortcut of a block that changes the shape. "pointwise": one 1x1x1 convolution. "space_time": two, the first with
     the spatial stride and the second with the temporal one (MMAction2's weights)."""
     first_pool: bool = False
-    """Whether a 3x3 max pool of stride 2 follows the stem: MMAction's and MMAction2's weights at 224 pixels, VMZ's
-    R(2+1)D-152."""
+    """Whether a 3x3 max pool of stride 2 follows the stem: MMAction's and MMAction2's weights at 224 pixels. VMZ's
+    PyTorch code has it for R(2+1)D-152, but not its published row (recipe notes)."""
     first_stride: Literal[1, 2] = 1
     """Spatial stride of the first stage: 2 for PyTorchVideo's weights, which have no pool."""
     temporal_strides: tuple[Literal[1, 2], Literal[1, 2], Literal[1, 2], Literal[1, 2]] = (1, 2, 2, 2)
