@@ -136,7 +136,7 @@ def test_short_work_is_one_line(capsys) -> None:
 def test_messages_during_a_bar_are_above_it(terminal) -> None:
     with progress("Testing", total=3, unit="videos") as bar:
         bar.advance(2, note="2 broken")
-        notice("going on: " + "x" * 90)
+        notice("resumed: " + "x" * 90)
         warning("broken file 1")
         until = time.monotonic() + 60
         while "2 broken" not in terminal.getvalue():  # drawn four times a second
@@ -144,7 +144,7 @@ def test_messages_during_a_bar_are_above_it(terminal) -> None:
             time.sleep(0.02)
         amid = seen(terminal.getvalue())
         bar.advance()
-    assert amid[:2] == ["going on: " + "x" * 90, "warning: broken file 1"]
+    assert amid[:2] == ["resumed: " + "x" * 90, "warning: broken file 1"]
     assert len(amid) == 3
     assert re.match(r"Testing .*━.* 2/3 [\d.]+ videos/s .*2 broken", amid[2]), amid
     after = seen(terminal.getvalue())

@@ -90,7 +90,7 @@ def test_results_alone(words, given, tmp_path, monkeypatch, capfd) -> None:
     assert done.stderr == ""
     assert capfd.readouterr() == ("", ""), "nor by libraries below Python"
     assert done.stdout.strip()
-    for told in ("next:", "going on"):
+    for told in ("next:", "resumed"):
         assert told not in done.stdout
 
 

@@ -209,7 +209,7 @@ def test_a_run_that_is_resumed_ends_where_it_was_to_end(named, videos, tmp_path)
     assert again.exit_code == 0, again.output
     assert "goes on to" not in again.stderr
     assert "trained to its end already, 1 epoch;" in again.stderr
-    assert "going on in epoch" not in again.stderr
+    assert "resumed in epoch" not in again.stderr
     assert read_recipe(tmp_path / "run" / "recipe.yaml").train.epochs == 1
     planned = marey(*words, "--resume", "--dry-run")
     assert ", 1 epoch\n" in planned.stdout

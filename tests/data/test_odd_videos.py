@@ -30,9 +30,9 @@ def _traits(count: int = 30, **odd: object) -> dict[int, VideoTraits]:
         ({"black": True}, "black from beginning to end"),
         ({"one_colour": True}, "a single colour from beginning to end"),
         ({"frozen": True}, "nothing moves in it, for 2.0 s"),
-        ({"width": 135, "height": 240}, "135x240 pixels, while 29 of 30 clips have the shape of 320x240"),
-        ({"seconds": 40.0}, "40.0 s long, while half of the clips are shorter than 2.2 s"),
-        ({"seconds": 0.1}, "0.1 s long, while half of the clips are longer than 2.2 s"),
+        ({"width": 135, "height": 240}, "135x240 pixels, while 29 of 30 videos have the shape of 320x240"),
+        ({"seconds": 40.0}, "40.0 s long, while half of the videos are shorter than 2.2 s"),
+        ({"seconds": 0.1}, "0.1 s long, while half of the videos are longer than 2.2 s"),
     ],
 )
 def test_an_odd_video_has_its_reason(odd, reason):

@@ -76,7 +76,7 @@ def test_the_refusal_of_too_few_clips_mentions_copies(data, tmp_path) -> None:
         (tmp_path / f"{name}.mp4").symlink_to(data / "train" / f"{source}.mp4")
     given = read_train_val_test(tmp_path)
     with pytest.raises(
-        DataError, match=r"add clips of other recordings to class run\. This is the result of comparing pictures"
+        DataError, match=r"add clips of other recordings to class run\. This is the result of comparing frames"
     ) as error:
         divide_by_recordings(given, make_folds(given.train))
     assert "1 clip of them is left out, so that each content counts once in its class: run/1.mp4." in str(error.value)
@@ -121,5 +121,5 @@ def test_of_very_many_clips_no_pictures_are_compared(data, monkeypatch) -> None:
     assert found.left_out == ()
     assert len(found.train) == 9
     (note,) = found.notes
-    assert note.startswith("12 clips: pictures are compared for at most 5")
+    assert note.startswith("12 clips: frames are compared for at most 5")
     assert found.core_seconds == 0

@@ -226,7 +226,7 @@ def test_the_head_is_kept_where_tuning_is_not_better(fitted, plain, monkeypatch)
     again = said(*TUNE)
     assert "the fine-tuning with these settings is finished already, in run/tuning/epochs-1-" in again
     assert "nothing was changed" in again
-    assert "going on" not in again
+    assert "resumed in" not in again
     assert files() == before
 
 
@@ -285,7 +285,7 @@ def test_a_tuning_that_was_stopped_is_resumed(plain, monkeypatch) -> None:
     assert "the classifier and the fine-tuning so far are kept in run" in kept_training(Path("run"))
     out = said(*TUNE, "--set", "train.base_batch=4")
     assert "resuming the fine-tuning in run/tuning/epochs-1-" in out
-    assert "going on in epoch 1 of 1, after 1 step" in out
+    assert "resumed in epoch 1 of 1, after 1 step" in out
     assert weights_tested_in("run/val") == hash_of()
 
 
@@ -447,13 +447,13 @@ def test_what_cannot_be_judged_is_not_tuned(tmp_path, monkeypatch) -> None:
         for i in range(2):
             shutil.move(tmp_path / f"made/{label}/v{i}.mp4", tmp_path / f"{label}{i}.mp4")
     message = refused(str(tmp_path / "list.csv"), "--finetune", "always", "--out", str(tmp_path / "run"), *HERE)
-    assert "list.csv: --finetune always: the clips of every fold are of one recording" in message
+    assert "list.csv: --finetune always: every fold holds videos of one recording only" in message
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_cannot_be_judged_is_not_tuned(plain, monkeypatch) -> None:
     monkeypatch.setattr(TuningStart, "recordings", property(lambda start: 1))
-    why = "the clips of every fold are of one recording, which cannot show whether a fine-tuned network is better"
+    why = "every fold holds videos of one recording only, which cannot show whether a fine-tuned network is better"
     assert f"run: {why}" in refused(*TUNE)
     assert f"The network is not fine-tuned: {why}" in said("run", *HERE)
     assert why in OutOfFold.load("run").tuning_note

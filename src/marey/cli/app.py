@@ -123,7 +123,7 @@ def doctor(as_json: AsJson = False) -> None:
 def cache(
     clear_it: Annotated[
         bool,
-        typer.Option("--clear", help="Remove all of it; for copies of yours that are linked there, only the links."),
+        typer.Option("--clear", help="Remove all of it; your own files that are linked there stay."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -155,16 +155,18 @@ def convert(
         ),
     ],
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="What the weights belong to; inferred from the file unless given.")
+        str | None,
+        typer.Option("--recipe", help="The recipe whose weights these are; inferred from the file unless given."),
     ] = None,
     classes: ModelClasses = None,
     allow_new_head: Annotated[
-        bool, typer.Option("--allow-new-head", help="Accept weights for other classes; the head is then random.")
+        bool,
+        typer.Option("--allow-new-head", help="Accept weights for other classes; the head is then drawn at random."),
     ] = False,
     trust_first_use: TrustFirstUse = False,
     as_json: AsJson = False,
 ) -> None:
-    """Convert an older toolkit's weights to one file of ours, with recipe and class names inside."""
+    """Convert an older toolkit's weights to one file of Marey, with recipe and class names inside."""
     from marey.workflows.convert_weights import convert_weights
 
     declared = declared_recipe(recipe, None) if recipe else None

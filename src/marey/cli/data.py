@@ -135,7 +135,7 @@ def prepare(
     ] = None,
     lists: Annotated[
         list[Path] | None,
-        typer.Option("--list", help="DeepMind's CSV of Kinetics, several times (default: those in FOLDER)."),
+        typer.Option("--list", help="One of DeepMind's CSV files of Kinetics (default: those in FOLDER)."),
     ] = None,
     check: Annotated[
         Literal["files", "open", "decode"],
@@ -171,7 +171,7 @@ def audit(
     pictures: Annotated[
         bool | None,
         typer.Option(
-            help="Compare pictures, to find copies and clips of one recording (default: of up to 20,000 videos)."
+            help="Compare frames, to find copies and videos of one recording (default: of up to 20,000 videos)."
         ),
     ] = None,
     workers: Processes = None,
@@ -216,7 +216,7 @@ def _are_compared(manifests: "Sequence[Manifest]") -> bool:
     total = sum(map(len, manifests))
     if total > MOST_COMPARED:
         notice(
-            f"{counted(total, 'video')}: pictures are compared by default for at most {MOST_COMPARED:,} (--pictures does it)"
+            f"{counted(total, 'video')}: frames are compared by default for at most {MOST_COMPARED:,} (--pictures does it)"
         )
     return total <= MOST_COMPARED
 
@@ -239,7 +239,7 @@ def sources(
     workers: Processes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find clips of one recording, and copies, by names, files and pictures; write them as the column `group` of a list.
+    """Find videos of one recording, and copies, by names, files and frames; write them as the column `group` of a list.
 
     Contact sheets show what was found, a row for each recording: correct the column where it is wrong, then train on the
     list.
@@ -251,7 +251,7 @@ def sources(
     _check_list(path, source, classes)
     _check_file(sheets_beside(path), source, classes)
     manifest = read_manifest(source, root=root, classes=classes)
-    announce_videos(manifest, "pictures are compared", workers)
+    announce_videos(manifest, "frames are compared", workers)
     with interruptible(_kept_checks):
         sheets = write_recordings(manifest, path, workers=workers)
     if as_json:

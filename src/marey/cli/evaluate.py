@@ -45,7 +45,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option("--split", help="Only the rows of this split.")] = None,
     root: Root = None,
     classes: Classes = None,
-    only: Annotated[Path | None, typer.Option("--only", help="Score only the videos that this list names too.")] = None,
+    only: Annotated[Path | None, typer.Option("--only", help="Score only videos that this list names, too.")] = None,
     weights: WeightsFile = None,
     fuse: Fuse = None,
     fuse_weights: FuseWeights = None,
@@ -124,7 +124,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder that train or e
 def fuse(
     scores: Annotated[list[Path], typer.Argument(help="Two or more scores.npz of the same videos.")],
     weights: Annotated[
-        str | None, typer.Option("--weights", help="One number each, for example 1,1.5; else equal.")
+        str | None, typer.Option("--weights", help="The weight of each score file, for example 1,1.5; else equal.")
     ] = None,
     search_on: Annotated[
         list[Path] | None,

@@ -224,7 +224,7 @@ def features(
     table: TableOptions = TableOptions(),  # noqa: B008 - frozen
     ray: RayOptions = RayOptions(),  # noqa: B008 - frozen
 ) -> None:
-    """Save the features of each video, before the classifier: a table, or a file each; a second call resumes."""
+    """Save the features of each video, before the head: a table, or a file each; a second call resumes."""
     from marey.data.lists.read_manifest import check_root
     from marey.data.lists.read_videos import read_videos
     from marey.inference.features import INDEX

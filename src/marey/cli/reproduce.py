@@ -41,7 +41,9 @@ def reproduce(
     train: Annotated[bool, typer.Option("--train", help="Train every stream instead of loading its weights.")] = False,
     ablation: Annotated[
         Ablation | None,
-        typer.Option("--ablation", help="One of the announcement's findings, as a pair of trainings; needs no row."),
+        typer.Option(
+            "--ablation", help="A finding of MMAction's announcement, as a pair of trainings, without a recipe."
+        ),
     ] = None,
     weights: WeightsFile = None,
     fuse_weights: FuseWeights = None,

@@ -65,7 +65,8 @@ class VideoOptions:
     root: Annotated[
         Path | None,
         typer.Option(
-            "--root", help="Folder that the list's paths are relative to; for a run, the folder that has its clips now."
+            "--root",
+            help="Folder that the list's paths are relative to; for a run, the folder that has its videos now.",
         ),
     ] = None
     classes: Classes = None
@@ -102,7 +103,7 @@ class MethodOptions:
         str | None,
         typer.Option(
             "--init",
-            help="Train an entire network from none, imagenet or ig65m; a recipe's name or a checkpoint is the backbone, or "
+            help="Train an entire network from none, imagenet or ig65m; a recipe's name or a checkpoint: the backbone, or "
             "what a recipe starts from.",
         ),
     ] = None
@@ -124,7 +125,7 @@ class RunOptions:
         typer.Option(
             "--batch",
             min=1,
-            help="Clips in one pass of a process. A step keeps train.base_batch clips, which --lr is for; "
+            help="Clips in one pass of a process. Each step still takes train.base_batch clips, for which --lr is; "
             "--set train.base_batch=N changes it.",
         ),
     ] = None

@@ -51,7 +51,7 @@ def frames(
     source: List,
     out: OutFolder,
     size: Annotated[
-        str | None, typer.Option("--size", metavar="WxH", help="Stretch to this size; the announcement had 340x256.")
+        str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Stretch to this size, for example 340x256.")
     ] = None,
     short_side: Annotated[
         int | None, typer.Option("--short-side", min=16, help="Pixels of the shorter side, ratio kept.")
@@ -126,7 +126,9 @@ def flow(
     size: Annotated[
         str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Resize to this, for example 340x256.")
     ] = None,
-    bound: Annotated[float, typer.Option("--bound", min=0.1, help="Pixels that level 255 stands for.")] = 20.0,
+    bound: Annotated[
+        float, typer.Option("--bound", min=0.1, help="Displacement in pixels that level 255 stands for.")
+    ] = 20.0,
     storage: Annotated[
         Literal["jpg", "png", "video", "lossless"],
         typer.Option("--storage", help="Image pairs, as the older toolkits read them; or one video file."),

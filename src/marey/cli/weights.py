@@ -94,7 +94,7 @@ def list_cache(
 ) -> None:
     """List the cached weights: recipe, size, how the content was checked, date and address.
 
-    The filters are those of `marey list`. --json adds what each of these rows has: state, size, licence, addresses, paths.
+    The filters are those of `marey list`. --json adds the rows, each with state, size, licence, addresses, paths.
     """
     from marey.weights.fetching.inventory import cached_items
     from marey.workflows.recipe_table import recipe_names, select_rows, split_by_availability

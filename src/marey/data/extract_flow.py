@@ -90,7 +90,7 @@ def extract_flow(
         if len(todo) < len(targets):
             done = len(targets) - len(todo)
             have = verb(done, "has its", "have their")
-            notice(f"going on: {done} of {counted(len(targets), 'video')} {have} flow already")
+            notice(f"resumed: {done} of {counted(len(targets), 'video')} {have} flow already")
         first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
         jobs = [
             _FlowJob(

@@ -70,7 +70,7 @@ class ResumableTest:
             self._read_saved(out)
         if self.done:
             count, were = counted(len(self.data), "video"), "is" if len(self.done) == 1 else "are"
-            notice(f"going on: {len(self.done):,} of {count} {were} tested already")
+            notice(f"resumed: {len(self.done):,} of {count} {were} tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
         self._ids = {video.id for video in data.videos}
         self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self._ids, announced=missing)

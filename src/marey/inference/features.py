@@ -309,7 +309,7 @@ class _FeatureFolder:
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
         if len(rows) < len(mine):
             finished = len(mine) - len(rows)
-            notice(f"going on: {finished} of {counted(len(mine), 'video')} {verb(finished, 'is', 'are')} done already")
+            notice(f"resumed: {finished} of {counted(len(mine), 'video')} {verb(finished, 'is', 'are')} done already")
         return rows, broken
 
     def _existing(self) -> set[str]:

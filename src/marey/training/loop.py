@@ -317,7 +317,7 @@ class TrainingLoop:
         self.epoch_start = self._epoch_start()
         done, epochs = counted(self.at.step, "step"), self.batches.epochs
         if self.at.epoch < epochs:
-            notice(f"going on in epoch {self.at.epoch + 1} of {epochs}, after {done}")
+            notice(f"resumed in epoch {self.at.epoch + 1} of {epochs}, after {done}")
         else:
             notice(f"trained to its end already, {counted(epochs, 'epoch')}; with more epochs it is resumed")
 

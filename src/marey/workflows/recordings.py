@@ -96,7 +96,7 @@ def divide_by_recordings(
     total, all_rows = sum(map(len, lists)), np.arange(len(given.train))
     if total > MOST_COMPARED:
         note = (
-            f"{counted(total, 'clip')}: pictures are compared for at most {MOST_COMPARED:,}, so clips of one recording and "
+            f"{counted(total, 'clip')}: frames are compared for at most {MOST_COMPARED:,}, so clips of one recording and "
             "copies are known by names and equal files alone (marey data sources compares any number)."
         )
         listed = join_splits(_with_corrected_groups(given.train, folds), given.tested)
@@ -135,7 +135,7 @@ def _folds(train: Manifest, together: RecordingsAndCopies, notes: Sequence[str])
     try:
         return make_folds(train, together=together)
     except DataError as error:
-        raise DataError(f"{error} This is the result of comparing pictures: {' '.join(notes)}") from None
+        raise DataError(f"{error} This is the result of comparing frames: {' '.join(notes)}") from None
 
 
 def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:

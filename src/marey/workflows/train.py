@@ -277,8 +277,8 @@ def train(
         logger: "csv" is log.csv, which is always written; "tensorboard" writes its numbers for TensorBoard, too.
         root: Folder that a list's paths are relative to; for a run that is fine-tuned, the folder of its videos now.
         classes: The class names in order, or a file of them.
-        init: "none" or "imagenet" train an entire network from there; a recipe's name or a checkpoint is the backbone, or
-            with a recipe the initial weights.
+        init: "none", "imagenet" or "ig65m" train an entire network from there; a recipe's name or a checkpoint is the
+            backbone, or with a recipe the initial weights.
         seed: Seed of everything random, including the choice of held-out videos. Folds do not depend on it.
         resume: Resume the run in `out`.
         max_broken: Files that may be missing or broken, as a share of the training videos; None: 1 %, or three files if that

@@ -68,7 +68,7 @@ NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoin
 Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try a command or time it.")]
 WeightsFile = Annotated[
-    str | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's: a file or an address.")
+    str | None, typer.Option("--weights", help="A checkpoint of Marey or an older toolkit: a file or an address.")
 ]
 FuseWeights = Annotated[str | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
 ModelClasses = Annotated[
@@ -93,7 +93,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", hel
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="How many epochs: short for --set train.epochs=N.")]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--lr", help="Learning rate of --set train.base_batch: short for --set train.optimizer.lr=X."),
+    typer.Option("--lr", help="Learning rate at the batch train.base_batch: short for --set train.optimizer.lr=X."),
 ]
 Words = Annotated[
     list[str] | None,

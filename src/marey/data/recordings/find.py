@@ -157,8 +157,8 @@ class Recordings:
         if others := self._links_without_group():
             notes.append(
                 f"{counted(len(others), 'pair')} of videos {verb(len(others), 'shows', 'show')} the same scene, but the "
-                f"column `group` is empty for one or both of them, for example {self._named(others[0])}: pictures do not "
-                "fill the column; without the column in the list, recordings are found by pictures."
+                f"column `group` is empty for one or both of them, for example {self._named(others[0])}: frames do not "
+                "fill the column; without the column in the list, recordings are found by frames."
             )
         return notes
 
@@ -182,7 +182,7 @@ def find_recordings(manifests: Sequence[Manifest], *, workers: int | None = None
         RunError: a process died, or the cache was cleared meanwhile.
         DataError: videos are on servers.
     """
-    refuse_addresses("comparing pictures", *manifests)
+    refuse_addresses("comparing frames", *manifests)
     begun = processor_seconds()
     sources, videos = joined_recording_names(manifests), joined_videos(manifests)
     if workers is None and len(videos) <= _FEW_VIDEOS:

@@ -39,8 +39,8 @@ from marey.data.lists.videos import first_of
 from marey.video.reading.suffixes import VIDEO_SUFFIXES
 
 UNKNOWN_RECORDINGS = (
-    "file names do not show recordings: clips of one recording may be in both splits (add a column `group`; `marey data "
-    "sources` writes one, by pictures too)"
+    "file names do not show recordings: videos of one recording may be in both splits (add a column `group`; `marey data "
+    "sources` writes one, by frames, too)"
 )
 _ALL = 0.9
 """A prefix that this share of all videos or more has, 0 to 1, is no recording."""

@@ -142,7 +142,7 @@ def _shape(videos: Sequence[VideoTraits]) -> dict[int, str]:
     most = f"{videos[usual].width}x{videos[usual].height}"
     return {
         index: f"{videos[index].width}x{videos[index].height} pixels, while "
-        f"{alike[usual]} of {counted(len(videos), 'clip')} have the shape of {most}"
+        f"{alike[usual]} of {counted(len(videos), 'video')} have the shape of {most}"
         for index in np.flatnonzero(rare).tolist()
     }
 
@@ -155,7 +155,7 @@ def _length(videos: Sequence[VideoTraits]) -> dict[int, str]:
     far = np.abs(distance) > max(_LENGTH * deviation, float(np.log(_LENGTH_TIMES)))
     usual = float(np.median(seconds))
     return {
-        index: f"{seconds[index]:.1f} s long, while half of the clips are "
+        index: f"{seconds[index]:.1f} s long, while half of the videos are "
         f"{'longer' if distance[index] < 0 else 'shorter'} than {usual:.1f} s"
         for index in np.flatnonzero(far).tolist()
     }

@@ -109,8 +109,8 @@ def cannot_be_judged(recordings: int) -> str:
     if recordings > 1:
         return ""
     return (
-        "the clips of every fold are of one recording, which cannot show whether a fine-tuned network is better on others: "
-        "add clips of more recordings and train again"
+        "every fold holds videos of one recording only, which cannot show whether a fine-tuned network is better on others: "
+        "add videos of more recordings and train again"
     )
 
 
