@@ -91,9 +91,9 @@ class Pixels(_PixelRule):
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
     """Standard deviation of each channel, in grey levels."""
     flow_x: Literal["plain", "mmaction"] = "plain"
-    """For flow: when the x component is inverted. "plain": in mirrored fields. "mmaction": as MMAction v0.2, which inverted
-    x in every field, mirrored or not. It inverted the x of mirrored test crops a second time, so that they show x
-    unchanged, but not that of mirrored training clips."""
+    """For flow: where the x component is inverted. "plain": in mirrored fields. "mmaction": as in MMAction v0.2, in all
+    training clips, mirrored or not, and in test crops that are not mirrored. (MMAction inverted all x, and that of mirrored
+    test crops twice, which leaves it unchanged.)"""
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -149,7 +149,7 @@ def holds_frames(folder: Path) -> bool:
 
 
 def count_frames(folder: str | Path) -> tuple[int, int]:
-    """Number of frames and number of pairs of flow images in a folder; (0, 0) if it cannot be read."""
+    """Number of frames and number of pairs of flow images in a folder; (0, 0) if `frame_series` or the system refuses it."""
     try:
         names = image_names(folder)
         frames = len(frame_series(names, folder).names)
