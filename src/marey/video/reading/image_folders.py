@@ -30,7 +30,7 @@ class _ImageFolder(FrameSource):
         channels: Channels of a frame.
         load: Reads the images of a frame, given their paths, in OpenCV's order of channels: uint8 [H, W, C].
         store: Writes a loaded frame into an array, in the order of channels of this source.
-        left_out: As of `FrameSource`.
+        left_out: See `FrameSource`.
     """
 
     def __init__(

@@ -179,8 +179,8 @@ class Beginning:
 def _is_headless(stream: VideoStream, first: "Packet[Any]") -> bool:
     """Whether the key frame at the beginning of a file was cut away, judged by its first packet.
 
-    If the container's index lists a key frame there, it is broken, not missing; except that files without a table of key
-    frames list every frame as one.
+    If the container's index lists a key frame at this packet, the key frame is broken, not cut away. An index without a
+    table of key frames shows nothing: it lists every frame as a key frame.
     """
     if first.is_keyframe:
         return False
