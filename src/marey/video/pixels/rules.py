@@ -39,7 +39,7 @@ class _PixelRule(Declaration, ABC):
     """Order of the channels of the network's input, and of `mean` and `std`. "bgr": for weights from Caffe."""
 
     def read(self, source: FrameSource, indices: Sequence[int] | NDArray[np.integer], geometry: Geometry) -> Frames:
-        """A training clip [T, H, W, C] of a source. `crop` and `size` of the geometry are applied by the reader."""
+        """A training clip [T, H, W, C] of a source. `pick` applies `crop` and `size` of the geometry."""
         return self._finish(self.pick(source, indices, size=geometry.size, crop=geometry.crop), geometry)
 
     def apply(self, frames_THWC: Frames, geometry: Geometry) -> Frames:

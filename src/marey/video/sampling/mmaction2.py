@@ -152,8 +152,8 @@ class MMAction2Train(_MMAction2Rule):
 def draw_offsets(num_frames: int, span: float, count: int, random: RandomSource) -> NDArray[Any]:
     """`count` offsets of runs of `span` frames: a random one in each of `count` equal sections of the offsets that fit.
 
-    If fewer than `count` offsets fit, the result is random ones of these, sorted. If moreover the video has at most
-    max(`count`, `span`) frames, it is evenly spread ones, or zeros if no run fits.
+    If fewer than `count` offsets fit, random ones of these are drawn and sorted. If moreover the video has at most
+    max(`count`, `span`) frames, evenly spread ones are taken, or zeros if no run fits.
     """
     choices = num_frames - span + 1
     section = choices // count
