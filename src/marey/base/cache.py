@@ -30,7 +30,7 @@ features of a clip take 0.2 MB, so that 20,000 clips fit, more than most project
 
 
 def backends_folder(kind: str) -> Path:
-    """The cache folder of the files of backends that are named `kind`: "openvino", "measured"."""
+    """The folder `kind` within the cache's `backends`: "openvino" (converted networks) or "measured" (their speed)."""
     return cache_folder() / "backends" / kind
 
 
