@@ -83,7 +83,7 @@ _HOME = {
     "RunError": "base.errors",
     "WeightsError": "base.errors",
     "Limits": "base.limited.limits",
-    "Bar": "base.reporter",
+    "Bar": "base.bars",
     "LoggingReporter": "base.reporter",
     "Reporter": "base.reporter",
     "SilentReporter": "base.reporter",
