@@ -85,8 +85,8 @@ class Audit:
     leaks: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes in different splits; also single files that are listed in several splits."""
     copies: list[list[str]] = field(default_factory=list)
-    """Sets of videos with the same content but different bytes (encoded again), found by their frames. Several takes of a
-    scene in which nothing moves look like copies, too, but are not listed here."""
+    """Sets of videos with the same content, not all with the same bytes (some were encoded again), found by their frames.
+    Several takes of a scene in which nothing moves look like copies, too, but are not listed here."""
     contradicting_copies: list[list[str]] = field(default_factory=list)
     """The sets of `copies` with different labels."""
     leaking_copies: list[list[str]] = field(default_factory=list)

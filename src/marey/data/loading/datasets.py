@@ -62,7 +62,7 @@ class ClipItem(TypedDict):
     """One training clip."""
 
     clip: Frames
-    """[T, H, W, C]; uint8, or float32 from 0 to 255 where the pixel rule resizes in float."""
+    """[T, H, W, C]; uint8, or float32 on the scale 0 to 255 where the pixel rule resizes in float."""
     target: Target
     id: str
     broken: list[Broken]
