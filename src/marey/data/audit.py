@@ -27,7 +27,7 @@ from marey.data.recordings.names import RecordingNames, joined_recording_names
 from marey.data.recordings.odd_videos import find_odd_videos
 
 _SLOW, _FAST = 10.0, 61.0
-"""A frame rate below or above these, in frames per second, is odd: most sampling rules were made for 24 to 30."""
+"""Frames per second. A frame rate below the first or above the second is odd: most sampling rules were made for 24 to 30."""
 
 _SMALL, _LONG = 112, 3.0
 """The size of a video is odd if its shorter side has fewer than `_SMALL` pixels, or if its longer side is more than `_LONG`
@@ -56,7 +56,7 @@ class ClassBalance:
 
 @dataclass(repr=False)
 class Audit:
-    """What `audit` found. Videos are named by their paths as the list has them, or, of lists with different folders, by the
+    """What `audit` found. Videos are named by their paths in the list; if the lists have different root folders, by the
     paths of their files.
 
     `faults` counts the findings that make a result worthless or end a run.
@@ -65,7 +65,7 @@ class Audit:
     videos: int
     """The number of videos."""
     fingerprint: str
-    """The fingerprint of the list, which every result has, too."""
+    """The fingerprint of the list; results that were measured on the list state the same one."""
     contents: str
     """A hash of the paths of the files, their numbers of bytes and frames, and the width and height of their frames. Two
     copies of a data set with the same list differ here if a file differs in one of these."""
@@ -76,16 +76,17 @@ class Audit:
     short: dict[str, int] = field(default_factory=dict)
     """For each video with fewer than `short_frames` frames, the number of its frames."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """For each file that is not read completely, what is left out: frames before the first key frame, covers, gaps."""
+    """For each file or folder of frames that is not read completely, what is missing: frames before the first key frame,
+    images that are no frames (cover.jpg), missing numbers."""
     duplicates: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes."""
     contradictions: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes and different labels."""
     leaks: list[list[str]] = field(default_factory=list)
-    """Sets of files with the same bytes in different splits."""
+    """Sets of files with the same bytes in different splits; also single files that are listed in several splits."""
     copies: list[list[str]] = field(default_factory=list)
-    """Sets of videos with the same content that were encoded again, found by their frames. Takes of
-    a scene in which nothing moves look like copies; they are not among these."""
+    """Sets of videos with the same content, not all with the same bytes (some were encoded again), found by their frames.
+    Several takes of a scene in which nothing moves look like copies, too, but are not listed here."""
     contradicting_copies: list[list[str]] = field(default_factory=list)
     """The sets of `copies` with different labels."""
     leaking_copies: list[list[str]] = field(default_factory=list)
@@ -93,7 +94,7 @@ class Audit:
     outside: list[str] = field(default_factory=list)
     """Segments that begin after the end of their file, by seconds or by frames."""
     longer: dict[str, str] = field(default_factory=dict)
-    """Segments that end, by the list, after the end of their file; they are read up to that end."""
+    """For each segment by frames that ends after its file: "to frame 60 of 50". It is read up to the end of the file."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
     """For each recording in several splits, known from the column `group` or file names, how many videos each split has."""
     leaking_places: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -150,7 +151,7 @@ class Audit:
 
 
 def read_together(paths: Sequence[Path], *, root: Path | None = None, classes: Path | None = None) -> list[Manifest]:
-    """Several lists or folders with one list of classes: that of the file `classes`, or else all names that occur.
+    """Read several lists or folders with the same class names: those of the file `classes`, or else all names that occur.
 
     Raises:
         DataError: one cannot be read; or `root` is given, and none is a list.
