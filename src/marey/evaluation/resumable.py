@@ -215,8 +215,8 @@ class ResumableTest:
 
 
 def _identifying(protocol: EvaluationProtocol) -> tuple[JsonValue, ...]:
-    """The fields of a protocol by which a score file is recognised as that of a test. The folder's note was compared
-    before.
+    """The fields of a protocol by which a score file is recognised as that of a test. The other settings need no comparison
+    here: the claim on the folder has compared them with evaluate.json.
     """
     known = (protocol.weights_sha256, protocol.data_fingerprint, protocol.batch, protocol.precision, protocol.split)
     return (*known, protocol.folds)
