@@ -121,9 +121,9 @@ class ResumableTest:
             write_readme(self.out)
 
     def backend_report(self) -> JsonValue:
-        """The report of the backend that computed the scores, or a list of several. Of reports with the same names of
-        backends, the one with the largest difference from eager float32 is kept. None: eager was asked for, and
-        computed all.
+        """The report of the backend that computed the scores, or a list of several. Of reports with the same `asked` and
+        `ran`, the one with the largest difference from eager float32 is kept. None: eager was asked for, and computed
+        all.
         """
         found = {}
         for report in sorted(map(json.loads, sorted(self._reports)), key=lambda report: report.get("relative", 0)):

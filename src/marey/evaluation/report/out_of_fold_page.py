@@ -166,9 +166,9 @@ def _cost(found: OutOfFold) -> list[tuple[str, str]]:
     cost = found.cost
     return [
         ("clips through the network now", f"{cost.computed:,}"),
-        ("clips whose features were kept", f"{cost.kept:,}"),
+        ("clips whose features were cached by an earlier run", f"{cost.kept:,}"),
         ("core-seconds (time of each core that worked)", f"{cost.core_seconds:,.0f}"),
-        ("of them to compare pictures", f"{cost.pictures:,.0f}"),
+        ("of these, core-seconds to compare frames", f"{cost.pictures:,.0f}"),
         ("time on the clock", lasting(cost.seconds)),
     ]
 
