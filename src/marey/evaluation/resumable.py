@@ -4,25 +4,35 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from marey.backends.backend import Backend, BackendReport
-from marey.base.claim import Claim, Command, OutputPath
+from marey.backends.backend import Backend
+from marey.backends.backend import BackendReport
+from marey.base.claim import Claim
+from marey.base.claim import Command
+from marey.base.claim import OutputPath
 from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
 from marey.base.words import counted
-from marey.data.files.identity import Identities, was_seen
-from marey.data.files.quarantine import BROKEN, Broken, Quarantine, broken_list
+from marey.data.files.identity import Identities
+from marey.data.files.identity import was_seen
+from marey.data.files.quarantine import BROKEN
+from marey.data.files.quarantine import Broken
+from marey.data.files.quarantine import Quarantine
+from marey.data.files.quarantine import broken_list
 from marey.data.lists.manifest import Manifest
 from marey.evaluation.protocol import EvaluationProtocol
-from marey.evaluation.result import SCORES, EvaluationResult
+from marey.evaluation.result import SCORES
+from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.tested_list import list_facts
 
@@ -121,9 +131,9 @@ class ResumableTest:
             write_readme(self.out)
 
     def backend_report(self) -> JsonValue:
-        """The report of the backend that computed the scores, or a list of several. Of reports with the same names of
-        backends, the one with the largest difference from eager float32 is kept. None: eager was asked for, and
-        computed all.
+        """The report of the backend that computed the scores, or a list of several. Of reports with the same `asked` and
+        `ran`, the one with the largest difference from eager float32 is kept. None: eager was asked for, and computed
+        all.
         """
         found = {}
         for report in sorted(map(json.loads, sorted(self._reports)), key=lambda report: report.get("relative", 0)):
@@ -215,8 +225,8 @@ class ResumableTest:
 
 
 def _identifying(protocol: EvaluationProtocol) -> tuple[JsonValue, ...]:
-    """The fields of a protocol by which a score file is recognised as that of a test. The folder's note was compared
-    before.
+    """The fields of a protocol by which a score file is recognised as that of a test. The other settings need no comparison
+    here: the claim on the folder has compared them with evaluate.json.
     """
     known = (protocol.weights_sha256, protocol.data_fingerprint, protocol.batch, protocol.precision, protocol.split)
     return (*known, protocol.folds)

@@ -44,8 +44,8 @@ def estimated_seconds(
     backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute
 ) -> float | None:
     """Seconds that the videos in `rows` will take. None if that cannot be estimated: the network sees optical flow, which
-    may have to be computed; all files are on servers, missing or larger than 200 MB; the first three others cannot be read;
-    or the backend is not eager, and so compiles for each batch size.
+    may have to be computed; no file is on this machine and at most 200 MB large; the first three such files cannot be read;
+    or another backend than eager runs, which may have to compile.
     """
     if not rows or views.flow is not None or backend.report().ran != "eager":
         return None
