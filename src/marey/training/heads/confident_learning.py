@@ -1,42 +1,42 @@
 """Confident learning: which labels are likely wrong, by out-of-fold predictions.
 
 The method is that of Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal of
-Artificial Intelligence Research 2021. p_ik is the out-of-fold probability of class k for clip i, and y_i its label.
+Artificial Intelligence Research 2021. p_ik is the out-of-fold probability of class k for video i, and y_i its label.
 
-- Section 3.1: the threshold of a class is the mean self-confidence of the clips with this label,
+- Section 3.1: the threshold of a class is the mean self-confidence of the videos with this label,
   t_k = mean of p_ik over the i with y_i = k. It compensates for classes that are predicted with different confidence.
-- The same section: a clip may be of class k where p_ik >= t_k. It is counted off the diagonal of the confident joint, as
+- The same section: a video may be of class k where p_ik >= t_k. It is counted off the diagonal of the confident joint, as
   wrongly labelled, where the likeliest of these classes is not y_i.
-- Section 3.2, "prune by noise rate": these clips are ranked by the margin between the probability of their label and
+- Section 3.2, "prune by noise rate": these videos are ranked by the margin between the probability of their label and
   that of another class. Here the margin is one of logarithms, relative to the thresholds:
   log(p_iy / t_y) - max over k other than y of log(p_ik / t_k). With two classes the logarithms hardly change the order. With
-  twelve, differences of probabilities miss clips for which several other classes are about equally likely.
+  twelve, differences of probabilities miss videos for which several other classes are about equally likely.
 
-A negative margin means that another class is likelier than the label, compared with what is usual for clips of either. Here
-every clip with a negative margin is a suspect; where few clips reach a threshold, this finds more than the off-diagonal of
+A negative margin means that another class is likelier than the label, compared with what is usual for videos of either. Here
+every video with a negative margin is a suspect; where few videos reach a threshold, this finds more than the off-diagonal of
 the joint does.
 
-**Which predictions.** There are several heads, and two ways to leave a clip out: with its entire recording, as for numbers
-that hold for new clips, or with its copies only. Where each recording has one class, the other clips of a recording
-show best what a clip is; where a recording has clips of each class, they mislead. So the labels themselves choose the
+**Which predictions.** There are several heads, and two ways to leave a video out: with its entire recording, as for numbers
+that hold for new videos, or with its copies only. Where each recording has one class, the other videos of a recording
+show best what a video is; where a recording has videos of each class, they mislead. So the labels themselves choose the
 predictions: those with the lowest log loss, and all whose loss is within a standard error of it (of the difference,
-over clips). Before, each set of predictions is brought to the temperature of least loss; the logarithms of the chosen
+over videos). Before, each set of predictions is brought to the temperature of least loss; the logarithms of the chosen
 ones are averaged. Where these predictions are not known, all others are used.
 
 Measured with 10 % of the labels swapped: the share of the swapped labels that is found among the first 15 % of all
-clips, with its standard error; and, on draws of the same sets, the share found without thresholds by differences of
+videos, with its standard error; and, on draws of the same sets, the share found without thresholds by differences of
 probabilities, by the off-diagonal of the joint, and by predictions without the recording only:
 
-| clips | draws | found | probabilities | joint | without the recording only |
+| videos | draws | found | probabilities | joint | without the recording only |
 |---|---|---|---|---|---|
 | skateboarding, 189 of two tricks | 12 | 70 % (2.6) | 71 % | 71 % | 39 % |
 | drawn motions, 720 of twelve | 6 | 85 % (1.5) | 72 % | 66 % | 83 % |
 | drawn motions, 252 of twelve | 12 | 60 % (1.8) | 46 % | 59 % | 62 % |
 
-Where clips have several labels, each class is judged by itself: a pair of clip and class is a suspect, with one
-threshold for clips that have the label and another for clips that lack it.
+Where videos have several labels, each class is judged by itself: a pair of video and class is a suspect, with one
+threshold for videos that have the label and another for videos that lack it.
 
-Shapes: N clips, K classes.
+Shapes: N videos, K classes.
 """
 
 import math
@@ -57,48 +57,48 @@ from marey.training.heads.logistic import Targets, solve
 from marey.training.heads.selection import MOST_WORK, USUAL_STRENGTH
 
 MOST = 0.15
-"""Largest share of all clips that are suspects, 0 to 1."""
+"""Largest share of all videos that are suspects, 0 to 1."""
 _FOLDS, _FEW_FOLDS, _MANY = 10, 5, 500
-"""Numbers of folds of single clips: more than `_MANY` clips have the second number, which takes less time and leaves enough
-clips to fit on."""
+"""Numbers of folds of single videos: more than `_MANY` videos have the second number, which takes less time and leaves enough
+videos to fit on."""
 
 
 @dataclass(frozen=True, eq=False)
 class OutOfFoldLogits:
-    """Logits of each clip by heads that were not fitted on it."""
+    """Logits of each video by heads that were not fitted on it."""
 
     name: str
     """The head, and what was left out, in words."""
     logits: NDArray[np.float64]
     """[N, K]"""
     known: NDArray[np.bool_]
-    """[N, K]: the clips and classes for which the logits are meaningful. With one label a clip, a row is all true or all
+    """[N, K]: the videos and classes for which the logits are meaningful. With one label a video, a row is all true or all
     false."""
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """A class that a clip perhaps has wrongly, or lacks wrongly."""
+    """A class that a video perhaps has wrongly, or lacks wrongly."""
 
     label: int
     has: bool
-    """Whether the clip has the class now."""
+    """Whether the video has the class now."""
     probability: float
     """Out-of-fold probability of the class, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A clip whose label is likely wrong."""
+    """A video whose label is likely wrong."""
 
     row: int
     doubts: tuple[Doubt, ...]
-    """With one label a clip: its label, then the class that it may be. With several: the most doubtful class first."""
+    """With one label a video: its label, then the class that it may be. With several: the most doubtful class first."""
     margin: float
     """Below 0; the lower, the more suspicious."""
 
     def wanted(self, labels: Sequence[int]) -> tuple[int, ...]:
-        """The labels that may be right, given those of the clip: without doubtful ones, with missing ones, sorted."""
+        """The labels that may be right, given those of the video: without doubtful ones, with missing ones, sorted."""
         changed = {doubt.label for doubt in self.doubts}
         added = [doubt.label for doubt in self.doubts if not doubt.has]
         return tuple(sorted([*(label for label in labels if label not in changed), *added]))
@@ -106,13 +106,13 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Suspects:
-    """The clips whose labels are likely wrong, the most suspicious first."""
+    """The videos whose labels are likely wrong, the most suspicious first."""
 
     rows: tuple[Suspect, ...]
     judged: int
-    """Number of clips with known predictions."""
+    """Number of videos with known predictions."""
     disagreeing: int
-    """Number of clips for which another class, or the lack of a class, is likelier than the label; `rows` has the first."""
+    """Number of videos for which another class, or the lack of a class, is likelier than the label; `rows` has the first."""
     by: tuple[str, ...]
     """The names of the predictions that were used."""
 
@@ -120,17 +120,17 @@ class Suspects:
 def clip_fold_logits(
     name: str, everything: Directions, targets: Targets, copies: NDArray[np.int64], *, classes: int, task: TaskConfig
 ) -> OutOfFoldLogits | None:
-    """Out-of-fold logits with folds of single clips, whatever their recordings; copies of a clip are left out with it.
+    """Out-of-fold logits with folds of single videos, whatever their recordings; copies of a video are left out with it.
 
-    All heads have the usual strength and use the directions of all clips, which do not depend on labels: so one
+    All heads have the usual strength and use the directions of all videos, which do not depend on labels: so one
     decomposition serves all folds. None where this would take too long, as then the strengths of a head are not
     compared either.
 
     Args:
         name: The head in words.
-        everything: The directions of all N clips.
-        targets: One class a clip [N], or which clip has which label [N, K].
-        copies: [N]: a number for each clip, equal for copies, which stay in one fold.
+        everything: The directions of all N videos.
+        targets: One class a video [N], or which video has which label [N, K].
+        copies: [N]: a number for each video, equal for copies, which stay in one fold.
         classes: The number of classes, K.
         task: Softmax or sigmoids.
     """
@@ -156,20 +156,20 @@ def clip_fold_logits(
 
 
 def _folds(copies: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fold of each clip [N]; different contents are dealt to folds in a fixed random order."""
+    """The fold of each video [N]; different contents are dealt to folds in a fixed random order."""
     contents, of_row = np.unique(copies, return_inverse=True)
     count = min(_FOLDS if len(copies) <= _MANY else _FEW_FOLDS, len(contents))
     return (np.random.default_rng(0).permutation(len(contents)) % count)[of_row].astype(np.int64)
 
 
 def _known(own: NDArray[np.bool_], others: NDArray[np.bool_], *, several: bool) -> NDArray[np.bool_]:
-    """[M, K]: for which of the clips left out, and which classes, predictions are meaningful: the other clips include some
-    with the clip's label, or, with several labels, for each class some with and some without it.
+    """[M, K]: for which of the videos left out, and which classes, predictions are meaningful: the other videos include some
+    with the video's label, or, with several labels, for each class some with and some without it.
 
     Args:
-        own: [M, K]: the labels of the clips left out.
-        others: [O, K]: the labels of the other clips.
-        several: Whether clips have several labels.
+        own: [M, K]: the labels of the videos left out.
+        others: [O, K]: the labels of the other videos.
+        several: Whether videos have several labels.
     """
     if several:
         return np.broadcast_to(others.any(axis=0) & ~others.all(axis=0), own.shape)
@@ -178,11 +178,11 @@ def _known(own: NDArray[np.bool_], others: NDArray[np.bool_], *, several: bool) 
 
 
 def find_suspects(predictions: Sequence[OutOfFoldLogits], targets: Targets, task: TaskConfig) -> Suspects:
-    """The clips whose labels are likely wrong, by the predictions that fit the labels best.
+    """The videos whose labels are likely wrong, by the predictions that fit the labels best.
 
     Args:
-        predictions: Predictions of the same N clips, by several heads and ways to leave clips out; at least one.
-        targets: One class a clip [N], or which clip has which label [N, K].
+        predictions: Predictions of the same N videos, by several heads and ways to leave videos out; at least one.
+        targets: One class a video [N], or which video has which label [N, K].
         task: Softmax or sigmoids.
     """
     several = isinstance(task, MultiLabel)
@@ -199,7 +199,7 @@ def find_suspects(predictions: Sequence[OutOfFoldLogits], targets: Targets, task
 
 
 def _tempered(predictions: OutOfFoldLogits, targets: Targets, *, several: bool) -> OutOfFoldLogits:
-    """The predictions at the temperature of least loss, so that those of different heads are comparable. Where clips
+    """The predictions at the temperature of least loss, so that those of different heads are comparable. Where videos
     have one label, the logits become log probabilities.
     """
     temperature = temperature_of(lambda at: float(_losses(predictions, targets, at, several=several).sum()))
@@ -210,7 +210,7 @@ def _tempered(predictions: OutOfFoldLogits, targets: Targets, *, several: bool) 
 def _losses(
     predictions: OutOfFoldLogits, targets: Targets, temperature: float, *, several: bool
 ) -> NDArray[np.float64]:
-    """The log loss of each clip [N], with several labels the sum over classes; 0 where predictions are not known."""
+    """The log loss of each video [N], with several labels the sum over classes; 0 where predictions are not known."""
     logits = predictions.logits / temperature
     if several:
         losses_NK = np.where(predictions.known, np.logaddexp(0, np.where(targets, -logits, logits)), 0)
@@ -241,7 +241,7 @@ def _chosen(predictions: Sequence[OutOfFoldLogits], targets: Targets, *, several
 
 
 def _mean(predictions: Sequence[OutOfFoldLogits]) -> OutOfFoldLogits:
-    """The mean of the logits that are known, for each clip and class."""
+    """The mean of the logits that are known, for each video and class."""
     known: NDArray[np.bool_] = np.stack([one.known for one in predictions])
     any_known: NDArray[np.bool_] = np.logical_or.reduce(known)
     total = np.where(known, np.stack([one.logits for one in predictions]), 0).sum(axis=0)
@@ -260,7 +260,7 @@ def _filled(predictions: OutOfFoldLogits, others: OutOfFoldLogits) -> OutOfFoldL
 
 
 def _suspects_of_one_label(predictions: OutOfFoldLogits, labels: NDArray[np.int64], by: tuple[str, ...]) -> Suspects:
-    """The suspects where clips have one label; the logits are log probabilities."""
+    """The suspects where videos have one label; the logits are log probabilities."""
     rows = np.flatnonzero(predictions.known.any(axis=1))
     logs, own = predictions.logits[rows], labels[rows]
     probabilities, indices = np.exp(logs), np.arange(len(rows))
@@ -285,7 +285,7 @@ def _suspects_of_one_label(predictions: OutOfFoldLogits, labels: NDArray[np.int6
 
 
 def _class_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[K]: the mean probability of each class over the clips with this label; 1 for a class without clips."""
+    """[K]: the mean probability of each class over the videos with this label; 1 for a class without videos."""
     thresholds = np.ones(probabilities.shape[1])
     for label in np.unique(labels).tolist():
         thresholds[label] = max(float(probabilities[labels == label, label].mean()), np.finfo(np.float64).tiny)
@@ -295,7 +295,7 @@ def _class_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int
 def _suspects_of_several_labels(
     predictions: OutOfFoldLogits, targets: NDArray[np.bool_], by: tuple[str, ...]
 ) -> Suspects:
-    """The suspects where clips have several labels: each class has its own thresholds, and all pairs of clip and class are
+    """The suspects where videos have several labels: each class has its own thresholds, and all pairs of video and class are
     sorted together.
     """
     logits, known = torch.from_numpy(predictions.logits), predictions.known
@@ -325,5 +325,5 @@ def _suspects_of_several_labels(
 
 
 def _most(clips: int) -> int:
-    """The largest number of suspects among so many clips."""
+    """The largest number of suspects among so many videos."""
     return int(MOST * clips)

@@ -3,12 +3,12 @@
     minimise over W and b:   |W|^2 / 2 + strength * sum_i loss(W x_i + b, target_i)
 
 The strength is the C of scikit-learn; the bias is not regularised. x are the pooled features, standardised on the training
-clips, where each block is divided by the square root of its width: every block then has a mean square length of 1.
+videos, where each block is divided by the square root of its width: every block then has a mean square length of 1.
 
-The problem is solved along the directions that the training clips span (`marey.training.heads.directions`): the
-solution lies in them, and a few clips have fewer directions than features.
+The problem is solved along the directions that the training videos span (`marey.training.heads.directions`): the
+solution lies in them, and a few videos have fewer directions than features.
 
-Shapes: N clips, F features, K classes, R directions.
+Shapes: N videos, F features, K classes, R directions.
 """
 
 import math
@@ -26,14 +26,14 @@ from marey.recipe import MultiLabel, TaskConfig
 from marey.training.heads.directions import Directions
 
 Targets = NDArray[np.int64] | NDArray[np.bool_]
-"""One class a clip [N], int64; or which clip has which label [N, K], bool."""
+"""One class a video [N], int64; or which video has which label [N, K], bool."""
 
 GRADIENT_TOLERANCE = 1e-6
 """Largest derivative, at the solution, of the objective divided by strength * N, in the coordinates in which it is
 minimised. Its second derivatives are there about those of the loss itself."""
 _MOST_ITERATIONS = 1000
 _ROWS = 512
-"""Number of clips whose features are converted to float64 at a time, which bounds memory."""
+"""Number of videos whose features are converted to float64 at a time, which bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,21 +66,21 @@ class Solution:
     """The strength that it was fitted with."""
 
     def logits(self, coordinates: Tensor) -> Tensor:
-        """Logits [N, K] of clips with these coordinates [N, R]."""
+        """Logits [N, K] of videos with these coordinates [N, R]."""
         return coordinates @ self.weight + self.bias
 
 
 def fit_head(pooled: PooledFeatures, targets: Targets, *, classes: int, strength: float, task: TaskConfig) -> Head:
-    """Fit a head to training clips.
+    """Fit a head to training videos.
 
-    A class without a training clip (with several labels, also a class of all clips) has weights of 0. Its bias makes it as
-    likely as half a clip among the training clips; a softmax never predicts it.
+    A class without a training video (with several labels, also a class of all videos) has weights of 0. Its bias makes it as
+    likely as half a video among the training videos; a softmax never predicts it.
 
     Args:
-        pooled: The features of the training clips.
-        targets: The targets of the training clips.
+        pooled: The features of the training videos.
+        targets: The targets of the training videos.
         classes: The number of classes, K.
-        strength: Above 0; the larger, the closer the head follows the training clips.
+        strength: Above 0; the larger, the closer the head follows the training videos.
         task: Softmax or sigmoids.
     """
     directions = Directions.of(pooled, np.arange(len(pooled)))
@@ -112,7 +112,7 @@ def _softmax(directions: Directions, targets: Tensor, classes: int, strength: fl
         return -(logs * hot).sum() / clips, (logs.exp() - hot) / clips
 
     fitted = _minimum(directions, loss, len(present), 0.3 / len(present), strength)
-    # A constant added to all logits changes nothing; this choice makes the largest logit of a clip positive.
+    # A constant added to all logits changes nothing; this choice makes the largest logit of a video positive.
     own_bias = fitted.bias - fitted.bias.mean()
     likely = (directions.coordinates @ fitted.weight + own_bias).logsumexp(dim=1).mean() - math.log(2 * len(targets))
     weight = fitted.weight.new_zeros(len(fitted.weight), classes)
@@ -153,7 +153,7 @@ def _minimum(
     steps are needed, whatever the strength.
 
     Args:
-        directions: The directions, with the coordinates of N clips.
+        directions: The directions, with the coordinates of N videos.
         loss: From logits [N, outputs] to the mean loss and its derivative by the logits. Written out, the derivative takes
             half of autograd's time.
         outputs: The number of logits.

@@ -1,12 +1,12 @@
-"""Outliers: clips that are far from all others of their class in a frozen network's features, such as a wrong file.
+"""Outliers: videos that are far from all others of their class in a frozen network's features, such as a wrong file.
 
-The distance of a clip to its class is the mean distance to its `NEAREST` nearest clips of the class from other recordings.
-What is usual follows from the other clips of the class: the median of the logarithms of their distances, and 1.4826 times
+The distance of a video to its class is the mean distance to its `NEAREST` nearest videos of the class from other recordings.
+What is usual follows from the other videos of the class: the median of the logarithms of their distances, and 1.4826 times
 the median absolute deviation from it, which is the standard deviation of a normal distribution (Rousseeuw and Croux,
 Alternatives to the Median Absolute Deviation, Journal of the American Statistical Association 1993). A few outliers hardly
 change either.
 
-Shapes: N clips, K classes, R directions.
+Shapes: N videos, K classes, R directions.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from marey.training.heads.directions import Directions
 from marey.training.heads.logistic import Targets
 
 NEAREST = 5
-"""Number of clips of the class that a clip is compared with; a class may have more than that of a kind of its own."""
+"""Number of videos of the class that a video is compared with; a class may have more than that of a kind of its own."""
 _FEWEST = 10
 """Number of recordings of a class below which it has no outliers, since nothing is usual."""
 _FAR = 4.5
-"""Deviations above the median from which on a clip is an outlier: of normally distributed logarithms, one of 300,000 is
-beyond. Clips of quite other things, put one at a time among 189 clips of skateboarding, or 252 and 720 drawn ones, were
-at least 4.7 above it, and so were at most 1 in 100 of the clips that belong there."""
+"""Deviations above the median from which on a video is an outlier: of normally distributed logarithms, one of 300,000 is
+beyond. Videos of quite other things, put one at a time among 189 videos of skateboarding, or 252 and 720 drawn ones, were
+at least 4.7 above it, and so were at most 1 in 100 of the videos that belong there."""
 _FARTHER = 1.3
-"""Ratio to the median distance that an outlier must exceed, too: in a class of clips that are about equally far from
+"""Ratio to the median distance that an outlier must exceed, too: in a class of videos that are about equally far from
 each other, small differences make no outliers."""
 _MANY = 0.05
 """Largest share of a class that may be outliers, 0 to 1: where there are more, the class consists of several kinds, and has
@@ -35,7 +35,7 @@ none."""
 
 @dataclass(frozen=True)
 class Outlier:
-    """A clip that is far from all others of its class."""
+    """A video that is far from all others of its class."""
 
     row: int
     label: int
@@ -44,13 +44,13 @@ class Outlier:
 
 
 def class_outliers(directions: Directions, targets: Targets, groups: NDArray[np.int64]) -> list[Outlier]:
-    """The outliers of all classes, the farthest first, each clip once.
+    """The outliers of all classes, the farthest first, each video once.
 
     Args:
-        directions: The directions of all N clips, whose coordinates are compared.
-        targets: One class a clip [N], or which clip has which label [N, K]: then a clip must be an outlier of each of its
+        directions: The directions of all N videos, whose coordinates are compared.
+        targets: One class a video [N], or which video has which label [N, K]: then a video must be an outlier of each of its
             classes that has enough recordings.
-        groups: [N]: a number for each clip, equal for clips of one recording, and for copies.
+        groups: [N]: a number for each video, equal for videos of one recording, and for copies.
     """
     points = directions.coordinates.numpy()
     hot = np.eye(int(targets.max()) + 1, dtype=np.bool_)[targets] if targets.ndim == 1 else targets
@@ -71,10 +71,10 @@ def class_outliers(directions: Directions, targets: Targets, groups: NDArray[np.
 
 
 def _far_clips(points: NDArray[np.float64], groups: NDArray[np.int64]) -> list[tuple[int, float]]:
-    """The clips of a class that are far from the others: index, and distance divided by the usual distance.
+    """The videos of a class that are far from the others: index, and distance divided by the usual distance.
 
     Args:
-        points: [M, R]: the coordinates of the class's clips.
+        points: [M, R]: the coordinates of the class's videos.
         groups: [M]: a number for each recording.
     """
     squares = np.square(points).sum(axis=1)

@@ -1,17 +1,17 @@
 """Choice of a head's pooling and strength by nested cross-validation, which also gives its out-of-fold predictions.
 
-The folds are used twice. For the head of all clips, each candidate and strength is fitted on all folds but one and judged on
-that one, in turn; the best is then fitted on all clips. Its out-of-fold predictions come from the same procedure without the
+The folds are used twice. For the head of all videos, each candidate and strength is fitted on all folds but one and judged on
+that one, in turn; the best is then fitted on all videos. Its out-of-fold predictions come from the same procedure without the
 predicted fold: the other folds judge candidates and strengths, each fitted without two folds, and the best is fitted on the
-other folds. So no clip influences the choice or the fit behind its own prediction (Varma and Simon, Bias in error estimation
+other folds. So no video influences the choice or the fit behind its own prediction (Varma and Simon, Bias in error estimation
 when using cross-validation for model selection, BMC Bioinformatics 2006). A fit without folds a and b serves twice: it is
 judged on b where a is predicted, and on a where b is predicted. For judging, more than `MOST_JUDGING` folds are joined
 to fewer (`judging_folds`).
 
 There are few strengths and few candidates, and the first candidate is kept unless another one is better beyond chance: every
-further choice costs accuracy where clips are few.
+further choice costs accuracy where videos are few.
 
-Shapes: N clips, K classes, S strengths, J judging folds.
+Shapes: N videos, K classes, S strengths, J judging folds.
 """
 
 import math
@@ -39,7 +39,7 @@ STRENGTHS = (1.0, 10.0, 100.0)
 USUAL_STRENGTH = 10.0
 """The strength where nothing can judge, since there are only two folds, or where judging would take too long."""
 MOST_WORK = 500_000_000
-"""Product of clips, directions and classes of one fit, beyond which only the usual strength is tried: its time grows
+"""Product of videos, directions and classes of one fit, beyond which only the usual strength is tried: its time grows
 with the product, and at the limit all fits for three candidates take several minutes of one core."""
 MOST_JUDGING = 5
 """Most folds that judge candidates and strengths; more are joined for that, which saves most of the fits."""
@@ -49,7 +49,7 @@ ERRORS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class HeadCandidate:
-    """One way to pool the features of all clips for a head."""
+    """One way to pool the features of all videos for a head."""
 
     name: str
     """The pooling in words."""
@@ -66,9 +66,9 @@ class HeadChoice:
 
     candidate: HeadCandidate
     head: Head
-    """The candidate's head, fitted on all clips."""
+    """The candidate's head, fitted on all videos."""
     out_of_fold: NDArray[np.float64]
-    """[N, K]: logits of the complete procedure; neither choice nor fit used the clip's fold."""
+    """[N, K]: logits of the complete procedure; neither choice nor fit used the video's fold."""
     of_candidates: tuple[tuple[HeadCandidate, NDArray[np.float64]], ...]
     """[N, K]: out-of-fold logits of each candidate by itself, whose strength is chosen in the same way."""
 
@@ -76,24 +76,24 @@ class HeadChoice:
 def choose_head(
     candidates: Sequence[HeadCandidate], targets: Targets, folds: NDArray[np.int64], *, classes: int, task: TaskConfig
 ) -> HeadChoice:
-    """Choose candidate and strength by folds, fit the head on all clips, and predict each clip out of fold.
+    """Choose candidate and strength by folds, fit the head on all videos, and predict each video out of fold.
 
     The strength is chosen by the mean loss on the folds left out; beyond `MOST_WORK` it is `USUAL_STRENGTH`, with a
     notice. The first candidate is chosen, unless the loss of another one is lower in each of the folds that judge and,
-    over their clips, by more than `ERRORS` standard errors of the mean difference; of several such candidates, the one
+    over their videos, by more than `ERRORS` standard errors of the mean difference; of several such candidates, the one
     with the lowest loss. With two folds no fold is left to judge while one is predicted: then the first candidate is
     used, at `USUAL_STRENGTH`. `fit_head` says how a class is treated that a fit lacks.
 
     Args:
-        candidates: Candidates for the same N clips; the first one must be eligible.
-        targets: One class a clip [N], or which clip has which label [N, K].
-        folds: [N]: the fold of each clip, from 0; the clips of one recording must be in one fold. Clips with a negative
+        candidates: Candidates for the same N videos; the first one must be eligible.
+        targets: One class a video [N], or which video has which label [N, K].
+        folds: [N]: the fold of each video, from 0; the videos of one recording must be in one fold. Videos with a negative
             number are fitted on and never held out; their rows of the out-of-fold logits are 0.
         classes: The number of classes, K.
         task: Softmax or sigmoids.
 
     Raises:
-        DataError: all clips are in one fold.
+        DataError: all videos are in one fold.
     """
     nested = _NestedFolds.of(targets, folds, classes, task)
     results = [nested.cross_validate(candidate.pooled) for candidate in candidates]
@@ -120,21 +120,21 @@ def choose_head(
 
 
 def judging_folds(folds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The judging fold of each clip [N], 0 to at most `MOST_JUDGING` - 1, from its fold [N], from 0. -1 stays -1."""
+    """The judging fold of each video [N], 0 to at most `MOST_JUDGING` - 1, from its fold [N], from 0. -1 stays -1."""
     count = int(folds.max()) + 1
     return np.where(folds >= 0, folds * min(count, MOST_JUDGING) // count, -1)
 
 
 @dataclass(frozen=True, eq=False)
 class _CandidateResult:
-    """Losses and predictions of a candidate at the strengths chosen for it. Rows of clips that are never held out are 0."""
+    """Losses and predictions of a candidate at the strengths chosen for it. Rows of videos that are never held out are 0."""
 
     strength: float
     """The strength chosen by all folds."""
     losses: NDArray[np.float64]
-    """[N]: the loss of each clip at this strength, by the fit without its fold."""
+    """[N]: the loss of each video at this strength, by the fit without its fold."""
     inner: NDArray[np.float64]
-    """[J, N]: for each judging fold, the loss of each clip of the others, by the fit without that fold and its own, at the
+    """[J, N]: for each judging fold, the loss of each video of the others, by the fit without that fold and its own, at the
     strength chosen without that fold."""
     logits: NDArray[np.float64]
     """[N, K]: out-of-fold logits, those of each fold at the strength chosen without it."""
@@ -146,7 +146,7 @@ class _NestedFolds:
 
     targets: Targets
     of_row: NDArray[np.int64]
-    """[N]: the fold in which a clip is predicted, 0 to `count` - 1; -1 where it is never held out."""
+    """[N]: the fold in which a video is predicted, 0 to `count` - 1; -1 where it is never held out."""
     judge_of_row: NDArray[np.int64]
     """[N]: the judging fold, which is one fold or several, 0 to `judging` - 1; or -1."""
     count: int
@@ -161,10 +161,10 @@ class _NestedFolds:
 
     @classmethod
     def of(cls, targets: Targets, folds: NDArray[np.int64], classes: int, task: TaskConfig) -> "_NestedFolds":
-        """The nested folds of clips that are in these folds [N].
+        """The nested folds of videos that are in these folds [N].
 
         Raises:
-            DataError: all clips are in one fold.
+            DataError: all videos are in one fold.
         """
         held = folds >= 0
         used, dense = np.unique(folds[held], return_inverse=True)
@@ -180,13 +180,13 @@ class _NestedFolds:
 
     @property
     def held(self) -> NDArray[np.int64]:
-        """The rows of the clips that a fold holds out."""
+        """The rows of the videos that a fold holds out."""
         return np.flatnonzero(self.of_row >= 0)
 
     def cross_validate(self, pooled: PooledFeatures) -> _CandidateResult:
         """Losses and out-of-fold predictions of one candidate."""
         clips, held = len(self.of_row), self.held
-        # [J, S, N]: the loss of each clip by the fit without this judging fold and the clip's own.
+        # [J, S, N]: the loss of each video by the fit without this judging fold and the video's own.
         without_two = np.zeros((self.judging, len(self.strengths), clips))
         for left_out in combinations(range(self.judging), 2):
             rows, by_strength = self._predict(pooled, np.isin(self.judge_of_row, left_out))
@@ -210,7 +210,7 @@ class _NestedFolds:
         return _CandidateResult(self.strengths[final], losses[final], inner, out_of_fold)
 
     def _best_strength(self, losses: NDArray[np.float64]) -> int:
-        """The index of the strength with the lowest mean loss, from the losses of M clips [S, M]; with two judging folds, of
+        """The index of the strength with the lowest mean loss, from the losses of M videos [S, M]; with two judging folds, of
         the usual strength.
         """
         return int(losses.mean(axis=1).argmin()) if self.judging > 2 else self.strengths.index(USUAL_STRENGTH)
@@ -218,7 +218,7 @@ class _NestedFolds:
     def _predict(
         self, pooled: PooledFeatures, left_out: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], Iterator[Tensor]]:
-        """The rows of the clips that are left out [M], and their logits [M, K] by the fits on the others, one for each
+        """The rows of the videos that are left out [M], and their logits [M, K] by the fits on the others, one for each
         strength.
         """
         rows, training = np.flatnonzero(left_out), np.flatnonzero(~left_out)
@@ -244,7 +244,7 @@ def _strengths(clips: int, classes: int) -> tuple[float, ...]:
 
 
 def _losses(logits: Tensor, targets: Targets, task: TaskConfig) -> NDArray[np.float64]:
-    """The loss of each clip [N]: cross-entropy, or the mean of the binary cross-entropy over classes."""
+    """The loss of each video [N]: cross-entropy, or the mean of the binary cross-entropy over classes."""
     known = torch.from_numpy(targets)
     if isinstance(task, MultiLabel):
         losses = F.binary_cross_entropy_with_logits(logits, known.double(), reduction="none").mean(dim=1)
@@ -257,8 +257,8 @@ def _preferred(losses: Sequence[NDArray[np.float64]], of_row: NDArray[np.int64],
     """The index of the candidate to choose.
 
     Args:
-        losses: For each candidate, the losses of the same clips [N].
-        of_row: [N]: the fold of each clip.
+        losses: For each candidate, the losses of the same videos [N].
+        of_row: [N]: the fold of each video.
         eligible: For each candidate, whether it may be chosen.
     """
     best, lowest = 0, losses[0].mean()
