@@ -2,8 +2,8 @@
 
 The weights of a linear model with an L2 penalty lie in the space that the training videos span. The N x N matrix of the
 videos' inner products gives orthogonal directions of that space, at a cost that grows only linearly with the number of
-features. Of more than `MOST_DIRECTIONS` directions the leading ones are kept. They are found by random combinations of
-the videos and one step of subspace iteration (Halko, Martinsson and Tropp, Finding Structure with Randomness, SIAM
+features. If there are more than `MOST_DIRECTIONS` directions, only the leading ones are kept. They are found from random combinations
+of the videos with one step of subspace iteration (Halko, Martinsson and Tropp, Finding Structure with Randomness, SIAM
 Review 2011, algorithms 4.4 and 5.1), which bounds memory and time, for example for 10,000 videos of 20,480 features.
 
 Shapes: N training videos, M other videos, F features, R directions.
@@ -21,13 +21,15 @@ from torch import Tensor
 from marey.models.probe.pooled import PooledFeatures
 
 MOST_DIRECTIONS = 1024
+"""Largest number of directions that are kept."""
 _MORE = 64
-"""Number of random combinations beyond the directions that are kept, since the last ones are inexact."""
+"""Number of additional random combinations: the last directions of such a decomposition are inexact and are not kept."""
 _LEAST_DEVIATION = 0.01
-"""Smallest standard deviation of a feature, as a share of the root mean square deviation in its block: dividing a nearly
-constant feature by its own deviation would turn small differences of new videos into large numbers."""
+"""Least standard deviation by which a feature is divided, as a share of the root mean square deviation in its block. A nearly
+constant feature, divided by its own deviation, would turn small differences of new videos into large numbers."""
 _ROUNDING, _ROUNDING_FLOAT32 = 1e-10, 1e-5
-"""Variance along a direction, as a share of the largest one, up to which it may be rounding error."""
+"""Directions with at most this share of the largest variance are left out, because they may be rounding error; with float64,
+and with float32."""
 _COLUMNS = 512
 """Number of features that are standardised at a time, which bounds memory."""
 
@@ -53,7 +55,7 @@ class Directions:
 
     @classmethod
     def of(cls, pooled: PooledFeatures, rows: NDArray[np.int64]) -> "Directions":
-        """The directions of some videos, given by their rows, the training videos."""
+        """The directions of the training videos, given by their rows [N]."""
         mean, scale = _standard(pooled, rows)
         if len(rows) <= MOST_DIRECTIONS:
             products = torch.zeros(len(rows), len(rows), dtype=torch.float64)
@@ -70,8 +72,9 @@ class Directions:
         )
 
     def coordinates_only(self, indices: NDArray[np.int64]) -> "Directions":
-        """The same directions with the coordinates of some of the training videos, given by their indices [M] among these, to
-        fit heads on them. The columns are then no longer orthogonal.
+        """The same directions with only the coordinates of some training videos, to fit heads on these videos.
+
+        `indices` [M] are their indices among the training videos. The columns are then no longer orthogonal.
         """
         some = self.coordinates[indices]
         return replace(self, coordinates=some, squares=some.square().sum(dim=0))
@@ -85,7 +88,7 @@ class Directions:
         return products @ self.combinations
 
     def weight(self, along: Tensor) -> Tensor:
-        """[F, K], float64: the weights of the features before standardisation, from weights along the directions [R, K]."""
+        """The weights [F, K], float64, of the features before standardisation, from the weights `along` the directions [R, K]."""
         weight_FK, of_clips = along.new_empty(len(self.mean), along.shape[1]), self.combinations @ along
         for columns, clips in _standardised(self.pooled, self.rows, self.mean, self.scale):
             weight_FK[columns] = self.scale[columns, None] * (clips.T @ of_clips)
@@ -93,7 +96,7 @@ class Directions:
 
 
 def _standard(pooled: PooledFeatures, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Mean and scale of each feature over these videos, [F] each."""
+    """The mean and scale of each feature ([F] each) over the videos in these rows."""
     mean, deviation = (torch.empty(pooled.features.shape[1], dtype=torch.float64) for _ in range(2))
     for columns in _column_blocks(pooled):
         variance, mean[columns] = torch.var_mean(_read(pooled, rows, columns), dim=0, correction=0)
@@ -107,8 +110,9 @@ def _standard(pooled: PooledFeatures, rows: NDArray[np.int64]) -> tuple[Tensor, 
 
 
 def _leading(pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Combinations of the videos [N, R] that give the leading directions, and their products with the N x N matrix of inner
-    products, which is never computed; float64, with the precision of float32.
+    """The leading directions as combinations of the videos [N, R], and the N x N matrix of inner products times these.
+
+    The matrix itself is never computed. The results are float64, with the precision of float32.
     """
     random = torch.Generator().manual_seed(0)
     products = torch.randn(len(rows), min(MOST_DIRECTIONS + _MORE, len(rows)), generator=random)
@@ -126,7 +130,7 @@ def _leading(pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scal
 def _standardised(
     pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scale: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
-    """The standardised features of some videos in blocks of columns: the columns, and [N, columns] in float64."""
+    """Yield the standardised features of the videos in these rows in blocks: the columns, and [N, columns] in float64."""
     for columns in _column_blocks(pooled):
         yield columns, (_read(pooled, rows, columns) - mean[columns]) * scale[columns]
 
