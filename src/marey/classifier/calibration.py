@@ -13,14 +13,15 @@ class Calibration(Declaration):
     """The temperature and thresholds of a classifier's probabilities, and the videos that they were fitted on."""
 
     temperature: PositiveFloat = 1.0
-    """The number that logarithms of probabilities (log-odds with several labels per video) are divided by (Guo et al., On
-    Calibration of Modern Neural Networks, ICML 2017, section 4.2). Above 1, probabilities become less certain. 1: no change."""
+    """The number that logarithms of probabilities (log-odds with several labels per video) are divided by (Guo et al.,
+    On Calibration of Modern Neural Networks, ICML 2017, section 4.2). Above 1, probabilities become less certain. 1: no
+    change."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """With one label per video: the probability, 0 to 1, that the most probable class must reach; below it none of the classes
-    is predicted. None: no threshold."""
+    """With one label per video: the probability, 0 to 1, that the most probable class must reach; below it none of the
+    classes is predicted. None: no threshold."""
     turned_away: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The share of rightly predicted videos, 0 to 1, for which `threshold` was chosen: at most this share of them lies below
-    the threshold, on average over new videos like those that it was fitted on. None: it was chosen in another way."""
+    """The share of rightly predicted videos, 0 to 1, for which `threshold` was chosen: at most this share of them lies
+    below the threshold, on average over new videos like those that it was fitted on. None: it was chosen in another way."""
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
     """With several labels per video: for each class [K], the least probability, 0 to 1, at which it is predicted. None:
     classes are only ranked by probability."""
@@ -37,7 +38,7 @@ class Calibration(Declaration):
     def meaning(self) -> str:
         """What the thresholds do to a prediction, as a clause for a sentence; "" without thresholds."""
         if self.thresholds is not None:
-            return "a class is among the labels of a video from a threshold of its own on"
+            return "a class is predicted if its probability reaches the threshold of this class"
         if self.threshold is None:
             return ""
         cost = (

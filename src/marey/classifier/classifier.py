@@ -147,11 +147,11 @@ class Classifier(nn.Module):
 
     @property
     def origin(self) -> Origin | None:
-        """The published file that the weights were loaded from; None if they were loaded from another file, or from none."""
+        """The published file that the weights were loaded from; None if they were loaded from another file, or none."""
         return None if self.load_report is None else self.load_report.origin
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:
-        """Logits at each position of the head, [B, K, T', H', W']; with one position if the module has no method `positions`."""
+        """Logits at each position of the head, [B, K, T', H', W']; one position if the module has no such method."""
         if isinstance(self.network, GivesPositions):
             return self.network.positions(clip_BCTHW)
         return self.logits(clip_BCTHW)[:, :, None, None, None]

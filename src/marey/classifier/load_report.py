@@ -39,8 +39,8 @@ class LoadReport:
     new_head: bool = False
     """Whether the head is newly initialised, because the file has another number of classes or no head."""
     names_assumed: bool = False
-    """Whether the file has no class names, and those of the recipe's data set were assumed, because the number of classes is
-    the same."""
+    """Whether the file has no class names, and those of the recipe's data set were assumed, because the number of
+    classes is the same."""
     origin: Origin | None = None
     """The published file, if the weights came from one in the cache; None for any other file."""
 

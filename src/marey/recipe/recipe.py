@@ -65,11 +65,12 @@ class Recipe(Declaration):
     dataset: str
     """The catalogue's name of the data set, or "folder" for the user's own videos."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
-    """How the videos were stored when the accuracy was measured, which changes top-1 by up to a percentage point. "short256":
-    resized to a short side of 256 pixels; "frames340x256": frames of 340 x 256 pixels; "original": as published."""
+    """How the videos were stored when the accuracy was measured, which changes top-1 by up to a percentage point.
+    "short256": resized to a short side of 256 pixels; "frames340x256": frames of 340 x 256 pixels; "original": as
+    published."""
     pretraining: LowerCaseWord | None = None
-    """The data set of the weights that training starts from; None: from scratch. Marey finds the weights of "imagenet" and
-    "ig65m" by itself; with any other word the user must name a recipe or a file (`--init`)."""
+    """The data set of the weights that training starts from; None: from scratch. Marey finds the weights of "imagenet"
+    and "ig65m" by itself; with any other word the user must name a recipe or a file (`--init`)."""
     model: NetworkConfig
     """The kind of network and its sizes; `model.build()` makes the network."""
     clip: TrainRule
@@ -92,8 +93,8 @@ class Recipe(Declaration):
     measured: Measured | None = None
     """The accuracy that Marey's authors measured; None: not measured yet."""
     weights: tuple[Source, ...] = ()
-    """Addresses of the weights file with which `published` was measured. As far as hashes are known, all addresses have the
-    same content. Empty: no file was published, or no address is known."""
+    """Addresses of the weights file with which `published` was measured. As far as hashes are known, all addresses have
+    the same content. Empty: no file was published, or no address is known."""
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -141,8 +142,8 @@ class Recipe(Declaration):
     def with_settings(self, settings: Iterable[str]) -> "Recipe":
         """A variant with the `key=value` settings of the command line: `train.epochs=30`, `model.num_classes=12`.
 
-        Values are YAML, and `1e-5` is a number. A setting may choose another kind of a section, and other settings the fields
-        of this kind: `train.schedule.kind=step`, `train.schedule.milestones=[30]`.
+        Values are YAML, and `1e-5` is a number. A setting may choose another kind of a section, and other settings the
+        fields of this kind: `train.schedule.kind=step`, `train.schedule.milestones=[30]`.
 
         Raises:
             RecipeError: a setting has no "=", an unknown key (the nearest are named) or a value of the wrong type.
@@ -168,7 +169,7 @@ class Recipe(Declaration):
 
 
 class TwoStream(Declaration):
-    """Two recipes for the same videos, one on RGB and one on flow, whose predictions are added. Each is trained by itself."""
+    """Two recipes for the same videos, RGB and flow, whose predictions are added. Each is trained by itself."""
 
     schema_version: Literal[1] = 1
     name: str

@@ -16,8 +16,8 @@ _KINDS = ("network", "rule", "geometry", "kind", "method")
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with `changes`; nested dictionaries are merged key by key.
 
-    Two values replace the old one entirely: a declaration, and a dictionary of another kind, because a step schedule lacks
-    the fields of a cosine schedule.
+    Two values replace the old one entirely: a declaration, and a dictionary of another kind, because a step schedule
+    lacks the fields of a cosine schedule.
     """
     result = dict(base)
     for key, value in changes.items():

@@ -1,4 +1,4 @@
-"""Addresses of weights files, with the hash, size, licence and layout of the file, and how well its content can be checked."""
+"""Addresses of weights files, with hash, size, licence and layout, and how well the content can be checked."""
 
 import re
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ HUB = "hf://"
 """The beginning of addresses on the Hugging Face hub."""
 
 Trust = Literal["verified", "checked", "prefix", "none"]
-"""How well the content of a file can be checked. "verified": by the complete SHA-256 that its publisher states. "checked":
-by another complete hash, or one that only others state. "prefix": by the first digits of a SHA-256, which reveal damage but
-stop no attacker. "none": not at all."""
+"""How well the content of a file can be checked. "verified": by the complete SHA-256 that its publisher states.
+"checked": by another complete hash, or one that only others state. "prefix": by the first digits of a SHA-256, which
+reveal damage but stop no attacker. "none": not at all."""
 TRUST_ORDER: tuple[Trust, ...] = ("verified", "checked", "prefix", "none")
 """From the best check to none."""
 
@@ -121,8 +121,8 @@ class Source(Declaration):
     licence_stated_by: Literal["model card", "repository", "not stated"] = "not stated"
     """Where the licence is stated."""
     state: HostState
-    """What was reported about the address; by default what was reported about its host. If the host has a worse state, because
-    its files were lost after the recipe was written, the host's state is used."""
+    """What was reported about the address; by default what was reported about its host. If the host has a worse state,
+    because its files were lost after the recipe was written, the host's state is used."""
 
     @model_validator(mode="before")
     @classmethod
@@ -169,7 +169,7 @@ class Source(Declaration):
 
     @property
     def usable(self) -> bool:
-        """Whether Marey downloads from this address: no loss is reported, or the host is back and all its files have a hash."""
+        """Whether Marey downloads from this address: no loss is reported, or its host is back and all files have a hash."""
         if self.state.reported == "lost and back":
             return self.trust != "none"
         return self.state.reported == "no loss reported"
@@ -192,7 +192,7 @@ class Source(Declaration):
 
 
 def usable_sources(sources: Iterable[Source]) -> tuple[Source, ...]:
-    """The usable sources in the order in which they are tried: hosts without a loss first, then by how well they are checked."""
+    """The usable sources in the order in which they are tried: hosts without a loss first, then the best check first."""
     return tuple(
         sorted(
             (source for source in sources if source.usable),

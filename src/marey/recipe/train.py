@@ -50,7 +50,8 @@ class Warmup(Declaration):
     epochs: PositiveFloat | None = None
     """Length in epochs; None where `steps` is given."""
     steps: PositiveInt | None = None
-    """Length in optimiser steps, which does not depend on the batch size (MMAction v0.2.0); None where `epochs` is given."""
+    """Length in optimiser steps, which does not depend on the batch size (MMAction v0.2.0); None where `epochs` is
+    given."""
     start: NonNegativeFloat = 0.01
     """Learning rate of the first step, as a multiple of the base learning rate."""
     by: Literal["step", "epoch"] = "step"
@@ -75,9 +76,9 @@ class CosineSchedule(Declaration):
 
     Before `begin` progress is 0. With by="step" the epoch has a fraction: it is the step divided by the steps per epoch.
 
-    The curve may be longer than the training. The training of MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e: LinearLR from 0.01 with
-    end 30, then CosineAnnealingLR with T_max 200, begin 30, end 200 and eta_min 0.01 of the rate, both with
-    convert_to_iter_based) stops at 170 / 200 of its curve:
+    The curve may be longer than the training. The training of MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e:
+    LinearLR from 0.01 with end 30, then CosineAnnealingLR with T_max 200, begin 30, end 200 and eta_min 0.01 of the
+    rate, both with convert_to_iter_based) stops at 170 / 200 of its curve:
 
         CosineSchedule(by="step", begin=30, length=200, end=0.01, warmup=Warmup(epochs=30, start=0.01, ends="last"))
 
@@ -91,8 +92,8 @@ class CosineSchedule(Declaration):
     by: Literal["step", "epoch"] = "epoch"
     """Whether the rate changes at every step or once an epoch."""
     begin: NonNegativeFloat = 0
-    """Epoch at which the curve begins. 0: at the beginning of the warm-up (MMAction, PySlowFast). In MMAction2's SlowOnly it
-    begins after the warm-up."""
+    """Epoch at which the curve begins. 0: at the beginning of the warm-up (MMAction, PySlowFast). In MMAction2's
+    SlowOnly it begins after the warm-up."""
     length: PositiveFloat | None = None
     """Length of the complete curve in epochs (torch's and MMAction2's T_max), at least up to the last epoch. None: the curve
     ends with the training."""
@@ -111,8 +112,8 @@ class StepSchedule(Declaration):
     gamma: float = 0.1
     """What the rate is multiplied by at each milestone."""
     begin: NonNegativeInt = 0
-    """Epoch from which the milestones are counted (as in MMAction2): with 10, the milestones 90 and 130 are epochs 100 and
-    140."""
+    """Epoch from which the milestones are counted (as in MMAction2): with 10, the milestones 90 and 130 are epochs 100
+    and 140."""
     warmup: Warmup | None = None
     """Warm-up at the beginning; None: none."""
 
@@ -120,10 +121,10 @@ class StepSchedule(Declaration):
 class Mix(Declaration):
     """Mixup or CutMix of each clip with its partner: of the first clip with the last, the second with the last but one, ...
 
-    As in timm and PySlowFast, one lambda is drawn for each batch, from Beta(alpha, alpha). Mixup: lambda * clip +
-    (1 - lambda) * partner. CutMix: a box, the same in all frames, is copied from the partner. Its area is 1 - lambda of the
-    frame; if the border cuts it off, lambda is computed from the area that is left. Labels have the shares lambda and
-    1 - lambda, too.
+    As in timm and PySlowFast, one lambda is drawn for each batch, from Beta(alpha, alpha). Mixup: lambda * clip + (1 -
+    lambda) * partner. CutMix: a box, the same in all frames, is copied from the partner. Its area is 1 - lambda of the
+    frame; if the border cuts it off, lambda is computed from the area that is left. Labels have the shares lambda and 1
+    - lambda, too.
     """
 
     mixup_alpha: NonNegativeFloat = 0.8
@@ -182,10 +183,11 @@ class TSNGroups(Declaration):
 
     kind: Literal["tsn"] = "tsn"
     first: PositiveFloat = 1.0
-    """Factor of the learning rate of the first convolution's weight; its bias has twice that factor. tsn-pytorch and TSM have
-    5 on flow."""
+    """Factor of the learning rate of the first convolution's weight; its bias has twice that factor. tsn-pytorch and
+    TSM have 5 on flow."""
     head: PositiveFloat = 1.0
-    """Factor of the learning rate of the head's weight; its bias has twice that factor. 5 is `fc_lr5` of TSM and MMAction2."""
+    """Factor of the learning rate of the head's weight; its bias has twice that factor. 5 is `fc_lr5` of TSM and
+    MMAction2."""
 
 
 _HALF_AREA = 0.5**0.5
@@ -194,11 +196,11 @@ _HALF_AREA = 0.5**0.5
 class Multigrid(Declaration):
     """Smaller clips in larger batches, mostly early in the training, so that epochs cost less (PySlowFast).
 
-    Wu et al., A Multigrid Method for Efficiently Training Video Models, CVPR 2020. Between two milestones of the schedule
-    the training runs through all shapes of the long cycle; after the last milestone it fine-tunes at full size. The batch
-    size grows as clips shrink, and the learning rate with it. Inside an epoch the batches
-    have the sides of the short cycle in turn, then the side of the long cycle's shape. `train.epochs` and the milestones are those of the training without
-    multigrid. Formulas: docs/training.md.
+    Wu et al., A Multigrid Method for Efficiently Training Video Models, CVPR 2020. Between two milestones of the
+    schedule the training runs through all shapes of the long cycle; after the last milestone it fine-tunes at full
+    size. The batch size grows as clips shrink, and the learning rate with it. Inside an epoch the batches have the
+    sides of the short cycle in turn, then the side of the long cycle's shape. `train.epochs` and the milestones are
+    those of the training without multigrid. Formulas: docs/training.md.
     """
 
     long: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)] = (
@@ -247,7 +249,8 @@ class EffectiveNumber(Declaration):
 
     kind: Literal["effective_number"] = "effective_number"
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.999
-    """Above 0 and below 1. Near 0 all classes have about the same weight; near 1 the weights approach `InverseFrequency`'s."""
+    """Above 0 and below 1. Near 0 all classes have about the same weight; near 1 the weights approach
+    `InverseFrequency`'s."""
 
 
 class CrossEntropy(Declaration):
@@ -260,9 +263,9 @@ class FocalLoss(Declaration):
     """Cross-entropy in which examples that the network classifies well count less: -alpha_t (1 - p_t)^gamma log(p_t).
 
     Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equations 4 and 5. p_t is the probability of the true
-    class; with several labels per video it is p of a present label and 1 - p of an absent one. Class weights multiply this
-    loss as they multiply cross-entropy. docs/training.md has the formulas for targets between 0 and 1 (mixup, CutMix, label
-    smoothing).
+    class; with several labels per video it is p of a present label and 1 - p of an absent one. Class weights multiply
+    this loss as they multiply cross-entropy. docs/training.md has the formulas for targets between 0 and 1 (mixup,
+    CutMix, label smoothing).
     """
 
     kind: Literal["focal"] = "focal"
@@ -280,8 +283,8 @@ class Train(Declaration):
     base_batch: PositiveInt
     """Videos per optimiser step, over all processes. The learning rate is chosen for this number."""
     repeats: PositiveInt = 1
-    """Number of clips of each video in a batch, sampled and augmented independently (Hoffer et al. 2020; PySlowFast's NUM_SAMPLE). A
-    step then sees `repeats` times `base_batch` clips; an epoch remains one pass over the videos."""
+    """Number of clips of each video in a batch, sampled and augmented independently (Hoffer et al. 2020; PySlowFast's
+    NUM_SAMPLE). A step then sees `repeats` times `base_batch` clips; an epoch remains one pass over the videos."""
     draw: Annotated[EachOnce | ByClass, Field(discriminator="kind")] = EachOnce()
     """Which videos an epoch has: each video once (`EachOnce`), or as many videos drawn by class (`ByClass`)."""
     optimizer: Annotated[SGD | AdamW, Field(discriminator="kind")]
@@ -291,12 +294,13 @@ class Train(Declaration):
     schedule: Annotated[CosineSchedule | StepSchedule, Field(discriminator="kind")]
     """How the learning rate changes during training, with its warm-up."""
     clip_norm: PositiveFloat | None = None
-    """Largest norm of the gradient over all parameters together; a longer gradient is scaled down to it. None: no clipping."""
+    """Largest norm of the gradient over all parameters together; a longer gradient is scaled down to it. None: no
+    clipping."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Probability of dropout before the head."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Stochastic depth: the probability that a clip skips the residual branch of the last block. From block to block the
-    probability rises linearly, from 0 in the first one (timm's rule). 0: no stochastic depth."""
+    """Stochastic depth: the probability that a clip skips the residual branch of the last block. From block to block
+    the probability rises linearly, from 0 in the first one (timm's rule). 0: no stochastic depth."""
     loss: Annotated[CrossEntropy | FocalLoss, Field(discriminator="kind")] = CrossEntropy()
     """The loss of one clip, before class weights and label smoothing."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -306,20 +310,21 @@ class Train(Declaration):
     erase: Erase | None = None
     """Random erasing; None: none."""
     class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
-    """Weights of the classes in the loss: the sum over clips of weight times loss, divided by the number of clips. None: all
-    weights are 1."""
+    """Weights of the classes in the loss: the sum over clips of weight times loss, divided by the number of clips.
+    None: all weights are 1."""
     initialisation: Initialisation = Initialisation()
     """How parameters that are not loaded from a file are initialised."""
     frozen_stages: Annotated[int, Field(ge=-1)] = -1
     """Stages that are not trained. -1: none; 0: the stem; n: the stem and the first n stages."""
     frozen_norms: Literal["none", "statistics", "all", "all_but_first"] = "none"
-    """What batch norms keep fixed. "none": nothing. "statistics": the running mean and variance, by which they then normalise;
-    scale and shift are trained (MMAction's bn_eval, MMAction2's norm_eval). "all": scale and shift, too (bn_frozen). "all_but_first": like
-    "all", except that the first batch norm of the network is trained as usual (partial_bn of TSN, MMAction, MMAction2)."""
+    """What batch norms keep fixed. "none": nothing. "statistics": the running mean and variance, by which they then
+    normalise; scale and shift are trained (MMAction's bn_eval, MMAction2's norm_eval). "all": scale and shift, too
+    (bn_frozen). "all_but_first": like "all", except that the first batch norm of the network is trained as usual
+    (partial_bn of TSN, MMAction, MMAction2)."""
     norm_batch: PositiveInt | None = None
-    """Number of clips over which a batch norm computes its mean and variance in training. One device so imitates the eight
-    GPUs of the toolkits, whose batch norms were not synchronised. None: all clips of the micro-batch, synchronised over the processes
-    on CUDA."""
+    """Number of clips over which a batch norm computes its mean and variance in training. One device so imitates the
+    eight GPUs of the toolkits, whose batch norms were not synchronised. None: all clips of the micro-batch,
+    synchronised over the processes on CUDA."""
     precise_norms: PositiveInt | None = None
     """Before each validation, batch norms compute their exact mean and variance over this number of training batches
     (PySlowFast: 200). None: they keep the running averages."""

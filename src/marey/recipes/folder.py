@@ -62,9 +62,9 @@ _CLIPS = 6000
 def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOLDER) -> Recipe:
     """`base`, one of `FOLDERS`, for these classes and this number of training videos.
 
-    The fewer videos, the more epochs: `_CLIPS` / videos, at least 30 and at most 100, and half of that if training starts
-    from pretrained weights. Below 64 videos batches are smaller. If class names contain left and right, a mirrored clip gets
-    the label of the other side; if a class has no counterpart, no clip is mirrored.
+    The fewer videos, the more epochs: `_CLIPS` / videos, at least 30 and at most 100, and half of that if training
+    starts from pretrained weights. Below 64 videos batches are smaller. If class names contain left and right, a
+    mirrored clip gets the label of the other side; if a class has no counterpart, no clip is mirrored.
     """
     epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
     swaps, alone = mirror_swaps(class_names), one_sided(class_names)

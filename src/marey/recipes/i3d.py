@@ -1,8 +1,9 @@
 """I3D on Inception-V1: Carreira and Zisserman, Quo Vadis, Action Recognition?, CVPR 2017. I3D on ResNets: non_local.py.
 
-MMAction converted DeepMind's networks, fine-tuned them on UCF101 and HMDB51, and published only test configs. Its recipes here
-have the training settings of its I3D on ResNet-50 (i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2). DeepMind's settings
-are from the README of kinetics-i3d and the paper's section 4; the fusion of two streams is from section 3.4 and the README.
+MMAction converted DeepMind's networks, fine-tuned them on UCF101 and HMDB51, and published only test configs. Its
+recipes here have the training settings of its I3D on ResNet-50
+(i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2). DeepMind's settings are from the README of kinetics-i3d and
+the paper's section 4; the fusion of two streams is from section 3.4 and the README.
 """
 
 from marey.models.i3d.config import InceptionI3DConfig

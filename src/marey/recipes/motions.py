@@ -11,7 +11,7 @@ from marey.video.sampling import MMAction2Test, MMAction2Train
 
 
 class MotionsData(TypedDict):
-    """Size of a data set `motions`, as arguments of `write_motions`: numbers of videos, side in pixels, frames per video."""
+    """Size of a data set `motions`, as arguments of `write_motions`: videos, side in pixels, frames per video."""
 
     train: int
     test: int
@@ -24,9 +24,9 @@ DEMO_SIZES: tuple[MotionsData, ...] = (
     {"train": 2520, "test": 504, "size": 72, "frames": 20},
     {"train": 4032, "test": 504, "size": 72, "frames": 20},
 )
-"""The data sets among which the demo chooses, the smallest first. With the smallest one, training sees 10,080 clips in all
-epochs, and the accuracy on the test videos is 99 % or more. It is 82 to 93 % after 6,000 to 7,000 clips, and 97.6 % after 8,400
-(docs/motions.md)."""
+"""The data sets among which the demo chooses, the smallest first. With the smallest one, training sees 10,080 clips in
+all epochs, and the accuracy on the test videos is 99 % or more. It is 82 to 93 % after 6,000 to 7,000 clips, and 97.6 %
+after 8,400 (docs/motions.md)."""
 
 MOTIONS_SLOWONLY = Recipe(
     name="slowonly_r18_8x2_motions",

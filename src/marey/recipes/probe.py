@@ -18,8 +18,8 @@ from marey.video.sampling import FramePairs, FramePairsTrain
 _MOST_CLIPS = 3
 """Largest number of clips per video, if the backbone sees clips of several frames."""
 _AREA = (0.4, 1.0)
-"""Least and largest share of the frame that a crop has in fine-tuning. The least one is large, because the head was fitted on
-centre crops."""
+"""Least and largest share of the frame that a crop has in fine-tuning. The least one is large, because the head was
+fitted on centre crops."""
 
 PROBE = Recipe(
     name="probe_lite0_8seg_folder_imagenet",

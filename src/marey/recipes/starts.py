@@ -1,6 +1,7 @@
 """Weights files that serve as initial weights and have no recipe with an accuracy: ImageNet's, and VMZ's on IG-65M.
 
-Their networks classify images (ImageNet) or predict hashtags of videos (IG-65M). `marey.weights.imagenet_ig65m` chooses one.
+Their networks classify images (ImageNet) or predict hashtags of videos (IG-65M). `marey.weights.imagenet_ig65m` chooses
+one.
 """
 
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Hashtags:
     first_pool: bool
     """Whether a pool follows the stem (`model.first_pool`)."""
     classes: int | None
-    """The number of hashtags that the file's head predicts; training replaces this head. None: only the file shows the number."""
+    """The number of hashtags that the file's head predicts; training replaces this head. None: only the file shows the
+    number."""
     interaction: str | None = None
     """CSN's `model.interaction`; None for other networks."""
     mean: tuple[float, ...] = VMZ_PIXELS.mean
@@ -57,8 +59,9 @@ RESNETS = {
     101: (torchvision_weights("resnet101-63fe2227.pth", "torchvision"),),
     152: (torchvision_weights("resnet152-394f9c45.pth", "torchvision"),),
 }
-"""torchvision's first ResNet weights (IMAGENET1K_V1) by depth, from which the toolkits of 2020 started; they expect ImageNet's
-mean and standard deviation. MMAction2 starts from the second ones (IMAGENET1K_V2): for these give their address to --init."""
+"""torchvision's first ResNet weights (IMAGENET1K_V1) by depth, from which the toolkits of 2020 started; they expect
+ImageNet's mean and standard deviation. MMAction2 starts from the second ones (IMAGENET1K_V2): for these give their
+address to --init."""
 
 LITE = {
     0: Installed(
@@ -77,8 +80,8 @@ LITE = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-"""EfficientNet-Lite0 to 2 (Apache-2.0). The weights expect a mean of 127 and a standard deviation of 128 in grey levels, as in
-their authors' code."""
+"""EfficientNet-Lite0 to 2 (Apache-2.0). The weights expect a mean of 127 and a standard deviation of 128 in grey
+levels, as in their authors' code."""
 
 IG65M = (
     Hashtags(

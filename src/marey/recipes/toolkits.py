@@ -1,9 +1,9 @@
 """What the recipes of a toolkit share: its protocol, the document with its accuracies, the addresses of its weights files.
 
-For each toolkit there are three kinds of functions. `mmaction2(8, 8)` returns the fields `clip` and `test` of a recipe, and
-further fields that are the same for all networks of the toolkit. `mmaction2_zoo` returns a published accuracy with its source,
-`mmaction2_weights` the address of a weights file. Addresses, sizes and hashes are those that repositories, zoos and pages
-state; no host was contacted. `marey.recipe.hosts` has what others reported about the hosts.
+For each toolkit there are three kinds of functions. `mmaction2(8, 8)` returns the fields `clip` and `test` of a recipe,
+and further fields that are the same for all networks of the toolkit. `mmaction2_zoo` returns a published accuracy with
+its source, `mmaction2_weights` the address of a weights file. Addresses, sizes and hashes are those that repositories,
+zoos and pages state; no host was contacted. `marey.recipe.hosts` has what others reported about the hosts.
 """
 
 from typing import Any, Literal
@@ -87,7 +87,7 @@ def quoted_by_mmaction(numbers: Published) -> Published:
 
 
 def mmaction_weights(file: str, folder: Literal["kinetics400", "ucf101"] = "kinetics400") -> Source:
-    """A weights file of MMAction; its name ends in the first digits of its hash. The folder ucf101 also has the files of HMDB51."""
+    """A weights file of MMAction; its name ends in the first digits of its hash. UCF101's folder has HMDB51's, too."""
     return Source(
         address=f"https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/{folder}/{file}",
         by="MMAction",
@@ -214,8 +214,8 @@ def pytorchvideo(
 ) -> dict[str, Any]:
     """PySlowFast's settings with PyTorchVideo's clips, which last as long as `frames` x `stride` frames at 30 per second.
 
-    Most of PyTorchVideo's networks average the logits over the positions of the head, so that by default the test averages
-    the probabilities of views.
+    Most of PyTorchVideo's networks average the logits over the positions of the head, so that by default the test
+    averages the probabilities of views.
     """
     seconds = frames * stride / 30
     return {
@@ -237,7 +237,7 @@ def pytorchvideo_zoo(*, top1: float, top5: float) -> Published:
 
 
 def pytorchvideo_weights(file: str, *, known_by: Hash | None = None, size: int | None = None) -> Source:
-    """A weights file of PyTorchVideo's zoo, which states neither hashes nor sizes: `known_by` and `size` are from others."""
+    """A weights file of PyTorchVideo's zoo, which states no hashes and sizes: they are given if others state them."""
     return Source(
         address=f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}",
         by="PyTorchVideo",
@@ -268,9 +268,9 @@ VMZ_TRAIN = Train(
 def vmz(frames: int, stride: int, *, short_side: Literal[128, 256], crop: Literal[112, 224]) -> dict[str, Any]:
     """VMZ's sampling, pixels, training crops and training, and its test as far as it is published.
 
-    VMZ does not state the number of crops. The FLOPs that it states are those of crops as high as the resized frame. Its rule
-    for spreading clips over the video is not implemented: here they are spread evenly from the first possible clip to the
-    last one.
+    VMZ does not state the number of crops. The FLOPs that it states are those of crops as high as the resized frame.
+    Its rule for spreading clips over the video is not implemented: here they are spread evenly from the first possible
+    clip to the last one.
     """
     return {
         "clip": MMAction2Train(frames=frames, stride=stride),
@@ -317,7 +317,7 @@ def vmz_pickle(path: str) -> Source:
 
 
 def moabitcoin_weights(file: str, *, size: int | None = None) -> Source:
-    """VMZ's R(2+1)D-34 as a PyTorch state dict, at the address in VMZ's code; its name ends in the first digits of its hash."""
+    """VMZ's R(2+1)D-34 as a PyTorch state dict, at the address in VMZ's code; its name ends in hash digits."""
     return Source(
         address=f"https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/{file}",
         by="moabitcoin",
@@ -341,8 +341,7 @@ def torchvision_docs(*, top1: float) -> Published:
 
 
 def torchvision_weights(file: str, layout: Literal["videoresnet", "torchvision"] = "videoresnet") -> Source:
-    """A weights file of torchvision: a video network or (layout torchvision) a 2D ResNet. Its
-    name ends in the first digits of its hash."""
+    """A weights file of torchvision: a video network or (layout torchvision) a 2D ResNet. Its name ends in hash digits."""
     return Source(
         address=f"https://download.pytorch.org/models/{file}",
         by="torchvision",
@@ -358,7 +357,7 @@ def torchvision_weights(file: str, layout: Literal["videoresnet", "torchvision"]
 
 
 def deepmind_readme(*, top1: float, top5: float, fusion: str = "") -> Published:
-    """An accuracy that DeepMind published, on the test set of Kinetics; for two streams, `fusion` is added to the protocol."""
+    """An accuracy that DeepMind published, on Kinetics' test set; for two streams, `fusion` is added to the protocol."""
     protocol = f"the whole video at 25 frames per second, centre crop of 224{fusion}"
     return Published(top1=top1, top5=top5, source="README of deepmind/kinetics-i3d", protocol=protocol, split="test")
 

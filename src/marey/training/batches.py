@@ -17,7 +17,7 @@ from marey.video.pixels import CentreView
 
 
 class RunBatches:
-    """This process's share of the batches of a run, and the learning rate of each step.
+    """The share of a run's batches that this process trains on, and the learning rate of each step.
 
     Args:
         recipe: The recipe, which decides how clips are drawn and how many form a batch.
@@ -90,6 +90,6 @@ class RunBatches:
         )  # fmt: skip
 
     def _cycle(self, epoch: int) -> tuple[tuple[int, int], ...]:
-        """The cycle of batches in an epoch of multigrid training: the number of videos and the index of the shape of each."""
+        """The cycle of batches in an epoch of multigrid training: the number of videos and the shape's index of each."""
         base = self.recipe.train.base_batch
         return tuple((base * s.batch, self.shapes.index(s)) for s in phase_at(self.phases, epoch).shapes)

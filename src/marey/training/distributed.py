@@ -30,10 +30,10 @@ _SAME_SIGNAL = 2.0
 def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
     """Join the processes of this run, each with its device.
 
-    Fabric's own precision is switched off, because with bfloat16 it would also cast the clips before the network sees them.
-    Its search for a cluster is switched off, too: the processes of a run are known from torchrun's environment variables
-    (`processes`). In a job with several SLURM tasks, Fabric's search would refuse a training in one process, or find other
-    processes than Marey does.
+    Fabric's own precision is switched off, because with bfloat16 it would also cast the clips before the network sees
+    them. Its search for a cluster is switched off, too: the processes of a run are known from torchrun's environment
+    variables (`processes`). In a job with several SLURM tasks, Fabric's search would refuse a training in one process,
+    or find other processes than Marey does.
 
     Raises:
         RunError: the processes do not all use the same precision.
@@ -59,8 +59,8 @@ def _leave_group() -> None:
     """Leave the process group, and end Gloo's threads.
 
     A thread of Gloo that releases a tensor while Python shuts down aborts the process ("terminate called without an
-    active exception"). The threads end when the group object is deleted. A wrapped network in a reference cycle refers to it, so the garbage
-    collector is run.
+    active exception"). The threads end when the group object is deleted. A wrapped network in a reference cycle refers
+    to it, so the garbage collector is run.
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

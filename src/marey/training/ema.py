@@ -43,7 +43,7 @@ class AveragedWeights:
 
     @contextmanager
     def in_network(self) -> Iterator[None]:
-        """Within the block the network has the averaged weights. What changes them there (running statistics) changes the average."""
+        """Within the block the network has the averaged weights; running statistics set there become part of the average."""
         self._exchange()
         try:
             yield

@@ -90,19 +90,20 @@ def fit(
     """Train `recipe.model` (or your own module) on `train`, validate on `val`, and write all files to `out`.
 
     Args:
-        recipe: All settings that decide accuracy. An optimiser step is always over `train.base_batch` videos, whatever the
-            micro-batch and the number of processes. Or a classifier: its network is trained by its recipe, from its current
-            weights and for its classes.
-        train: The training videos: a manifest, of which all videos are used; or the path of a list or folder. If the list
-            has a split column, its rows for training are used.
+        recipe: All settings that decide accuracy. An optimiser step is always over `train.base_batch` videos, whatever
+            the micro-batch and the number of processes. Or a classifier: its network is trained by its recipe, from its
+            current weights and for its classes.
+        train: The training videos: a manifest, of which all videos are used; or the path of a list or folder. If the
+            list has a split column, its rows for training are used.
         val: The validation videos, as for `train`, scored after each epoch. None: the rows that the split column of `train`
             marks for validation (as val, or if there are none, as test); without such rows there is no validation.
         out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors, last.ckpt, and
             README.txt, which describes each of them.
-        model: Your own module from clips [B, C, T, H, W] to logits [B, K], which is trained from its current weights. The
-            saved recipe then has the name of its class in place of `recipe.model`.
-        init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
-            toolkit (`marey.weights.pretraining.start`). None: those of the recipe's `pretraining`. Not together with `model`.
+        model: Your own module from clips [B, C, T, H, W] to logits [B, K], which is trained from its current weights.
+            The saved recipe then has the name of its class in place of `recipe.model`.
+        init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or
+            another toolkit (`marey.weights.pretraining.start`). None: those of the recipe's `pretraining`. Not together
+            with `model`.
         seed: Seed of all random numbers: initial weights, order of videos, clips, crops, dropout and mixing.
         resume: Continue the run in `out`. The weights become, bit for bit, those of a run that was never stopped.
         root: Folder to which the paths in the lists are relative; None: the folder of each list.
@@ -113,8 +114,8 @@ def fit(
         trust_first_use: Whether initial weights may also be fetched if no hash of them was published.
         go_on: The command line that resumes this run, to be named in README.txt; None: README.txt names `marey.fit`.
         compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, `batch` (clips per micro-batch of one
-            process), and decoding processes. Precision "auto" is the recipe's, or float32 if the device lacks it; a resumed run keeps the
-            precision that it began with.
+            process), and decoding processes. Precision "auto" is the recipe's, or float32 if the device lacks it; a
+            resumed run keeps the precision that it began with.
         options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=8, workers=4.
 
     Several processes: `torchrun --nproc-per-node N -m marey train ...`; only the first writes files and notices.
@@ -122,11 +123,11 @@ def fit(
     Raises:
         RunError: `out` holds another run, the loss is not finite, too many files are broken, a signal asked the run to
             stop, this machine lacks the device, or the device lacks the precision.
-        RecipeError: the recipe starts from weights that Marey cannot find by itself and `init` does not name, or settings
-            contradict each other.
+        RecipeError: the recipe starts from weights that Marey cannot find by itself and `init` does not name, or
+            settings contradict each other.
         WeightsError: the weights that `init` names cannot be found or read, or do not fit the network.
-        DataError: the list has several labels per video but the recipe's task has one; with class weights, a class has no
-            video; no row is for training; or more files are missing than `max_broken` allows.
+        DataError: the list has several labels per video but the recipe's task has one; with class weights, a class has
+            no video; no row is for training; or more files are missing than `max_broken` allows.
     """
     compute = compute.changed(**options)
     device = _training_device(compute)
@@ -229,8 +230,8 @@ def _unpacked(
 def _own_classifier(
     model: nn.Module, recipe: Recipe, train: Manifest, classes: tuple[str, ...] | None, given: Classifier | None
 ) -> Classifier:
-    """The classifier of the user's module, with the classes of the training list; `given` is the user's own classifier, or
-    None.
+    """The classifier of the user's module, with the classes of the training list; `given` is the user's own classifier,
+    or None.
 
     Raises:
         DataError: the list has other classes than the classifier.

@@ -68,7 +68,7 @@ def precision_of_run(path: Path) -> Arithmetic | None:
     found = recorded_run(path / STATE)
     try:
         return None if found is None else Recipe.model_validate_json(found["recipe"]).train.precision
-    except ValidationError:  # a recipe of another version of Marey: the error of `RunFolder.claimed` will name the difference
+    except ValidationError:  # another version's recipe: the error of `RunFolder.claimed` will name the difference
         return None
 
 
@@ -122,12 +122,12 @@ class RunFolder:
     def claimed(self, resume: bool, facts: Mapping[str, Json]) -> Iterator[None]:
         """Claim the folder within the block. `facts` (of `facts_of_run`) are recorded in run.json.
 
-        Only the process that writes claims the folder; the others check that it belongs to this run. A resumed run may have
-        more epochs than were planned, or fewer, but not fewer than it has begun.
+        Only the process that writes claims the folder; the others check that it belongs to this run. A resumed run may
+        have more epochs than were planned, or fewer, but not fewer than it has begun.
 
         Raises:
-            RunError: the folder holds another run, or with `resume` no run that can be resumed; another process works there,
-                or it cannot be written. Nothing is written then.
+            RunError: the folder holds another run, or with `resume` no run that can be resumed; another process works
+                there, or it cannot be written. Nothing is written then.
         """
         settings = _settings(self.identity)
         if (start := self._started_from()) is not None and resume:
@@ -166,7 +166,7 @@ class RunFolder:
             raise
 
     def _set_test_aside(self) -> None:
-        """Move the files of a test of the old weights to a subfolder, so that the resumed run's new weights can be tested."""
+        """Move the files of a test of the old weights to a subfolder, so that the new weights can be tested."""
         names = (Command.EVALUATE.note, "parts", "scores.npz", "result.json", "report.html")
         if not (self.path / Command.EVALUATE.note).exists():
             return
@@ -255,8 +255,8 @@ class RunFolder:
     def write_weights(
         self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json], trained_on: Identities | None
     ) -> None:
-        """Write a checkpoint for testing, with the epoch and step of its weights (`facts`) and the identities of the videos
-        that they were trained on.
+        """Write a checkpoint for testing, with the epoch and step of its weights (`facts`) and the identities of the
+        videos that they were trained on.
 
         If the last weights are also the best ones, which were just written, both names become links to the same file.
         """
@@ -274,8 +274,7 @@ class RunFolder:
 
 
 def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
-    """What identifies a run, with its recipe in the current form: fields that are missing in an older file get their
-    defaults."""
+    """What identifies a run, with its recipe in the current form: fields that an older file lacks have their defaults."""
     text = str(identity["recipe"])
     try:
         recipe = Recipe.model_validate_json(text).model_dump(mode="json")

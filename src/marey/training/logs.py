@@ -13,7 +13,8 @@ from marey.tasks.task import Validation
 
 _LOSSES = ("epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map")
 _SPEED = ("seconds", "clips_per_second", "waited_share", "broken")
-"""With `_LOSSES`, the columns of version 0.1.0, which every log.csv has, even if empty; other metrics are between the two."""
+"""With `_LOSSES`, the columns of version 0.1.0, which every log.csv has, even if empty; other metrics are between the
+two."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class TrainingLoop:
         self.network, self.task = network, task_of(recipe.task)
         self.trained = self.task.trained(network)
         self.model = fabric.setup_module(self.trained)
-        # Sharded strategies replace a network's parameters in `setup_module`, so what refers to parameters is built after it.
+        # Sharded strategies replace parameters in `setup_module`, so what refers to parameters is built after it.
         self.optimizer = build_optimizer(network, train)
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
         self.step = GradientStep(
@@ -101,12 +101,13 @@ class TrainingLoop:
         self.at = Progress()
         self.classifier = classifier
         self.trained_on: Identities | None = classifier.trained_on or Identities()
-        """The identities of the videos trained on so far; None: the run was resumed from the state of a version without them."""
+        """The identities of the videos trained on so far; None: the run was resumed from the state of a version without
+        them."""
         self.new_identities: set[int] = set()
         """Identities of the videos that this process trained on since `_join_identities` was last called."""
         self.sums = torch.zeros(3, dtype=torch.float64)
-        """Sums [3] over this epoch so far: loss times clips, right predictions, clips. They are those of this process; after a
-        resume inside the epoch, the first process also has what all processes summed up before."""
+        """Sums [3] over this epoch so far: loss times clips, right predictions, clips. They are those of this process;
+        after a resume inside the epoch, the first process also has what all processes summed up before."""
         self.epoch_start = self._epoch_start()
         self.saved = time.monotonic()
         self.interrupted = False
@@ -264,7 +265,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def _outputs(self, frames_BTHWC: Tensor) -> Tensor:
-        """From uint8 frames of the loader, on the device, to the outputs that the task trains, for example logits [B, K]."""
+        """From uint8 frames of the loader, on the device, to what the task trains, for example logits [B, K]."""
         with autocast(self.fabric.device, self.recipe.train.precision):
             outputs: Tensor = self.trained(self.normalise(frames_BTHWC))
         return outputs
@@ -272,7 +273,7 @@ class TrainingLoop:
     # -- files
 
     def _save(self) -> None:
-        """Write the training state and the last weights. Every process has to call it, because each may hold other shards."""
+        """Write the training state and the last weights. Every process has to call it, for each may hold other shards."""
         self.saved = time.monotonic()
         trained_on = self._join_identities()
         state: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """Mixup, cutmix and random erasing of a batch on its device, after normalisation.
 
-Random numbers depend only on the run's seed and the step, in erasing also on the clip's index in the global batch. A resumed
-run, and a run with other micro-batches, therefore draws the same numbers.
+Random numbers depend only on the run's seed and the step, in erasing also on the clip's index in the global batch. A
+resumed run, and a run with other micro-batches, therefore draws the same numbers.
 """
 
 import math
@@ -28,8 +28,8 @@ class Blend:
     """How each clip of a batch is mixed with its partner."""
 
     share: float
-    """The weight of the clip itself in its targets, 0 to 1. In mixup also the weight of its pixels; in cutmix the share of the
-    frame outside `box`."""
+    """The weight of the clip itself in its targets, 0 to 1. In mixup also the weight of its pixels; in cutmix the share
+    of the frame outside `box`."""
     box: Box | None = None
     """In cutmix the region that comes from the partner, in all frames; None in mixup."""
 
@@ -52,7 +52,7 @@ def draw_blend(mix: Mix, height: int, width: int, random: np.random.RandomState)
 
 
 def _extent(length: int, share: float, random: np.random.RandomState) -> tuple[int, int]:
-    """First and last (exclusive) pixel of an interval of about share * length pixels around a random one, cut off at the ends."""
+    """Begin and end of an interval of about share * length pixels around a random pixel, cut off at the frame's ends."""
     half, middle = int(length * share) // 2, int(random.randint(length))
     return max(middle - half, 0), min(middle + half, length)
 
@@ -116,8 +116,8 @@ class MixedBatch:
         return clips
 
     def shares(self, indices: range, logits: Tensor) -> Tensor:
-        """The targets of these clips for a loss on `logits` [b, K]: with mixing, a share of each class [b, K]; without mixing,
-        the loader's targets.
+        """The targets of these clips for a loss on `logits` [b, K]: with mixing, a share of each class [b, K]; without
+        mixing, the loader's targets.
         """
         own = self.targets[list(indices)]
         if self.blend is None:

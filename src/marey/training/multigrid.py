@@ -12,7 +12,7 @@ from marey.video.sampling import TrainRule
 
 @dataclass(frozen=True)
 class Shape:
-    """Frames and side (in pixels) of the clips of a batch, and the batch's size as a multiple of the recipe's base batch."""
+    """Frames and side (in pixels) of the clips of a batch, and its size as a multiple of the recipe's base batch."""
 
     frames: int
     side: int
@@ -43,10 +43,10 @@ def phases_of(recipe: Recipe) -> tuple[Phase, ...]:
 def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frames: int, side: int) -> tuple[Phase, ...]:
     """Distribute the shapes of the long cycle over the intervals between milestones (PySlowFast's `MultigridSchedule`).
 
-    In each interval every shape of the long cycle gets the same number of steps: a shape whose batches are on average b times
-    the base batch gets epochs in proportion to b. The fine-tuning after the last milestone is shortened by the same factor
-    as the steps before it; its first half keeps the learning rate from before the last milestone. Finally all phases are
-    lengthened in proportion, to `epoch_factor` times `epochs` in total.
+    In each interval every shape of the long cycle gets the same number of steps: a shape whose batches are on average b
+    times the base batch gets epochs in proportion to b. The fine-tuning after the last milestone is shortened by the
+    same factor as the steps before it; its first half keeps the learning rate from before the last milestone. Finally
+    all phases are lengthened in proportion, to `epoch_factor` times `epochs` in total.
     """
     cycles = [_cycle(multigrid, frames, side, share) for share in multigrid.long]
     average = [_average_batch(multigrid, cycle[-1], frames, side) for cycle in cycles]
@@ -72,7 +72,7 @@ def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frame
 
 
 def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, float]) -> tuple[Shape, ...]:
-    """The shapes that the batches of an epoch have in turn: those of the short cycle, then the long cycle's shape `share`."""
+    """The shapes that the batches of an epoch have in turn: the short cycle's, then the long cycle's shape `share`."""
     long_frames, long_side = round(frames * share[0]), round(side * share[1])
     batch = round(frames * side**2 / (long_frames * long_side**2))
     shorter = tuple(
@@ -83,7 +83,7 @@ def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, flo
 
 
 def _average_batch(multigrid: Multigrid, long: Shape, frames: int, side: int) -> float:
-    """The mean size of the batches of a short cycle, as a multiple of the base batch, from sides that are not yet rounded."""
+    """The mean size of the batches of a short cycle, as a multiple of the base batch, by sides before rounding."""
     sides = [*(side * short for short in multigrid.short), float(long.side)]
     batches = [round(frames * side**2 / (long.frames * s * s)) for s in sides]
     return sum(batches) / len(batches)

@@ -46,10 +46,10 @@ def measure_norms(
 ) -> None:
     """Set the running statistics of batch norms to those of many batches under the current weights (precise batch norm).
 
-    Mean and variance are those of all inputs of a norm over all batches. Meanwhile each norm normalises by the statistics of
-    its current batch. These are the population moments of Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3,
-    which fvcore's `update_bn_stats` computes and PySlowFast uses. (Older fvcore: the mean over batches of the unbiased
-    variance.) Frozen norms do not change. Leaves the network in eval mode.
+    Mean and variance are those of all inputs of a norm over all batches. Meanwhile each norm normalises by the
+    statistics of its current batch. These are the population moments of Wu and Johnson, Rethinking "Batch" in
+    BatchNorm, 2021, section 3, which fvcore's `update_bn_stats` computes and PySlowFast uses. (Older fvcore: the mean
+    over batches of the unbiased variance.) Frozen norms do not change. Leaves the network in eval mode.
 
     Args:
         network: The network, whose weights are not changed.

@@ -62,8 +62,8 @@ def parameter_settings(model: nn.Module, train: Train) -> dict[str, ParameterSet
     """The setting of each trainable parameter, by name.
 
     Raises:
-        RecipeError: the recipe's groups need a method `layer_depth` or a Marey `Network`, and the module lacks that; or its
-            `no_decay` names a parameter that does not exist.
+        RecipeError: the recipe's groups need a method `layer_depth` or a Marey `Network`, and the module lacks that; or
+            its `no_decay` names a parameter that does not exist.
     """
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if isinstance(train.groups, TSNGroups):
@@ -105,7 +105,7 @@ def _by_depth(model: nn.Module, groups: DepthGroups, trainable: dict[str, nn.Par
 def _tsn(
     model: nn.Module, groups: TSNGroups, weight_decay: float, trainable: dict[str, nn.Parameter]
 ) -> dict[str, ParameterSetting]:
-    """The settings of `TSNGroups`: factors for the first convolution, the head and biases; no weight decay of norms and biases."""
+    """The settings of `TSNGroups`: factors for first convolution, head and biases; no weight decay of norms and biases."""
     if not isinstance(model, Network):
         raise RecipeError(
             f"train.groups.kind={groups.kind} needs to know which layer is the classifier, and "

@@ -19,16 +19,15 @@ class Calendar:
         self._begins = (0, *accumulate(self.lengths))
 
     def locate(self, step: int) -> tuple[int, int, int]:
-        """(epoch, index of the step in the epoch, number of steps of the epoch), the first two counted from 0. All steps after
-        the last epoch are in one more epoch, which has the length of the last one.
+        """(epoch, index of the step in the epoch, number of steps of the epoch), the first two counted from 0. All
+        steps after the last epoch are in one more epoch, which has the length of the last one.
         """
         epoch = min(bisect_right(self._begins, step) - 1, len(self.lengths))
         return epoch, step - self._begins[epoch], self.lengths[min(epoch, len(self.lengths) - 1)]
 
 
 def learning_rate(train: Train, calendar: Calendar, step: int, phases: Sequence[Phase] = ()) -> float:
-    """The learning rate of optimiser step `step` (from 0). In multigrid training the factors
-    of `phases` replace the schedule's."""
+    """The learning rate of optimiser step `step` (from 0). Factors of multigrid's `phases` replace the schedule's."""
     epoch, index, length = calendar.locate(step)
     at = epoch * length + index  # the step if all epochs were as long as this one
     return train.optimizer.lr * lr_factor(train.schedule, at, epoch_steps=length, epochs=train.epochs, phases=phases)

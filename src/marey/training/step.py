@@ -27,8 +27,8 @@ def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
     """Clips per micro-batch in each of `world` processes; `asked` is the number that the user gives, or None.
 
     Raises:
-        RecipeError: with `train.norm_batch`, a batch cannot be divided evenly over processes and micro-batches of that size,
-            or `asked` is smaller.
+        RecipeError: with `train.norm_batch`, a batch cannot be divided evenly over processes and micro-batches of that
+            size, or `asked` is smaller.
     """
     share = -(-train.base_batch * train.repeats // world)
     if train.norm_batch is None:
@@ -54,7 +54,8 @@ class BatchLoss:
     mean: Tensor
     """The mean loss over the clips of the share, a scalar on the device."""
     sums: Tensor
-    """Sums over the share, float64 [3] on the CPU: the loss of each clip, right predictions (0 if the task counts none), clips."""
+    """Sums over the share, float64 [3] on the CPU: the loss of each clip, right predictions (0 if the task counts
+    none), clips."""
 
 
 class GradientStep:
@@ -65,12 +66,12 @@ class GradientStep:
     of the global batch, so that the gradient is the mean over the global batch, whatever the micro-batch size, the number of
     processes and the size of the last batch.
 
-    Process r of R has the clips r, r + R, r + 2 R, ... of the global batch. Its micro-batch p of P has every P-th of these
-    clips, starting with the one at index p. The micro-batches of R processes with P micro-batches each are therefore those
-    of R * P processes with one micro-batch each.
+    Process r of R has the clips r, r + R, r + 2 R, ... of the global batch. Its micro-batch p of P has every P-th of
+    these clips, starting with the one at index p. The micro-batches of R processes with P micro-batches each are
+    therefore those of R * P processes with one micro-batch each.
 
-    With `norm_batch` a micro-batch imitates one device of the toolkits: batch norms normalise over the micro-batch alone, and
-    only the first micro-batch updates the running statistics, because the toolkits save those of their first device.
+    With `norm_batch` a micro-batch imitates one device of the toolkits: batch norms normalise over the micro-batch alone,
+    and only the first micro-batch updates the running statistics, because the toolkits save those of their first device.
 
     Args:
         fabric: The processes of the run.
@@ -101,7 +102,7 @@ class GradientStep:
         return max(1, min(count, size // world))
 
     def forward_backward(self, batch: Batch, step: int) -> BatchLoss:
-        """Add the gradient of the mean loss over the global batch to the parameters' gradients. `step` is counted from 0."""
+        """Add the gradient of the mean loss over the global batch to the parameters' gradients; `step` is from 0."""
         device = self.fabric.device
         # Marey's own networks use safe convolutions already; this covers users' modules.
         with SafeConvolutions() if device.type == "cpu" else nullcontext(), autocast(device, self.train.precision):

@@ -1,31 +1,32 @@
 """Confident learning: finding labels that are likely wrong by out-of-fold predictions.
 
-The method is that of Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal of
-Artificial Intelligence Research 2021. p_ik is the out-of-fold probability of class k for video i, and y_i its label.
+The method is that of Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal
+of Artificial Intelligence Research 2021. p_ik is the out-of-fold probability of class k for video i, and y_i its label.
 
 - Section 3.1: the threshold of a class is the mean self-confidence of the videos with this label,
   t_k = mean of p_ik over the i with y_i = k. It compensates for classes that are predicted with different confidence.
-- The same section: a video may be of class k if p_ik >= t_k. If the likeliest of these classes is not y_i, the video counts
-  as wrongly labelled: it is off the diagonal of the confident joint.
+- The same section: a video may be of class k if p_ik >= t_k. If the likeliest of these classes is not y_i, the video
+  counts as wrongly labelled: it is off the diagonal of the confident joint.
 - Section 3.2, "prune by noise rate": these videos are ranked by the margin between the probability of their label and
   that of another class. Here the margin is computed from logarithms, relative to the thresholds:
   log(p_iy / t_y) - max over k other than y of log(p_ik / t_k). With two classes, probabilities in place of
   logarithms give nearly the same order. With twelve, they miss videos with several about equally likely other classes.
 
-A negative margin means that another class is likelier than the label, relative to the usual probabilities of both classes. Here
-every video with a negative margin is a suspect; if few videos reach a threshold, these are more than those off the
-diagonal of the joint.
+A negative margin means that another class is likelier than the label, relative to the usual probabilities of both
+classes. Here every video with a negative margin is a suspect; if few videos reach a threshold, these are more than
+those off the diagonal of the joint.
 
-**Which predictions.** There are several heads, and two ways to leave a video out of the fit: with its entire recording, as for
-an accuracy on new videos, or only with its copies. If each recording has videos of one class, the other videos of a recording
-are the best evidence of a video's class; if a recording has videos of each class, they mislead. So the labels decide which
-predictions are used: first each set of predictions is scaled by the temperature of least loss; then the set with the lowest
-log loss is used, and every set whose loss differs from it by at most one standard error (of the mean difference over videos).
-Their log probabilities are averaged. For a video without predictions in these sets, the mean of all sets is used.
+**Which predictions.** There are several heads, and two ways to leave a video out of the fit: with its entire recording,
+as for an accuracy on new videos, or only with its copies. If each recording has videos of one class, the other videos
+of a recording are the best evidence of a video's class; if a recording has videos of each class, they mislead. So the
+labels decide which predictions are used: first each set of predictions is scaled by the temperature of least loss; then
+the set with the lowest log loss is used, and every set whose loss differs from it by at most one standard error (of the
+mean difference over videos). Their log probabilities are averaged. For a video without predictions in these sets, the
+mean of all sets is used.
 
 Measured with 10 % of the labels swapped: the share of the swapped labels among the 15 % most suspicious videos, with its
-standard error ("found"). The last three columns have this share, on draws of the same sets, by other methods: differences of
-probabilities without thresholds; the off-diagonal of the joint; only predictions that leave the entire recording out.
+standard error ("found"). The last three columns have this share, on draws of the same sets, by other methods: differences
+of probabilities without thresholds; the off-diagonal of the joint; only predictions that leave the entire recording out.
 
 | videos | draws | found | probabilities | joint | recording left out |
 |---|---|---|---|---|---|
@@ -33,8 +34,8 @@ probabilities without thresholds; the off-diagonal of the joint; only prediction
 | drawn motions, 720 of twelve classes | 6 | 85 % (1.5) | 72 % | 66 % | 83 % |
 | drawn motions, 252 of twelve classes | 12 | 60 % (1.8) | 46 % | 59 % | 62 % |
 
-If videos have several labels, each class is judged by itself: pairs of a video and a class are suspects, and a class has one
-threshold for videos with the label and another for videos without it.
+If videos have several labels, each class is judged by itself: pairs of a video and a class are suspects, and a class
+has one threshold for videos with the label and another for videos without it.
 
 Shapes: N videos, K classes.
 """
@@ -59,8 +60,8 @@ from marey.training.heads.selection import MOST_WORK, USUAL_STRENGTH
 MOST = 0.15
 """Largest share of all videos that are suspects, 0 to 1."""
 _FOLDS, _FEW_FOLDS, _MANY = 10, 5, 500
-"""Number of folds of single videos, for at most `_MANY` videos and for more. More videos get fewer folds to save time; the other
-folds still have enough videos to fit on."""
+"""Number of folds of single videos, for at most `_MANY` videos and for more. More videos get fewer folds to save time;
+the other folds still have enough videos to fit on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,8 @@ class OutOfFoldLogits:
     logits: NDArray[np.float64]
     """[N, K]: the logits."""
     known: NDArray[np.bool_]
-    """[N, K]: the videos and classes for which the logits are meaningful. With one label per video, a row is all true or
-    all false."""
+    """[N, K]: the videos and classes for which the logits are meaningful. With one label per video, a row is all true
+    or all false."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Suspect:
     row: int
     """Index of the video."""
     doubts: tuple[Doubt, ...]
-    """With one label per video: the label, then the class that may be right. With several: the most doubtful class first."""
+    """With one label per video: the label, then the class that may be right. With several: the most doubtful class
+    first."""
     margin: float
     """The lowest margin of the doubts (module docstring), below 0; the lower, the more suspicious."""
 
@@ -165,8 +167,8 @@ def _folds(copies: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _known(own: NDArray[np.bool_], others: NDArray[np.bool_], *, several: bool) -> NDArray[np.bool_]:
-    """[M, K]: for which left-out videos and classes predictions are meaningful. With one label per video: if other videos have
-    the video's label. With several labels: if some of the other videos have the class and some do not.
+    """[M, K]: for which left-out videos and classes predictions are meaningful. With one label per video: if other
+    videos have the video's label. With several labels: if some of the other videos have the class and some do not.
 
     Args:
         own: [M, K]: the labels of the left-out videos.
@@ -201,8 +203,8 @@ def find_suspects(predictions: Sequence[OutOfFoldLogits], targets: Targets, task
 
 
 def _tempered(predictions: OutOfFoldLogits, targets: Targets, *, several: bool) -> OutOfFoldLogits:
-    """The predictions scaled by the temperature of least loss, so that those of different heads are comparable. With one
-    label per video, the logits become log probabilities.
+    """The predictions scaled by the temperature of least loss, so that those of different heads are comparable. With
+    one label per video, the logits become log probabilities.
     """
     temperature = temperature_of(lambda at: float(_losses(predictions, targets, at, several=several).sum()))
     logits = predictions.logits / temperature
@@ -290,7 +292,7 @@ def _suspects_of_one_label(predictions: OutOfFoldLogits, labels: NDArray[np.int6
 
 
 def _class_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[K]: the threshold of each class, its mean probability over the videos with this label; 1 for a class without videos."""
+    """[K]: the threshold of each class, its mean probability over the videos with this label; 1 without such videos."""
     thresholds = np.ones(probabilities.shape[1])
     for label in np.unique(labels).tolist():
         thresholds[label] = max(float(probabilities[labels == label, label].mean()), np.finfo(np.float64).tiny)
@@ -300,8 +302,8 @@ def _class_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int
 def _suspects_of_several_labels(
     predictions: OutOfFoldLogits, targets: NDArray[np.bool_], by: tuple[str, ...]
 ) -> Suspects:
-    """The suspects if videos have several labels: each class has its own thresholds, and all pairs of a video and a class
-    are sorted together.
+    """The suspects if videos have several labels: each class has its own thresholds, and all pairs of a video and a
+    class are sorted together.
     """
     logits, known = torch.from_numpy(predictions.logits), predictions.known
     logs = np.stack([F.logsigmoid(logits).numpy(), F.logsigmoid(-logits).numpy()])  # of having the class, of lacking it

@@ -2,9 +2,10 @@
 
 The weights of a linear model with an L2 penalty lie in the space that the training videos span. The N x N matrix of the
 videos' inner products gives orthogonal directions of that space, at a cost that grows only linearly with the number of
-features. If there are more than `MOST_DIRECTIONS` directions, only the leading ones are kept. They are found from random combinations
-of the videos with one step of subspace iteration (Halko, Martinsson and Tropp, Finding Structure with Randomness, SIAM
-Review 2011, algorithms 4.4 and 5.1), which bounds memory and time, for example for 10,000 videos of 20,480 features.
+features. If there are more than `MOST_DIRECTIONS` directions, only the leading ones are kept. They are found from
+random combinations of the videos with one step of subspace iteration (Halko, Martinsson and Tropp, Finding Structure
+with Randomness, SIAM Review 2011, algorithms 4.4 and 5.1), which bounds memory and time, for example for 10,000 videos
+of 20,480 features.
 
 Shapes: N training videos, M other videos, F features, R directions.
 """
@@ -25,11 +26,11 @@ MOST_DIRECTIONS = 1024
 _MORE = 64
 """Number of additional random combinations: the last directions of such a decomposition are inexact and are not kept."""
 _LEAST_DEVIATION = 0.01
-"""Least standard deviation by which a feature is divided, as a share of the root mean square deviation in its block. A nearly
-constant feature, divided by its own deviation, would turn small differences of new videos into large numbers."""
+"""Least standard deviation by which a feature is divided, as a share of the root mean square deviation in its block. A
+nearly constant feature, divided by its own deviation, would turn small differences of new videos into large numbers."""
 _ROUNDING, _ROUNDING_FLOAT32 = 1e-10, 1e-5
-"""Directions with at most this share of the largest variance are left out, because they may be rounding error; with float64,
-and with float32."""
+"""Directions with at most this share of the largest variance are left out, because they may be rounding error; with
+float64, and with float32."""
 _COLUMNS = 512
 """Number of features that are standardised at a time, which bounds memory."""
 
@@ -88,7 +89,7 @@ class Directions:
         return products @ self.combinations
 
     def weight(self, along: Tensor) -> Tensor:
-        """The weights [F, K], float64, of the features before standardisation, from the weights `along` the directions [R, K]."""
+        """The weights [F, K], float64, of features that are not standardised, from weights along the directions [R, K]."""
         weight_FK, of_clips = along.new_empty(len(self.mean), along.shape[1]), self.combinations @ along
         for columns, clips in _standardised(self.pooled, self.rows, self.mean, self.scale):
             weight_FK[columns] = self.scale[columns, None] * (clips.T @ of_clips)

@@ -30,14 +30,14 @@ def learning_curve(
 ) -> tuple[CurvePoint, ...]:
     """The task's first metric (top-1, or mean average precision) out of fold, for different numbers of training videos.
 
-    For each fold a head is fitted on 1/4, 1/2, 3/4 and all of the recordings that are not held out. A share has at least one
-    video of each class that these recordings have, and about the same proportions of classes. Each share is drawn
-    `_DRAWS` times; the point is the mean of the metric. `low` and `high` are the point minus and plus half of the 90 %
-    interval of its difference to the last point on the same videos (`marey.evaluation.paired_difference`, the mean over
-    the draws), or 0 and 1 if there are too few recordings. In the last point both are the metric itself.
+    For each fold a head is fitted on 1/4, 1/2, 3/4 and all of the recordings that are not held out. A share has at
+    least one video of each class that these recordings have, and about the same proportions of classes. Each share is
+    drawn `_DRAWS` times; the point is the mean of the metric. `low` and `high` are the point minus and plus half of the
+    90 % interval of its difference to the last point on the same videos (`marey.evaluation.paired_difference`, the mean
+    over the draws), or 0 and 1 if there are too few recordings. In the last point both are the metric itself.
 
-    If a share has no fewer videos than the next larger one, it gives no point. The same videos in the same order give the
-    same curve.
+    If a share has no fewer videos than the next larger one, it gives no point. The same videos in the same order give
+    the same curve.
 
     Args:
         pooled: The features of N videos.
@@ -135,7 +135,7 @@ class _Curve:
         return float(np.mean([1.0 if one is None else (one.high - one.low) / 2 for one in found]))
 
     def _judged(self, of_clips: NDArray[Number]) -> NDArray[Number]:
-        """With several labels per video, only the columns (of logits or labels [N, K]) of classes that can be judged; else
-        all of them.
+        """With several labels per video, only the columns (of logits or labels [N, K]) of classes that can be judged;
+        else all of them.
         """
         return of_clips[:, self.folds.judged] if self.labels.ndim == 2 else of_clips

@@ -2,9 +2,9 @@
 
     minimise over W and b:   |W|^2 / 2 + strength * sum_i loss(W x_i + b, target_i)
 
-The strength is the C of scikit-learn; the bias is not regularised. x_i are the pooled features
-of video i, standardised on the training videos. Each block of them is divided by the square root of its width, so that the
-mean squared length of every block is 1.
+The strength is the C of scikit-learn; the bias is not regularised. x_i are the pooled features of video i, standardised
+on the training videos. Each block of them is divided by the square root of its width, so that the mean squared length
+of every block is 1.
 
 The problem is solved along the directions that the training videos span (`marey.training.heads.directions`): the
 solution lies in their span, and few videos have fewer directions than features.
@@ -30,8 +30,8 @@ Targets = NDArray[np.int64] | NDArray[np.bool_]
 """One class per video [N], int64; or which video has which label [N, K], bool."""
 
 GRADIENT_TOLERANCE = 1e-6
-"""Largest derivative that the objective, divided by strength * N, may have at the solution, in the scaled coordinates of
-`_minimum`. In these its second derivatives are about those of the loss."""
+"""Largest derivative that the objective, divided by strength * N, may have at the solution, in the scaled coordinates
+of `_minimum`. In these its second derivatives are about those of the loss."""
 _MOST_ITERATIONS = 1000
 """Largest number of L-BFGS iterations."""
 _ROWS = 512
@@ -156,8 +156,8 @@ def _minimum(
 
     Args:
         directions: The directions, with the coordinates of N videos.
-        loss: From logits [N, outputs] to the mean loss and its derivative by the logits. The derivative is written by hand,
-            which takes half of autograd's time.
+        loss: From logits [N, outputs] to the mean loss and its derivative by the logits. The derivative is written by
+            hand, which takes half of autograd's time.
         outputs: The number of logits.
         curvature: A typical second derivative of a video's loss by a logit, about a third of the largest one.
         strength: Above 0.

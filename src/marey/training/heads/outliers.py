@@ -1,10 +1,10 @@
 """Outliers: videos that are far from all others of their class in a frozen network's features, such as wrong files.
 
-The distance of a video to its class is the mean distance to the `NEAREST` nearest videos of the class from other recordings.
-Usual distances are estimated from all videos of the class: the median of the logarithms of their distances, and as their
-standard deviation 1.4826 times the median absolute deviation from this median, which is right for a normal distribution
-(Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, Journal of the American Statistical Association 1993). A
-few outliers hardly change the two numbers.
+The distance of a video to its class is the mean distance to the `NEAREST` nearest videos of the class from other
+recordings. Usual distances are estimated from all videos of the class: the median of the logarithms of their distances,
+and as their standard deviation 1.4826 times the median absolute deviation from this median, which is right for a normal
+distribution (Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, Journal of the American Statistical
+Association 1993). A few outliers hardly change the two numbers.
 
 Shapes: N videos, K classes, R directions.
 """
@@ -18,19 +18,20 @@ from marey.training.heads.directions import Directions
 from marey.training.heads.logistic import Targets
 
 NEAREST = 5
-"""Number of nearest videos with which a video is compared. A class may contain a group of more unusual videos that are alike."""
+"""Number of nearest videos with which a video is compared. A class may contain a group of more unusual videos that are
+alike."""
 _FEWEST = 10
 """Least number of recordings of a class for outliers to be searched: with fewer, usual distances cannot be estimated."""
 _FAR = 4.5
-"""Number of standard deviations above the median beyond which a video is an outlier; of normally distributed logarithms one in
-300,000 is. Videos of other subjects, added one at a time to 189 videos of skateboarding, or to 252 and 720 drawn ones, were at
-least 4.7 above the median. So were at most 1 in 100 of the videos that belong to the set."""
+"""Number of standard deviations above the median beyond which a video is an outlier; of normally distributed logarithms
+one in 300,000 is. Videos of other subjects, added one at a time to 189 videos of skateboarding, or to 252 and 720 drawn
+ones, were at least 4.7 above the median. So were at most 1 in 100 of the videos that belong to the set."""
 _FARTHER = 1.3
 """An outlier's distance must also be more than this multiple of the median distance: if the videos of a class are about
 equally far from each other, small differences make no outliers."""
 _MANY = 0.05
-"""Largest share of a class that may be outliers, 0 to 1. If more videos are far, the class consists of several kinds of videos,
-and none counts as an outlier."""
+"""Largest share of a class that may be outliers, 0 to 1. If more videos are far, the class consists of several kinds of
+videos, and none counts as an outlier."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def class_outliers(directions: Directions, targets: Targets, groups: NDArray[np.
 
     Args:
         directions: The directions of all N videos, whose coordinates are compared.
-        targets: One class per video [N]; or which video has which label [N, K], and then a video must be an outlier in each
-            of its classes that has enough recordings.
+        targets: One class per video [N]; or which video has which label [N, K], and then a video must be an outlier in
+            each of its classes that has enough recordings.
         groups: [N]: a number for each video, equal for videos of one recording, and for copies.
     """
     points = directions.coordinates.numpy()

@@ -1,15 +1,15 @@
 """Choice of a head's pooling and strength by nested cross-validation, which also gives its out-of-fold predictions.
 
-To choose the final head, each candidate and strength is fitted on all folds but one and judged on that fold, for each fold in
-turn; the best is then fitted on all videos. To predict a fold out of fold, the same procedure runs on the other folds: each
-candidate and strength is fitted without the predicted fold and one more, and judged on the latter; the best is then fitted on
-all folds but the predicted one. So no video influences the choice or the fit behind its own prediction (Varma and Simon, Bias
-in error estimation when using cross-validation for model selection, BMC Bioinformatics 2006). A fit without folds a and b is
-used twice: judged on b to predict a, and judged on a to predict b. For judging, more than `MOST_JUDGING` folds are joined to
-fewer (`judging_folds`).
+To choose the final head, each candidate and strength is fitted on all folds but one and judged on that fold, for each
+fold in turn; the best is then fitted on all videos. To predict a fold out of fold, the same procedure runs on the other
+folds: each candidate and strength is fitted without the predicted fold and one more, and judged on the latter; the best
+is then fitted on all folds but the predicted one. So no video influences the choice or the fit behind its own
+prediction (Varma and Simon, Bias in error estimation when using cross-validation for model selection, BMC
+Bioinformatics 2006). A fit without folds a and b is used twice: judged on b to predict a, and judged on a to predict b.
+For judging, more than `MOST_JUDGING` folds are joined to fewer (`judging_folds`).
 
-There are few strengths and few candidates, and the first candidate is kept unless another one is better beyond chance, because
-every further choice costs accuracy if there are few videos.
+There are few strengths and few candidates, and the first candidate is kept unless another one is better beyond chance,
+because every further choice costs accuracy if there are few videos.
 
 Shapes: N videos, K classes, S strengths, J judging folds.
 """
@@ -39,8 +39,8 @@ STRENGTHS = (1.0, 10.0, 100.0)
 USUAL_STRENGTH = 10.0
 """The strength if strengths cannot be compared, because there are only two folds or it would take too long."""
 MOST_WORK = 500_000_000
-"""If the product of videos, directions and classes of a fit is larger, only `USUAL_STRENGTH` is tried. The time of a fit grows
-with this product; at the limit all fits for three candidates take several minutes of one core."""
+"""If the product of videos, directions and classes of a fit is larger, only `USUAL_STRENGTH` is tried. The time of a
+fit grows with this product; at the limit all fits for three candidates take several minutes of one core."""
 MOST_JUDGING = 5
 """Largest number of folds that judge candidates and strengths; more folds are joined for judging, which saves most fits."""
 ERRORS = 2.0
@@ -68,7 +68,8 @@ class HeadChoice:
     head: Head
     """The candidate's head, fitted on all videos."""
     out_of_fold: NDArray[np.float64]
-    """[N, K]: out-of-fold logits of the complete procedure; a video's fold took part neither in the choice nor in the fit."""
+    """[N, K]: out-of-fold logits of the complete procedure; a video's fold took part neither in the choice nor in the
+    fit."""
     of_candidates: tuple[tuple[HeadCandidate, NDArray[np.float64]], ...]
     """Each candidate with its own out-of-fold logits [N, K], for which only its strength was chosen in this way."""
 
@@ -79,16 +80,16 @@ def choose_head(
     """Choose candidate and strength by folds, fit the head on all videos, and predict each video out of fold.
 
     The strength with the lowest mean loss on left-out folds is chosen; above `MOST_WORK` it is `USUAL_STRENGTH`, with a
-    notice. The first candidate is chosen, unless the loss of another one is lower in each judging fold, and lower over all
-    their videos by more than `ERRORS` standard errors of the mean difference; of several such candidates, the one with the
-    lowest loss is chosen. With two folds no fold is left to judge while the other one is predicted: then the first candidate
-    is used, with `USUAL_STRENGTH`. For a class without videos in a fit see `fit_head`.
+    notice. The first candidate is chosen, unless the loss of another one is lower in each judging fold, and lower over
+    all their videos by more than `ERRORS` standard errors of the mean difference; of several such candidates, the one
+    with the lowest loss is chosen. With two folds no fold is left to judge while the other one is predicted: then the
+    first candidate is used, with `USUAL_STRENGTH`. For a class without videos in a fit see `fit_head`.
 
     Args:
         candidates: Candidates for the same N videos; of the first one `chosen_if_better` must be True.
         targets: One class per video [N], or which video has which label [N, K].
-        folds: [N]: the fold of each video, from 0; the videos of one recording must be in one fold. Videos with a negative
-            number are in every fit and never held out; their rows of the out-of-fold logits are 0.
+        folds: [N]: the fold of each video, from 0; the videos of one recording must be in one fold. Videos with a
+            negative number are in every fit and never held out; their rows of the out-of-fold logits are 0.
         classes: The number of classes, K.
         task: Softmax or sigmoids.
 
@@ -103,7 +104,7 @@ def choose_head(
     for fold in range(nested.judging if nested.judging > 2 else 0):
         others = held[judge_of_row[held] != fold]
         chosen[fold] = _preferred([one.inner[fold, others] for one in results], judge_of_row[others], eligible)
-    # The final choice follows the same rule as that without each fold, so that the out-of-fold logits are of this procedure.
+    # The rule is the same as without each fold, so that the out-of-fold logits are those of this procedure.
     can_judge = nested.judging > 2
     final = _preferred([one.losses[held] for one in results], judge_of_row[held], eligible) if can_judge else 0
     out_of_fold = np.zeros((len(folds), classes))
@@ -120,22 +121,22 @@ def choose_head(
 
 
 def judging_folds(folds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The judging fold of each video [N], from 0 to at most `MOST_JUDGING` - 1, by its fold [N], counted from 0; -1 stays -1."""
+    """The judging fold of each video [N], 0 to at most `MOST_JUDGING` - 1, by its fold [N], 0, 1, ...; -1 stays -1."""
     count = int(folds.max()) + 1
     return np.where(folds >= 0, folds * min(count, MOST_JUDGING) // count, -1)
 
 
 @dataclass(frozen=True, eq=False)
 class _CandidateResult:
-    """Losses and predictions of a candidate at the strengths chosen for it. Rows of videos that are never held out are 0."""
+    """Losses and predictions of a candidate at the strengths chosen for it; 0 for videos that are never held out."""
 
     strength: float
     """The strength chosen with all folds."""
     losses: NDArray[np.float64]
     """[N]: the loss of each video by the fit with this strength and without the video's fold."""
     inner: NDArray[np.float64]
-    """[J, N]: for each judging fold j, the losses of the videos outside j, by fits without j and without the video's own judging
-    fold, with the strength chosen without j."""
+    """[J, N]: for each judging fold j, the losses of the videos outside j, by fits without j and without the video's
+    own judging fold, with the strength chosen without j."""
     logits: NDArray[np.float64]
     """[N, K]: out-of-fold logits; those of a fold are with the strength chosen without this fold."""
 
@@ -186,7 +187,7 @@ class _NestedFolds:
     def cross_validate(self, pooled: PooledFeatures) -> _CandidateResult:
         """Losses and out-of-fold predictions of one candidate."""
         clips, held = len(self.of_row), self.held
-        # [J, S, N]: for judging fold j and each strength, the loss of each video by the fit without j and the video's own one.
+        # [J, S, N]: for judging fold j and each strength, the losses by the fits without j and the video's own fold.
         without_two = np.zeros((self.judging, len(self.strengths), clips))
         for left_out in combinations(range(self.judging), 2):
             rows, by_strength = self._predict(pooled, np.isin(self.judge_of_row, left_out))
@@ -210,8 +211,8 @@ class _NestedFolds:
         return _CandidateResult(self.strengths[final], losses[final], inner, out_of_fold)
 
     def _best_strength(self, losses: NDArray[np.float64]) -> int:
-        """The index of the strength with the lowest mean loss, from the losses of M videos [S, M]; with two judging folds, the
-        index of `USUAL_STRENGTH`.
+        """The index of the strength with the lowest mean loss, from the losses of M videos [S, M]; with two judging
+        folds, the index of `USUAL_STRENGTH`.
         """
         return int(losses.mean(axis=1).argmin()) if self.judging > 2 else self.strengths.index(USUAL_STRENGTH)
 
