@@ -12,9 +12,9 @@ Averaging = Literal["logits", "probabilities", "position_probabilities"]
 
 Fusion = Literal["probabilities", "logits"]
 """What is added when the predictions of several networks are fused. "logits": logits are added, and one softmax follows
-(DeepMind's two streams). They are the logarithms of the probabilities in the score files. If a network's views were
-averaged as logits, these logarithms are its logits up to a constant per video, which the softmax cancels. If its views
-were averaged as probabilities, adding logarithms amounts to multiplying the networks' probabilities."""
+(DeepMind's two streams). Score files store probabilities; their logarithms serve as logits. If a network's views were
+averaged as logits, the logarithms are these logits up to a constant per video, which the softmax cancels. If its views
+were averaged as probabilities, adding the logarithms amounts to multiplying the networks' probabilities."""
 
 
 class Test(Declaration):

@@ -121,10 +121,10 @@ class StepSchedule(Declaration):
 class Mix(Declaration):
     """Mixup or CutMix of each clip with its partner: of the first clip with the last, the second with the last but one, ...
 
-    As in timm and PySlowFast, one lambda is drawn for each batch, from Beta(alpha, alpha). Mixup: lambda * clip + (1 -
-    lambda) * partner. CutMix: a box, the same in all frames, is copied from the partner. Its area is 1 - lambda of the
-    frame; if the border cuts it off, lambda is computed from the area that is left. Labels have the shares lambda and 1
-    - lambda, too.
+    As in timm and PySlowFast, one lambda is drawn for each batch, from Beta(alpha, alpha). Mixup: lambda * clip +
+    (1 - lambda) * partner. CutMix: a box, the same in all frames, is copied from the partner. Its area is 1 - lambda of
+    the frame; if the border cuts it off, lambda is computed from the area that is left. Labels are mixed with the same
+    weights, lambda and 1 - lambda.
     """
 
     mixup_alpha: NonNegativeFloat = 0.8

@@ -52,7 +52,7 @@ class FitResult:
     best: Path | None
     """The file with the weights of the epoch with the highest validation score; None without validation."""
     epochs: int
-    """Number of epochs of the run."""
+    """Planned number of epochs; early stopping (`train.stop_after`) may have ended the run before."""
     steps: int
     """Number of optimiser steps of the run."""
     best_score: float | None
@@ -90,8 +90,8 @@ def fit(
     """Train `recipe.model` (or your own module) on `train`, validate on `val`, and write all files to `out`.
 
     Args:
-        recipe: All settings that decide accuracy. An optimiser step is always over `train.base_batch` videos, whatever
-            the micro-batch and the number of processes. Or a classifier: its network is trained by its recipe, from its
+        recipe: All settings that decide accuracy. An optimiser step is over `train.base_batch` videos, whatever the
+            micro-batch and the number of processes. Or a classifier: its network is trained by its recipe, from its
             current weights and for its classes.
         train: The training videos: a manifest, of which all videos are used; or the path of a list or folder. If the
             list has a split column, its rows for training are used.

@@ -46,7 +46,7 @@ _STARVED = 0.3
 
 @dataclass(frozen=True)
 class _EpochStart:
-    """Clocks and counters at the begin of an epoch, or where a run was resumed inside it."""
+    """Clocks and counters at the beginning of an epoch, or where a run was resumed inside it."""
 
     time: float
     """`time.monotonic()`, in seconds."""

@@ -97,17 +97,15 @@ def phase_at(phases: Sequence[Phase], epoch: int) -> Phase:
 def views_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, TrainGeometry], ...]:
     """For each shape, the recipe's sampling rule and crop with that shape's frames and side.
 
-    With fewer frames the stride is larger, so that the clip lasts as long. If the crop draws the short side
-    of frames from a range, the lower end of the range shrinks with the crop's side (PySlowFast).
+    With fewer frames the stride is larger, so that the clip lasts as long. If the crop draws the short side of
+    frames from a range, the lower end of the range shrinks with the crop's side (PySlowFast).
     """
     return tuple((_sampling(recipe.clip, shape), _crop(recipe.augment, shape)) for shape in shapes)
 
 
 def _sampling(rule: TrainRule, shape: Shape) -> TrainRule:
     changes: dict[str, Any] = {"frames": shape.frames}
-    if (
-        "seconds" not in type(rule).model_fields
-    ):  # clips of a rule in seconds have the same length for any number of frames
+    if "seconds" not in type(rule).model_fields:  # clips of a rule in seconds last equally long with any number of frames
         changes["stride"] = rule.stride * (rule.frames // shape.frames)
     return rule.model_copy(update=changes)
 

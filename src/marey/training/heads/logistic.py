@@ -75,8 +75,9 @@ class Solution:
 def fit_head(pooled: PooledFeatures, targets: Targets, *, classes: int, strength: float, task: TaskConfig) -> Head:
     """Fit a head to training videos.
 
-    A class without a training video has weights of 0 and a bias that gives it about the share that half a video has of the
-    training videos; a softmax never predicts it. With several labels, a class that all videos have is treated alike.
+    A class without a training video has weights of 0 and a bias that gives it about the share that half a video has of
+    the training videos; a softmax never predicts it. With several labels, a class that all videos have has weights of 0,
+    too, and a bias as if half a video lacked it.
 
     Args:
         pooled: The features of the training videos.
