@@ -105,7 +105,7 @@ def views_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, 
 
 def _sampling(rule: TrainRule, shape: Shape) -> TrainRule:
     changes: dict[str, Any] = {"frames": shape.frames}
-    if "seconds" not in type(rule).model_fields:  # clips of a rule in seconds last equally long with any number of frames
+    if "seconds" not in type(rule).model_fields:  # else a clip lasts equally long with any number of frames
         changes["stride"] = rule.stride * (rule.frames // shape.frames)
     return rule.model_copy(update=changes)
 
