@@ -112,7 +112,8 @@ def fit(
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
             None: 1 % of them, or three files if that is more.
         trust_first_use: Whether initial weights may also be fetched if no hash of them was published.
-        go_on: The command line that resumes this run, to be named in README.txt; None: README.txt names `marey.fit`.
+        go_on: The command line that resumes this run, to be named in README.txt; None: README.txt says to repeat the call
+            with resume=True.
         compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, `batch` (clips per micro-batch of one
             process), and decoding processes. Precision "auto" is the recipe's, or float32 if the device lacks it; a
             resumed run keeps the precision that it began with.
