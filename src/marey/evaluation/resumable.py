@@ -4,35 +4,25 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Collection
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from marey.backends.backend import Backend
-from marey.backends.backend import BackendReport
-from marey.base.claim import Claim
-from marey.base.claim import Command
-from marey.base.claim import OutputPath
+from marey.backends.backend import Backend, BackendReport
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
 from marey.base.words import counted
-from marey.data.files.identity import Identities
-from marey.data.files.identity import was_seen
-from marey.data.files.quarantine import BROKEN
-from marey.data.files.quarantine import Broken
-from marey.data.files.quarantine import Quarantine
-from marey.data.files.quarantine import broken_list
+from marey.data.files.identity import Identities, was_seen
+from marey.data.files.quarantine import BROKEN, Broken, Quarantine, broken_list
 from marey.data.lists.manifest import Manifest
 from marey.evaluation.protocol import EvaluationProtocol
-from marey.evaluation.result import SCORES
-from marey.evaluation.result import EvaluationResult
+from marey.evaluation.result import SCORES, EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.tested_list import list_facts
 
