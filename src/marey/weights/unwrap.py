@@ -164,7 +164,7 @@ def _flattened(content: Mapping[object, object], above: str = "") -> tuple[dict[
 
 
 def _root_of(prefix: str, roots: set[str]) -> str:
-    """Prefix of the dictionary that contains the tensors with a prefix."""
+    """The longest of `roots`, the prefixes of the file's dictionaries, that `prefix` begins with; empty if none."""
     return max((root for root in roots if prefix.startswith(root)), key=len, default="")
 
 

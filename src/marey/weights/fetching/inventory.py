@@ -39,7 +39,8 @@ class CachedItem:
     path: Path
     """Path of the file, whether or not it is there."""
     rows: tuple[str, ...]
-    """The recipes or training starts whose weights it holds; empty: they belong to another version of Marey."""
+    """The recipes or training starts whose weights it holds; empty: a model of the hub, a file at an address that the user
+    named, or weights of another version of Marey."""
     known: Hash | None
     """The hash that these recipes declare; None: unknown."""
 

@@ -89,8 +89,8 @@ class Layout:
     absent: tuple[str, ...] = ()
     """Endings of our keys that have no counterpart in the file; these tensors keep their initial values."""
     normalised: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
-    """The tensors by the keys of `pairs`, for a toolkit whose keys contain a size (number of classes); by default the same
-    keys."""
+    """Renames a file's tensors to the keys of `pairs`, for a toolkit whose keys contain the number of classes; by default
+    nothing is renamed."""
 
     def recognises(self, names: Container[str]) -> bool:
         """Whether a file with tensors of these names has this layout."""
