@@ -40,7 +40,7 @@ _DECODING_CPUS = 0.001
 such actors. Tasks would do as well, but Ray ends their processes after a second without work."""
 _ACTOR_SHARE = 0.97
 """Share of its cores that an actor with a network requests, so that a decoding actor fits on a node full of networks.
-Otherwise, if the decoding actors are lost with another node, the networks would wait for videos that no actor decodes."""
+Otherwise, after another node is lost, its networks could fill this node and wait for videos that no actor decodes."""
 _AHEAD = 2
 """Videos that each actor processes or has waiting. With one, the pool of actors would not grow."""
 _NEVER = -1.0

@@ -128,8 +128,8 @@ def fetch_hub_file(
         retries: When a download without the extra is tried again.
 
     Raises:
-        AbsentError: the file does not exist or is not public.
-        SourceError: the hub cannot be reached, or the file is not the expected one.
+        AbsentError: without the extra: the file does not exist or is not public.
+        SourceError: the hub cannot be reached, the file is not the expected one, or any error of the hub's client.
         WeightsError: an address of another form, offline, no space.
     """
     parsed = _parse_address(address, of_a_file=True)

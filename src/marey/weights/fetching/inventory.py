@@ -109,7 +109,8 @@ def cached_items() -> tuple[CachedItem, ...]:
 
 
 def find_items(names: Sequence[str]) -> tuple[CachedItem, ...]:
-    """The items of the cache that belong to recipes or rows of two streams, or that have these file names.
+    """The items of the cache that belong to these recipes, rows of two streams, training starts or addresses, or have these
+    titles or file names.
 
     Raises:
         WeightsError: the cache has no item for one of the names.

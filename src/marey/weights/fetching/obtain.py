@@ -219,8 +219,10 @@ def sources_of(name: str) -> dict[str, tuple[Source, ...]]:
 
 
 def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
-    """The sources without a known hash from which these names (see `sources_of`) would be fetched: for each name that is not
-    in the cache and has no usable source with a known hash, the first usable source.
+    """The sources without a known hash from which these names (see `sources_of`) would be fetched.
+
+    For each name that is not in the cache, it is the first source that a mirror may have; without a mirror the first usable
+    one. A name is left out if one of its sources there has a known hash.
     """
     wanted: dict[str, tuple[Source, ...]] = {}
     for name in names:

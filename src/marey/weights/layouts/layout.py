@@ -24,7 +24,7 @@ class Signature:
     """Keys that identify a layout together, whatever prefix they share in a file."""
 
     keys: tuple[str, ...]
-    """Keys that the file must all have; the first is the weight of its first convolution."""
+    """Keys that the file must all have; the first, in most layouts the first convolution, is searched to find a prefix."""
     missing: tuple[str, ...] = ()
     """Keys that the file must not have, to exclude other layouts with all of `keys`; none by default."""
 
