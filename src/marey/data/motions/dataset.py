@@ -115,7 +115,7 @@ def write_motions(
 
     Args:
         folder: The output folder.
-        train: Number of videos for training, a multiple of 12 (for the twelve classes); else rounded down to one.
+        train: Number of videos for training; rounded down to a multiple of 12, since there are twelve classes.
         test: Number of videos for testing, likewise.
         size: Pixels of each side of a frame, even.
         frames: Frames of a video.
