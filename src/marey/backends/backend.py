@@ -69,3 +69,9 @@ class Backend(Protocol):
     @abstractmethod
     def report(self) -> BackendReport:
         """Which backend computes, and its difference from eager float32. Before the first batch both may be unknown."""
+
+    def for_estimates(self) -> "Backend | None":
+        """The backend whose passes an estimate of the time may measure before the first batch; None: it may have to
+        compile, which takes longer than an estimate is worth.
+        """
+        return self if self.report().ran == "eager" else None

@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -223,6 +223,10 @@ def audit(
     return result
 
 
+_Segment = tuple[float, float, int, int]
+"""A segment of a file: `start`, `end`, `start_frame` and `end_frame` of `_Row`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One video of the lists."""
@@ -241,10 +245,17 @@ class _Row:
     """Whether the recording is known from the column `group` or from file names."""
     start: float
     """Start of the segment in seconds; 0 for the beginning of the video."""
+    end: float
+    """End of the segment in seconds; infinite for the end of the video."""
     start_frame: int
     """The first frame of the segment."""
     end_frame: int
     """The first frame after the segment; -1 for the end of the video."""
+
+    @property
+    def segment(self) -> _Segment:
+        """Which segment of the file the video is."""
+        return self.start, self.end, self.start_frame, self.end_frame
 
     def is_outside(self, info: VideoInfo) -> bool:
         """Whether the segment begins after the end of a file that can be read."""
@@ -268,13 +279,15 @@ def _rows(manifests: Sequence[Manifest], sources: RecordingNames, named: NDArray
             if manifest.splits is None
             else manifest.splits.tolist(),
             itertools.islice(groups, len(manifest)),
-            [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
+            [(0.0, np.inf)] * len(manifest)
+            if manifest.times is None
+            else np.where(np.isnan(manifest.times), (0.0, np.inf), manifest.times).tolist(),
             [ALL_FRAMES] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
             strict=True,
         )
-        for name, own, split, (group, is_named), start, frames in columns:
+        for name, own, split, (group, is_named), times, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, is_named, start, *frames))
+            rows.append(_Row(name if one_root else file, file, own, split, group, is_named, *times, *frames))
     return rows
 
 
@@ -336,13 +349,13 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():
         same.setdefault(digest, []).append(path)
-    labels: dict[str, set[tuple[int, ...]]] = {}
+    labels: dict[str, dict[_Segment, set[tuple[int, ...]]]] = {}
     splits: dict[str, set[str]] = {}
     for row in rows:
-        labels.setdefault(row.path, set()).add(row.labels)
+        labels.setdefault(row.path, {}).setdefault(row.segment, set()).add(row.labels)
         splits.setdefault(row.path, set()).add(row.split)
     result.duplicates = [paths for digest, paths in same.items() if digest and len(paths) > 1]
-    result.contradictions = [d for d in result.duplicates if len(set().union(*(labels[p] for p in d))) > 1]
+    result.contradictions = [d for d in result.duplicates if _contradict([labels[path] for path in d])]
     result.leaks = [d for d in result.duplicates if len(set().union(*(splits[p] for p in d))) > 1]
     # One file that is listed in two splits is a leak, as two copies are.
     result.leaks += [[path] for path, of_path in splits.items() if len(of_path) > 1]
@@ -354,6 +367,15 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
     in_several = {group: dict(count) for group, count in counts.items() if len(count) > 1}
     result.leaking_groups = {group: count for group, count in in_several.items() if group in named}
     result.leaking_places = {group: count for group, count in in_several.items() if group not in named}
+
+
+def _contradict(copies: Sequence[Mapping[_Segment, set[tuple[int, ...]]]]) -> bool:
+    """Whether equal files have different labels for one segment; `copies` has the labels of each segment, for each file."""
+    of_segment: dict[_Segment, set[tuple[int, ...]]] = {}
+    for labels in copies:
+        for segment, found in labels.items():
+            of_segment.setdefault(segment, set()).update(found)
+    return any(len(found) > 1 for found in of_segment.values())
 
 
 def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:

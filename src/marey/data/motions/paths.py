@@ -91,7 +91,7 @@ def _accelerate(random: np.random.RandomState) -> Path2D:
     return at
 
 
-# In the order of `MIRROR_PAIRS`.
+# In the order of `REVERSED_PAIRS`.
 _PATHS: tuple[Callable[[np.random.RandomState], Path2D], ...] = (
     lambda random: _along(random, math.pi),
     lambda random: _along(random, -math.pi / 2),
