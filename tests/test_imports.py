@@ -6,11 +6,13 @@ import sys
 import pytest
 
 HEAVY = {"torch", "av", "cv2", "lightning_fabric"}
+SLOW = HEAVY | {"numpy", "pydantic", "rich"}
+"""HEAVY, and what the command line imports only when a command needs it."""
 
 
-def heavy_modules(code: str) -> set[str]:
-    """What of HEAVY a fresh interpreter has loaded after `code`."""
-    script = f"{code}\nimport sys; print('LOADED', *sorted({HEAVY!r} & set(sys.modules)))"
+def heavy_modules(code: str, watched: set[str] = HEAVY) -> set[str]:
+    """Those of the watched modules that a fresh interpreter has loaded after `code`."""
+    script = f"{code}\nimport sys; print('LOADED', *sorted({watched!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split()[1:])
 
@@ -51,6 +53,11 @@ def command(*words: str) -> str:
 )
 def test_looking_things_up_is_light(code: str) -> None:
     assert heavy_modules(code) == set()
+
+
+@pytest.mark.parametrize("code", ["import marey", "import marey.cli.app"])
+def test_the_command_line_starts_without_arrays_and_tables(code: str) -> None:
+    assert heavy_modules(code, SLOW) == set()
 
 
 def test_the_version_needs_the_decoder_alone() -> None:

@@ -16,7 +16,6 @@ from marey.base.words import counted
 from marey.cli.common.command import check_folder, command, json_document
 from marey.cli.common.interrupted import interruptible, long_command
 from marey.cli.common.options import AsJson, Classes, Root, Seed, output_file
-from marey.data.recordings.names import find_recording_names
 
 if TYPE_CHECKING:
     from marey.data.lists.manifest import Manifest
@@ -108,6 +107,7 @@ def split(
     """
     from marey.data.lists.read_manifest import read_manifest
     from marey.data.lists.split_names import VAL, split_name
+    from marey.data.recordings.names import find_recording_names
     from marey.data.splits.leakage import copies_across_splits
     from marey.data.splits.read_splits import mark_val_share
 
