@@ -151,10 +151,10 @@ def read_tested_list(folder: str | Path) -> Manifest | None:
         if len(rows):
             if len(rows) < len(tested):
                 missing = counted(len(tested) - len(rows), "tested video")
-                notice(f"{missing} not in {path} any more: the page shows no clips of them")
+                notice(f"{missing} not in {path} any more: the page shows no frames of them")
             return listed[rows]
         reason = f"{path} names none of the tested videos"
-    notice(f"the page has no clips: {reason}")
+    notice(f"the page shows no videos: {reason}")
     return None
 
 

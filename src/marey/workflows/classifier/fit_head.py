@@ -175,7 +175,7 @@ def _calibration(
     """The calibration fitted to the out-of-fold predictions, and evaluated fold by fold."""
     fitted = CrossFittedCalibration.of(
         task, probabilities, judged.labels(labels), judging_folds(folds.of_row)[judged.rows],
-        fitted_on=f"out-of-fold predictions for {counted(len(probabilities), 'clip')}",
+        fitted_on=f"out-of-fold predictions for {counted(len(probabilities), 'video')}",
     )  # fmt: skip
     return replace(fitted, final=of_all_classes(fitted.final, judged.columns, classes))
 

@@ -168,7 +168,7 @@ def _require_videos(run: Path, lists: Mapping[str, Manifest], noted: str, max_br
             continue
         purpose = "it was fitted on" if name == CLIPS else f"it is tested on ({name})"
         raise DataError(
-            f"{run}: {missing.videos:,} of the {counted(len(videos), 'clip')} that {purpose} "
+            f"{run}: {missing.videos:,} of the {counted(len(videos), 'video')} that {purpose} "
             f"{verb(missing.videos, 'is', 'are')} not there, more than the {tolerated} that "
             f"{verb(tolerated, 'is', 'are')} tolerated (--max-broken), first {videos.root / missing.files[0]}: --root "
             f"FOLDER (root= in Python) names the folder that now has what {noted} had."
