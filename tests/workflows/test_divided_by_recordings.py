@@ -63,8 +63,11 @@ def test_notes_describe_what_was_found(data) -> None:
     notes = " ".join(divided_of(data).notes)
     assert "7 recordings of 12 videos, by pictures" in notes
     assert "6 videos are copies of each other" in notes
-    assert "1 video of them is left out, so that each content counts once in its class: train/run/3.mp4." in notes
-    assert "1 video for training is left out as copies of videos that are tested on: train/walk/6.mp4." in notes
+    assert (
+        "1 training video is a copy and left out, so that each content counts once in its class: train/run/3.mp4."
+        in notes
+    )
+    assert "1 training video is a copy of a video that is tested on, and left out: train/walk/6.mp4." in notes
     assert "train/run/4.mp4 (run) = train/walk/8.mp4 (walk)" in notes
     # The recording of the copy that is left out is in one split only.
     assert "Training and tests: 1 recording is in both splits, with 3 videos" in notes
@@ -79,7 +82,9 @@ def test_the_refusal_of_too_few_clips_mentions_copies(data, tmp_path) -> None:
         DataError, match=r"add videos of other recordings to class run\. This is the result of comparing frames"
     ) as error:
         divide_by_recordings(given, make_folds(given.train))
-    assert "1 video of them is left out, so that each content counts once in its class: run/1.mp4." in str(error.value)
+    assert "1 training video is a copy and left out, so that each content counts once in its class: run/1.mp4." in str(
+        error.value
+    )
 
 
 def test_the_list_has_the_recordings_as_its_column_group(data, tmp_path) -> None:

@@ -156,12 +156,13 @@ def _copies_left_out(copies: Copies, given: TrainValTest) -> tuple[list[int], li
     notes = []
     if repeated:
         notes.append(
-            f"{counted(len(repeated), 'video')} of them {verb(len(repeated), 'is', 'are')} left out, so that each "
-            f"content counts once in its class: {first_of([given.train[row].id for row in repeated], NAMED)}."
+            f"{counted(len(repeated), 'training video')} {verb(len(repeated), 'is a copy', 'are copies')} and left out, so "
+            "that each content counts once in its class: "
+            f"{first_of([given.train[row].id for row in repeated], NAMED)}."
         )
     if tested:
         notes.append(
-            f"{counted(len(tested), 'video')} for training {verb(len(tested), 'is', 'are')} left out as copies of "
-            f"videos that are tested on: {first_of([given.train[row].id for row in tested], NAMED)}."
+            f"{counted(len(tested), 'training video')} {verb(len(tested), 'is a copy', 'are copies')} of a video that "
+            f"is tested on, and left out: {first_of([given.train[row].id for row in tested], NAMED)}."
         )
     return sorted([*repeated, *tested]), notes

@@ -251,7 +251,7 @@ def _require_judging_fold(folds: Folds, train: Manifest) -> None:
 
 
 def fit_classifier(plan: FittingPlan) -> OutOfFold:
-    """Run a plan: features, heads, out-of-fold predictions, the checkpoint, fine-tuning if it pays, tests and the report.
+    """Run a plan: features, heads, out-of-fold predictions, checkpoint, fine-tuning if it is decided, tests, report.
 
     Raises:
         RunError: another run is in the folder, or nothing can be written there.
@@ -370,7 +370,7 @@ def _data_words(plan: FittingPlan) -> list[str | Path]:
 def _announce(plan: FittingPlan, backbone: Backbone) -> Estimate | None:
     """Print the first line: videos, classes, folds, backbone, device, and the time that features will take.
 
-    The time is measured on a few videos, unless the first line was printed already; returns that measurement.
+    The time is measured on a few videos. Returns the measurement, None if the first line was printed already.
     """
     device = pick_device(plan.options.compute.device)
     estimate = estimate_cells(backbone.model, plan.train, plan.options.compute) if work_summary_pending() else None

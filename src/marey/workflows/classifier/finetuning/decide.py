@@ -105,7 +105,7 @@ def _later(command: str) -> str:
 
 def measure_cost(classifier: Classifier, videos: Manifest, judged: int, compute: Compute) -> TuningCost | None:
     """The cost of `tune_and_judge`, from a forward and a backward pass of a clip of the first video; None if the video
-    cannot be read or the device not be used.
+    cannot be read or the device cannot be used.
 
     The classifier is not changed, and torch's random states are restored.
 

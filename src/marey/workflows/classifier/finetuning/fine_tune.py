@@ -143,18 +143,20 @@ def tune_run(plan: TuningPlan) -> OutOfFold:
 
 
 def tune_and_finish(run: Path, videos: RunVideos, options: TuningOptions, *, spent: Cost = _NOTHING) -> OutOfFold:
-    """Fine-tune a run, which this process holds, if that is asked for and pays; then write checkpoint, tests and report.
+    """Fine-tune a run if `decide_tuning` says so, and keep the result if it is better; write checkpoint, tests and report.
+
+    This process must have the claim on the run's folder.
 
     Args:
         spent: What was already spent of the budget.
     """
-    final = tune_where_it_pays(run, videos, options, spent=spent)
+    final = _tune_if_decided(run, videos, options, spent=spent)
     finish_run(run, final, videos, max_broken=options.max_broken, compute=options.compute)
     return final.out_of_fold
 
 
-def tune_where_it_pays(run: Path, videos: RunVideos, options: TuningOptions, *, spent: Cost) -> FinalClassifier:
-    """The classifier and out-of-fold result of a run after fine-tuning, if it is done and pays; else as they were.
+def _tune_if_decided(run: Path, videos: RunVideos, options: TuningOptions, *, spent: Cost) -> FinalClassifier:
+    """The classifier and out-of-fold result of a run after fine-tuning, if it is done and better; else as they were.
 
     Only the folder of the fine-tuning is written. A network that was fine-tuned earlier stays, unless the new one predicts
     more videos of the judged fold rightly.
@@ -218,7 +220,7 @@ class _TuningState:
         folder = self.run / TUNING / self.kept.folder
         if not folder.exists():
             raise DataError(
-                f"{folder} is missing, from which the fine-tuned network of {self.run} comes: bring it back, or train "
+                f"the fine-tuned network of {self.run} comes from {folder}, which is missing: bring it back, or train "
                 "again into another folder. The checkpoint in the run's folder works without it."
             )
         return _calibrated(load_kept(folder, self.videos.clips, self.start), self.heads)
