@@ -36,7 +36,7 @@ import torch
 from numpy.typing import NDArray
 
 from backends import cpu
-from marey.data.catalogue.class_names import CLASS_NAMES, MIRROR_PAIRS
+from marey.data.catalogue.class_names import CLASS_NAMES, REVERSED_PAIRS
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.read_manifest import read_manifest
 from marey.data.motions import NOISE, write_motions
@@ -89,7 +89,7 @@ class Labelled:
     def pairs(self) -> list[tuple[int, int]]:
         """Classes that are each other's mirror in time, of `motions`."""
         names = self.clips.class_names
-        return [(names.index(one), names.index(other)) for one, other in MIRROR_PAIRS if names == CLASS_NAMES]
+        return [(names.index(one), names.index(other)) for one, other in REVERSED_PAIRS if names == CLASS_NAMES]
 
 
 def read_set(path: Path, work: Path) -> Labelled:

@@ -5,7 +5,7 @@
     marey.train("clips/", out="runs/a")                  # a folder per class; trains, tests, writes a report
     prediction = marey.predict("runs/a", "kick.mp4")
     prediction.top(5)                                    # [("kick", 0.93), ("throw", 0.04), ...]
-    marey.predict("runs/a", "new/")                      # of a folder, a list or several paths: an answer for each
+    marey.predict("runs/a", "new/")                      # a folder, a list or several paths: a prediction per video
     marey.evaluate("runs/a", "test.csv").top1
 
 Predict, test, train: predict, predict_many, evaluate, features, train, fit; their results: Prediction, Predictions,
@@ -83,7 +83,7 @@ _HOME = {
     "RunError": "base.errors",
     "WeightsError": "base.errors",
     "Limits": "base.limited.limits",
-    "Bar": "base.reporter",
+    "Bar": "base.bars",
     "LoggingReporter": "base.reporter",
     "Reporter": "base.reporter",
     "SilentReporter": "base.reporter",

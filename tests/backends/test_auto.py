@@ -59,6 +59,16 @@ def test_short_work_stays_eager_and_costs_nothing_more(machine, capsys) -> None:
     assert not list(backends_folder("measured").glob("*"))
 
 
+def test_an_estimate_of_the_time_measures_eager_and_chooses_nothing(machine) -> None:
+    compiler = machine.compiler(speed=0.1, cost=0)
+    backend = machine.auto(compiler, views=1000)
+    assert isinstance(backend.for_estimates(), EagerBackend)
+    assert compiler.compiled == []
+    backend.logits(views(4))
+    assert backend.report().ran == "compile"
+    assert backend.for_estimates() is None
+
+
 @pytest.mark.parametrize("measured", [False, True])
 def test_work_of_a_few_seconds_has_no_notice(machine, capsys, measured) -> None:
     if measured:

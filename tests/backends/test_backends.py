@@ -60,7 +60,7 @@ def test_a_right_compiler_computes_and_its_difference_is_reported(capsys) -> Non
     [
         (
             lambda result: result * 1.02,
-            r"logits differ from eager float32 by up to \S+, \S+ of their deviation, where 0.001",
+            r"logits differ from eager float32 by up to \S+, \S+ standard deviations, where 0.001",
         ),
         (lambda result: result * float("nan"), "by up to nan"),
         (lambda result: result.flip(0), "where 0.001 is allowed in float32"),

@@ -104,7 +104,7 @@ def test_the_command_fails_where_every_video_does(workdir) -> None:
             "--shard is for tables, and --out a.jsonl is none: --out NAME.parquet",
         ),
         (("--retry-failed",), "--retry-failed is for tables, and no --out is given"),
-        (("--out", "a.parquet", "--shard", "3/2"), "--shard 3/2: of 2 the shards are 1/2 to 2/2"),
+        (("--out", "a.parquet", "--shard", "3/2"), "--shard 3/2: expected one of the shards 1/2 to 2/2"),
         (("--out", "a.parquet", "--shard", "one"), "--shard one: expected I/N"),
         (("--out", "list.csv/a.parquet"), "list.csv is a file"),
     ],

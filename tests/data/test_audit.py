@@ -89,6 +89,18 @@ def test_planted_faults(faultless, tmp_path) -> None:
     assert found.contents != audited(faultless / "list.csv").contents
 
 
+def test_copies_contradict_each_other_only_in_the_same_segment(tmp_path) -> None:
+    write(tmp_path / "a.mp4", 7)
+    shutil.copy(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    head = "path,label,start,end\n"
+    agreeing = "a.mp4,run,0,0.3\na.mp4,jump,0.3,\nb.mp4,run,0,0.3\nb.mp4,jump,0.3,\n"
+    (tmp_path / "list.csv").write_text(head + agreeing)
+    found = audited(tmp_path / "list.csv")
+    assert (found.duplicates, found.contradictions) == ([["a.mp4", "b.mp4"]], [])
+    (tmp_path / "list.csv").write_text(head + agreeing.replace("b.mp4,jump", "b.mp4,run"))
+    assert audited(tmp_path / "list.csv").contradictions == [["a.mp4", "b.mp4"]]
+
+
 def test_files_that_are_not_read_whole_are_no_fault(tmp_path) -> None:
     encode(tmp_path / "complete.mkv", 40, options={"bf": "3"})
     without_head(tmp_path / "complete.mkv", tmp_path / "cut.mkv", 3)

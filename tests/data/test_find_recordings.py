@@ -265,7 +265,7 @@ def test_takes_of_a_static_scene_are_of_one_recording_and_none_is_left_out(folde
     assert copies.certain == ()
     assert copies.once() == []
     (line,) = copies.lines(found.ids.tolist())
-    assert line.startswith("3 videos look like others in which nothing moves, as takes of one scene do")
+    assert line.startswith("3 videos look like copies of others in which nothing moves: they may be takes of one scene")
     assert len(set(found.sources.of_row[:3].tolist())) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from marey.base.errors import RunError
 from marey.base.random import random_for
-from marey.data.motions import CLASS_NAMES, DRAWN, FLIP_PAIRS, MIRROR_PAIRS, NOISE, render_scene, write_motions
+from marey.data.motions import CLASS_NAMES, DRAWN, FLIP_PAIRS, NOISE, REVERSED_PAIRS, render_scene, write_motions
 from marey.data.motions.dataset import place_object
 from marey.data.motions.looks import MARGIN, SceneContent, Sprite
 from marey.data.motions.objects import OBJECTS
@@ -26,7 +26,7 @@ def test_pairs_have_the_same_frames_bit_by_bit(look, tmp_path) -> None:
     assert (np.bincount(train.labels) == 1).all()
     assert not set(train.groups.tolist()) & set(test.groups.tolist())
     by_class = {train.class_names[s.label]: s for s in train}
-    for one, other in MIRROR_PAIRS:
+    for one, other in REVERSED_PAIRS:
         with open_video(by_class[one].path) as a, open_video(by_class[other].path) as b:
             np.testing.assert_array_equal(a.read(range(10)), b.read(range(9, -1, -1)))
         assert by_class[one].group == by_class[other].group
@@ -107,7 +107,7 @@ def test_appearance_shows_nothing_of_the_motion() -> None:
     """Scene, object and the way it faces have one distribution in all pairs (a chi-squared test of fixed draws)."""
     scenes = 1500
     contents = []
-    for pair in range(len(MIRROR_PAIRS)):
+    for pair in range(len(REVERSED_PAIRS)):
         for scene in range(scenes):
             random = random_for(0, pair, scene)
             path_of(pair, random)
@@ -115,10 +115,10 @@ def test_appearance_shows_nothing_of_the_motion() -> None:
     for kind in ((lambda c: c.scene.name), (lambda c: (c.scene.name, c.drawn_object.name)), (lambda c: c.mirrored)):
         values = [kind(content) for content in contents]
         index = {value: i for i, value in enumerate(dict.fromkeys(values))}
-        codes = np.array([index[value] for value in values]).reshape(len(MIRROR_PAIRS), scenes)
+        codes = np.array([index[value] for value in values]).reshape(len(REVERSED_PAIRS), scenes)
         counts = np.stack([np.bincount(row, minlength=len(index)) for row in codes])
         expected = counts.mean(axis=0)
-        freedom = (len(MIRROR_PAIRS) - 1) * (len(index) - 1)
+        freedom = (len(REVERSED_PAIRS) - 1) * (len(index) - 1)
         assert expected.min() > 5
         assert (np.square(counts - expected) / expected).sum() < freedom + 3 * np.sqrt(2 * freedom)
     assert {content.scene.name for content in contents} == {scene.name for scene in SCENES}

@@ -142,7 +142,7 @@ def test_the_page(folder, tmp_path) -> None:
     assert 'jump <span class="soft">taken for</span> run' in page
     without = write_report(tmp_path).read_text()
     assert "✗ wrong" not in without
-    assert "no videos are shown" in without
+    assert "no examples are shown" in without
 
 
 def test_missing_and_broken_files_have_an_example_without_a_filmstrip(folder, tmp_path) -> None:

@@ -111,7 +111,7 @@ def test_what_makes_numbers_incomparable(change, reason) -> None:
 
 def test_other_videos_are_not_comparable() -> None:
     (published,) = compare(ROW, PROTOCOL, top1=0.74, videos=18000)
-    assert published.reasons == ("18,000 videos were tested, there 19,796",)
+    assert published.reasons == ("18,000 videos were tested, not 19,796 as published",)
     quoted = get_recipe("i3d_incv1_rgb_64x1_k400")
     (found,) = compare(quoted, PROTOCOL, top1=0.7, videos=19796)
     assert any("quoted from elsewhere" in reason for reason in found.reasons)

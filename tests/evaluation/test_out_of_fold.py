@@ -299,7 +299,9 @@ def test_f1_is_judged_at_thresholds_of_other_clips() -> None:
     found = replace(made_up, calibration=CrossFittedCalibration(low, np.arange(120) % 2, (low, low)))
     assert found.f1_at_thresholds is not None
     assert 0.3 < found.f1_at_thresholds <= 1
-    assert "A class is among the labels of a video from a threshold of its own on. F1 " in found.calibration_sentence
+    assert (
+        "A class is predicted if its probability reaches the threshold of this class. F1 " in found.calibration_sentence
+    )
     none = replace(made_up, calibration=CrossFittedCalibration(low, np.arange(120) % 2, (high, high)))
     assert none.f1_at_thresholds == 0, "whatever the final one does"
     assert complete().f1_at_thresholds is None

@@ -236,7 +236,7 @@ def test_groups_of_which_one_has_nearly_all_videos_have_no_interval_with_a_reaso
     found = answered([True] * 60 + [False] * 20, groups=np.array(["a"] * 72 + [f"g{i}" for i in range(8)]))
     assert found.interval is None
     assert found.rows()[0].note == (
-        "no interval for new videos: of 9 groups one has 72 of the 80, and "
+        "no interval for new videos: of 9 groups one has 72 of the 80 videos, and "
         "the others do not show how much groups differ"
     )
 

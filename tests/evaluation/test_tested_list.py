@@ -59,14 +59,14 @@ def test_a_notice_says_why_there_are_no_clips(tested, tmp_path) -> None:
         return " ".join(kept.notices)
 
     shutil.move(tmp_path / "clips", tmp_path / "moved")
-    assert f"the page shows no videos: {tmp_path / 'clips'} does not exist any more" in said()
+    assert f"the page has no examples: {tmp_path / 'clips'} does not exist any more" in said()
     (tmp_path / "clips" / "run").mkdir(parents=True)
-    assert "the page shows no videos: " in said()
+    assert "the page has no examples: " in said()
     note = json.loads((tested / "evaluate.json").read_text(encoding="utf-8"))
     for name in ("list", "list_root", "list_split"):
         del note[name]
     (tested / "evaluate.json").write_text(json.dumps(note), encoding="utf-8")
-    assert "the page shows no videos: the note of the folder names no list of videos" in said()
+    assert "the page has no examples: evaluate.json names no list of videos" in said()
     (tested / "scores.npz").unlink()
     assert read_tested_list(tested) is None
 

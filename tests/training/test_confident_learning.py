@@ -1,4 +1,4 @@
-"""Which labels are likely wrong: by which predictions, by how much, with one label a clip and with several."""
+"""Which labels are likely wrong: by which predictions, by how much, with one label a video and with several."""
 
 import numpy as np
 import pytest

@@ -256,9 +256,9 @@ def test_a_recipe_for_another_variant_is_said(tmp_path) -> None:
     [
         (
             {"Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 3, 7, 7, 7)},
-            "no network that Marey reads: its first convolution is",
+            r"no network that Marey reads: Conv3d_1a_7x7.conv3d.weight has the shape \[4, 3, 7, 7, 7\]",
         ),
-        ({"backbone.conv1_7x7_s2.weight": torch.zeros(4, 3)}, r"is \[4, 3\]"),
+        ({"backbone.conv1_7x7_s2.weight": torch.zeros(4, 3)}, r"has the shape \[4, 3\]"),
         (
             {
                 "Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 5, 7, 7, 7),

@@ -239,7 +239,7 @@ def test_classes_that_cannot_be_judged_are_in_no_number_and_have_a_threshold(wor
     thresholds = marey.load_model("run").calibration.thresholds
     assert thresholds is not None and len(thresholds) == 5
     assert thresholds[1] == thresholds[3] == np.median([thresholds[k] for k in (0, 2, 4)])
-    assert f"{len(CLASSES)} of them; of 2 nothing can be said" in Path("run/report.html").read_text()
+    assert f"over {len(CLASSES)} classes; of 2 more nothing can be said" in Path("run/report.html").read_text()
 
 
 def test_a_network_of_clips_has_no_yardstick_of_single_frames(workdir) -> None:

@@ -70,6 +70,10 @@ class AutoBackend(Backend):
         report = self._eager.report() if self._chosen is None else self._chosen.report()
         return replace(report, asked="auto", why=report.why or self._why)
 
+    def for_estimates(self) -> Backend | None:
+        """Eager before the first batch: an estimate must not choose the backend, since its passes differ from batches."""
+        return self._eager if self._chosen is None else self._chosen.for_estimates()
+
     def run(self, output: Output, views_VTHWC: Tensor) -> Tensor:
         if self._chosen is not None:
             return self._chosen.run(output, views_VTHWC)

@@ -23,10 +23,13 @@ class BackendReport:
     why: str = ""
     """Why "auto" chose it, or why the requested backend was replaced; "" if it is the requested one."""
     difference: float | None = None
-    """The largest absolute difference from eager float32 on the first batch; None if nothing was compared."""
+    """The largest absolute difference from eager float32 on the compared batch that differed most relative to its deviation
+    (`relative`); None if nothing was compared."""
     relative: float | None = None
-    """`difference` divided by the standard deviation of eager's values, which must be below `tolerance`."""
+    """`difference` divided by the standard deviation of eager's values. If it is above `tolerance`, eager replaces the
+    backend."""
     tolerance: float | None = None
+    """The largest `relative` that is allowed (`marey.backends.compiled.TOLERANCE`); None for eager, the reference."""
 
     def as_json(self) -> dict[str, Json]:
         """The fields that have a value."""
@@ -65,4 +68,10 @@ class Backend(Protocol):
 
     @abstractmethod
     def report(self) -> BackendReport:
-        """The backend that computes; complete after the first batch."""
+        """Which backend computes, and its difference from eager float32. Before the first batch both may be unknown."""
+
+    def for_estimates(self) -> "Backend | None":
+        """The backend whose passes an estimate of the time may measure before the first batch; None: it may have to
+        compile, which takes longer than an estimate is worth.
+        """
+        return self if self.report().ran == "eager" else None

@@ -14,7 +14,7 @@ from marey.base.errors import RunError
 from marey.classifier import Classifier
 
 COMPILERS: tuple[Compiler, ...] = (TorchCompile(), OpenVINO())
-"""Every backend but eager, the reference."""
+"""The compilers, one for each backend except "eager" and "auto"."""
 
 
 def open_backend(classifier: Classifier, compute: Compute, *, views: int) -> Backend:

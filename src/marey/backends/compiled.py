@@ -130,7 +130,7 @@ class CompiledBackend(Backend):
         before, tolerance = self._report.relative, TOLERANCE[self.precision]
         if math.isfinite(difference) and (before is None or relative > before):  # JSON has no NaN or infinity
             self._report = replace(self._report, difference=difference, relative=relative)
-        measured = f"{output} differ from eager float32 by up to {difference:.2g}, {relative:.2g} of their deviation"
+        measured = f"{output} differ from eager float32 by up to {difference:.2g}, {relative:.2g} standard deviations"
         if not relative <= tolerance:  # also true for NaN
             self._fall_back(f"{measured}, where {tolerance:g} is allowed in {self.precision}")
         elif before is None:

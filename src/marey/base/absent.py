@@ -52,8 +52,8 @@ def _near(path: Path) -> str:
 
 
 def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
-    """Why there is no file at `path`, and what to do instead. `otherwise` is the reason if it is no address; advice may
-    follow.
+    """Why there is no file at `path`, and what to do instead. `otherwise` is the reason if `path` is no address;
+    advice may follow.
 
     An address that went through `Path` has lost a slash (s3:/bucket/key). It is recognised in both forms.
     """

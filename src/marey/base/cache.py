@@ -30,7 +30,7 @@ features of a video take 0.2 MB, so that 20,000 videos fit, more than most proje
 
 
 def backends_folder(kind: str) -> Path:
-    """The cache folder of the files of backends that are named `kind`: "openvino", "measured"."""
+    """The folder `kind` within the cache's `backends`: "openvino" (converted networks) or "measured" (their speed)."""
     return cache_folder() / "backends" / kind
 
 

@@ -293,8 +293,8 @@ class Claim:
         """Whether the path holds a run that this one resumes. Nothing is written.
 
         Raises:
-            RunError: it holds another run, of this or another command; or it holds none and `resume` is True, or one and
-                `resume` is False.
+            RunError: it holds another run, of this or another command; or there is no run although `resume` is True; or
+                there is one although `resume` is False.
         """
         self.out.refuse_other_kind()
         if self.resume is False:
@@ -336,10 +336,10 @@ class Claim:
     def write_note(self) -> None:
         """Write the note of this run. The path must be held."""
         header = dict(zip(_HEADER, (self.command.words, marey.__version__), strict=True))
-        write_json(self._path, header | _plain(self.settings) | _plain(self.facts))
+        write_json(self._note_path, header | _plain(self.settings) | _plain(self.facts))
 
     @property
-    def _path(self) -> Path:
+    def _note_path(self) -> Path:
         return self.out.note(self.command)
 
     def _first_of(self, names: tuple[str, ...]) -> str | None:
@@ -367,13 +367,13 @@ class Claim:
 
     def _noted(self) -> dict[str, Json] | None:
         try:
-            return read_note(self._path)
+            return read_note(self._note_path)
         except RunError as error:
             raise RunError(f"{error} Remove it and the files beside it, or {self.out.advice}.") from None
 
     def _report_other_version(self) -> None:
         with contextlib.suppress(RunError):
-            begun_by, here = (read_note(self._path) or {}).get("marey"), marey.__version__
+            begun_by, here = (read_note(self._note_path) or {}).get("marey"), marey.__version__
             if begun_by not in (None, here):
                 notice(f"{self.out.path} was begun by Marey {begun_by} and is resumed by {here}")
 
@@ -423,7 +423,7 @@ def differences(
 
 
 def _excerpt(text: str, same: int) -> str:
-    """The text, or an excerpt of a long one around its first difference: `same` characters before that are equal."""
+    """The text, or an excerpt of a long one around its first difference from another text, at index `same`."""
     if len(text) <= _LONGEST:
         return text
     begin = max(0, min(same - _LONGEST // 4, len(text) - _LONGEST))

@@ -32,10 +32,10 @@ class MareyError(Exception):
 
 @contextmanager
 def in_python_words() -> Iterator[None]:
-    """Add the names of Python's parameters to errors that name options of a command, in functions that commands call, too.
+    """Add the names of Python's parameters to errors that name options of a command.
 
-    The names are a note of the exception, printed after its traceback. A message that names the
-    parameter itself gets no note.
+    This decorates functions that both commands and users of Python call. The names are a note of the exception, printed
+    after its traceback. A message that names the parameter itself gets no note.
     """
     try:
         yield

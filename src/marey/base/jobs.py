@@ -192,8 +192,8 @@ def compute_in_one_thread() -> None:
 def _begin_work(begun: Event) -> None:
     """Set up a worker process, and report its start by `begun`.
 
-    SIGINT interrupts its work without a message (`_Worker`), since the parent prints one. The worker ends with its parent;
-    it would wait for work for ever if the parent was killed.
+    SIGINT interrupts its work without a message (`_Worker`), since the parent prints one. The worker ends with its parent,
+    even if that is killed; otherwise it would wait for work for ever.
     """
     begun.set()
     compute_in_one_thread()

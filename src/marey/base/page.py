@@ -66,7 +66,7 @@ _CHART = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from
 
 
 _STROKE = 10
-"""Length of the stroke that stands for a line of a single point."""
+"""Length of the stroke that stands for a line of a single point, in units of the SVG."""
 
 
 def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> Markup:

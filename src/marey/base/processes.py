@@ -52,7 +52,7 @@ def reruns_main_script(method: str | None) -> bool:
 
 
 def is_bootstrapping(error: RuntimeError) -> bool:
-    """Whether Python refused to start a process because this process is still running the main script at its start."""
+    """Whether Python refused to start a process because this process is a child that still runs the main script."""
     return "bootstrapping phase" in str(error)
 
 
@@ -95,9 +95,10 @@ def usable_cores() -> int:
 
 
 def _quota(file: Path) -> int:
-    """Number of cores that a container's quota allows, rounded down, at least 1 (control groups, version 2).
+    """Number of cores that a container's quota allows, rounded down, at least 1; without one, `sys.maxsize`.
 
-    The file holds quota and period in microseconds, "250000 100000", or "max 100000" for no quota.
+    The file is that of control groups, version 2. It holds quota and period in microseconds, "250000 100000", or
+    "max 100000" for no quota.
     """
     try:
         share, period = file.read_text().split()
@@ -107,7 +108,7 @@ def _quota(file: Path) -> int:
 
 
 def decoding_workers(asked: int | None) -> int:
-    """Number of processes that decode ahead: `asked`, or one per core if None, at most `MOST_DECODING`.
+    """Number of processes that decode ahead: `asked`; if that is None, one per core, but at most `MOST_DECODING`.
 
     Processes that torchrun started on the same machine share its cores.
     """
@@ -121,7 +122,8 @@ if sys.platform == "win32":
     STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
 else:
     STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""The signals that make a run save its state and stop. On Windows other programs cannot send SIGTERM, but Ctrl-Break."""
+"""The signals that make a run save its state and stop. On Windows other programs cannot send SIGTERM; they can
+send Ctrl-Break (SIGBREAK)."""
 HELD_BACK = {signal.SIGINT, signal.SIGTERM}
 """The signals that `signals_held_back` blocks. A worker process unblocks them when its own handlers are set."""
 

@@ -248,7 +248,7 @@ def _folder_text(parent: Path, name: str) -> str | None:
 
 
 def _hard_link(here: _Folder, name: str) -> str:
-    """What is added to the description of the last network's file, if that is the best one's file, too."""
+    """An addition to the description of last.safetensors if it and best.safetensors are the same file, else ""."""
     same = name == LAST and here.has(BEST) and _same(here.path / BEST, here.path / LAST)
     return f"; here it is the same file as {BEST}, under a second name" if same else ""
 

@@ -162,7 +162,7 @@ class _SummaryFirst(SilentReporter):
 
     @property
     def pending(self) -> bool:
-        """Whether the summary has yet to be printed, and will be visible."""
+        """Whether the summary has yet to be printed, to a reporter that is no `SilentReporter` or subclass of it."""
         return not self._summarised and not isinstance(self._reporter, SilentReporter)
 
     def notice(self, message: str) -> None:

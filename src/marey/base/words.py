@@ -14,7 +14,7 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def in_words(names: Sequence[str], last: str = "and") -> str:
-    """Names in a sentence: "a", "a and b", "a, b and c"."""
+    """Names in a sentence: "a", "a and b", "a, b and c". `last` is the word before the last name."""
     return f" {last} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

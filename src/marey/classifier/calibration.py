@@ -10,34 +10,35 @@ from marey.base.words import counted, percent
 
 
 class Calibration(Declaration):
-    """How a classifier's probabilities were fitted to the share of right predictions, and on which videos."""
+    """The temperature and thresholds of a classifier's probabilities, and the videos that they were fitted on."""
 
     temperature: PositiveFloat = 1.0
-    """Logarithms of probabilities (log-odds with several labels per video) are divided by it (Guo et al., On Calibration of
-    Modern Neural Networks, ICML 2017, section 4.2); above 1 probabilities become less certain."""
+    """The number that logarithms of probabilities (log-odds with several labels per video) are divided by (Guo et al.,
+    On Calibration of Modern Neural Networks, ICML 2017, section 4.2). Above 1, probabilities become less certain. 1: no
+    change."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """With one label per video: the highest probability must reach it, 0 to 1; otherwise none of the classes is predicted.
-    None: no threshold."""
+    """With one label per video: the probability, 0 to 1, that the most probable class must reach; below it none of the
+    classes is predicted. None: no threshold."""
     turned_away: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The target of `threshold`: at most this share of rightly predicted videos lies below it, 0 to 1, on average over new
-    videos like those it was fitted on. None: it was chosen differently."""
+    """The share of rightly predicted videos, 0 to 1, for which `threshold` was chosen: at most this share of them lies
+    below the threshold, on average over new videos like those that it was fitted on. None: it was chosen in another way."""
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
-    """With several labels per video: the probability from which on each class [K] is predicted. None: classes are ranked by
-    probability, without a decision."""
+    """With several labels per video: for each class [K], the least probability, 0 to 1, at which it is predicted. None:
+    classes are only ranked by probability."""
     fitted_on: str
-    """The videos that it was fitted on, in words."""
+    """A description of the videos that temperature and thresholds were fitted on."""
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out fields that earlier versions lack where they are None, so that runs of those versions can be resumed."""
+        """Leave out a field that is None if earlier versions lack it, so that runs of those versions can be resumed."""
         later = ("turned_away", "thresholds")
         return {name: value for name, value in dump(self).items() if value is not None or name not in later}
 
     @property
     def meaning(self) -> str:
-        """What the thresholds mean for a prediction, as a clause; "" without thresholds."""
+        """What the thresholds do to a prediction, as a clause for a sentence; "" without thresholds."""
         if self.thresholds is not None:
-            return "a class is among the labels of a video from a threshold of its own on"
+            return "a class is predicted if its probability reaches the threshold of this class"
         if self.threshold is None:
             return ""
         cost = (

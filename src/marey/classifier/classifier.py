@@ -26,7 +26,7 @@ from marey.video.pixels.transforms import to_clip
 from marey.video.sampling import TrainRule
 
 Output = Literal["logits", "positions", "features", "tokens"]
-"""The outputs of a network for a clip: methods of `Classifier` with these names."""
+"""The kinds of output that a network has for a clip. `Classifier` has a method of each name."""
 
 
 class Preprocess(nn.Module):
@@ -45,7 +45,7 @@ class Preprocess(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A network with the recipe of its clips, its test and its training, and with its class names.
+    """A network with its class names, and with a recipe that says how it is given clips, tested and trained.
 
         marey.load_model("slowonly_r50_8x8_k400")                        one of Marey's networks, with its weights
         marey.Classifier(module, classes=names, clip=rule, pixels=rule)  your own module from clips to logits
@@ -56,23 +56,25 @@ class Classifier(nn.Module):
 
     Args:
         network: From clips to logits [B, K]: a `marey.models.network.Network` or any module.
-        recipe: All settings. For a module that is not one of Marey's networks, its network config is replaced by the name
-            of the module, and its published results are removed. None: a recipe is made from the arguments below.
+        recipe: All settings. If `network` is not one of Marey's, the classifier's copy of the recipe names the module's
+            class in place of a network config, and has no published results. None: a recipe is made from `classes`,
+            `clip`, `pixels`, `size`, `test` and `task`.
         classes: Class names in the order of the logits; None if they are not known.
-        clip: The sampling rule of training, one of `marey.video.sampling`; its validation rule is used in testing.
+        clip: The sampling rule of training, one of `marey.video.sampling`. The default of `test` uses its
+            validation rule.
         pixels: How frames are resized and normalised: `marey.video.pixels.Pixels` or `FloatPixels`. With two means the input
             is optical flow.
         size: Height and width of the crops in pixels; None: 7/8 of the resized frame's shorter side, for example 224 of 256.
-        test: The protocol of testing; None: one clip, the crop in the centre.
+        test: The test protocol; None: one clip by the validation rule of `clip`, one crop in the centre.
         task: One label per video, or several.
         load_report: What happened to each tensor of the file from which the weights were loaded.
         calibration: The calibration of this network's probabilities; None: they are not calibrated.
-        trained_on: Identities of the content of the videos that Marey trained it on; None if they are not known.
+        trained_on: The identities of the videos that Marey trained the network on; None if they are not known.
 
     Raises:
-        RecipeError: the number of class names is not that of the recipe's classes, or (without a recipe) a name occurs
-            twice; neither a recipe nor `classes`, `clip` and `pixels` are given, or both; or the module is not ready
-            (`refuse_unfinished`).
+        RecipeError: the number of class names, or of the calibration's thresholds, is not the recipe's number of classes;
+            without a recipe, `classes`, `clip` or `pixels` is missing, or a class name occurs twice; with a recipe, one of
+            `clip`, `pixels`, `size`, `test` and `task` is given; or the module is not ready (`refuse_unfinished`).
     """
 
     def __init__(
@@ -145,11 +147,11 @@ class Classifier(nn.Module):
 
     @property
     def origin(self) -> Origin | None:
-        """The published file that the weights came from; None if they came from another file."""
+        """The published file that the weights were loaded from; None if they were loaded from another file, or none."""
         return None if self.load_report is None else self.load_report.origin
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:
-        """Logits at each position of the head, [B, K, T', H', W']; a single position if the module has no such method."""
+        """Logits at each position of the head, [B, K, T', H', W']; one position if the module has no such method."""
         if isinstance(self.network, GivesPositions):
             return self.network.positions(clip_BCTHW)
         return self.logits(clip_BCTHW)[:, :, None, None, None]
@@ -157,21 +159,21 @@ class Classifier(nn.Module):
     def features(self, clip_BCTHW: Tensor) -> Tensor:
         """Pooled features [B, D], before the head.
 
-        For a module without a method `features` (a submodule of that name does not count) they are the input of its last
+        If the module has no method `features` (a submodule of that name does not count), they are the input of its last
         linear layer with K outputs, averaged over all axes between batch and channels.
 
         Raises:
-            RecipeError: the module has neither.
+            RecipeError: the module has no method `features` and no linear layer with K outputs.
         """
         if isinstance(self.network, GivesFeatures) and not isinstance(self.network.features, nn.Module):
             return self.network.features(clip_BCTHW)
         return _before_head(self.network, clip_BCTHW, self.recipe.model.num_classes)
 
     def tokens(self, clip_BCTHW: Tensor) -> Tensor:
-        """Tokens [B, N, D] before the head.
+        """Tokens [B, N, D] of a transformer, before its head.
 
         Raises:
-            RecipeError: the network has none.
+            RecipeError: the network has no method `tokens`.
         """
         if isinstance(self.network, GivesTokens):
             return self.network.tokens(clip_BCTHW)
@@ -249,7 +251,7 @@ class Classifier(nn.Module):
         return html_table(f"Classifier {self.recipe.name}", ["", ""], list(self._facts().items()))
 
     def _facts(self) -> dict[str, str]:
-        """The facts that distinguish it from other classifiers, in words."""
+        """Facts about the classifier, as text, for its representations."""
         config, names = self.recipe.model, self.class_names
         classes = counted(self.num_classes, "class", "classes")
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
@@ -267,7 +269,7 @@ def require_classifier(model: object) -> None:
     """Refuse anything that is not a classifier.
 
     Raises:
-        RecipeError: it is something else; the error says how to make a classifier of it.
+        RecipeError: it is something else. The message says how to make or load a classifier.
     """
     if isinstance(model, Classifier):
         return
@@ -338,7 +340,7 @@ def _import_name(network: object) -> str:
 
 
 def user_module_config(module: nn.Module, recipe: Recipe, *, num_classes: int | None = None) -> UserModuleConfig:
-    """The config that names a user's own module in a recipe; `num_classes` is K, by default that of the recipe's network."""
+    """The network config that names a user's own module in a recipe; `num_classes` is by default that of `recipe`."""
     replaced = recipe.model
     return UserModuleConfig(
         module=_import_name(module), num_classes=num_classes or replaced.num_classes, channels=replaced.channels
@@ -346,7 +348,7 @@ def user_module_config(module: nn.Module, recipe: Recipe, *, num_classes: int | 
 
 
 def _before_head(module: nn.Module, clip_BCTHW: Tensor, num_classes: int) -> Tensor:
-    """The input [B, D] of the last linear layer with `num_classes` outputs that runs for a clip."""
+    """The input [B, D] of the linear layer with `num_classes` outputs that runs last in the forward pass."""
     inputs_of_heads: list[Tensor] = []
     heads = [m for m in module.modules() if isinstance(m, nn.Linear) and m.out_features == num_classes]
     hooks = [head.register_forward_pre_hook(lambda _, inputs: inputs_of_heads.append(inputs[0])) for head in heads]
@@ -361,4 +363,4 @@ def _before_head(module: nn.Module, clip_BCTHW: Tensor, num_classes: int) -> Ten
             f"{num_classes} outputs, whose input they would be: give it such a method."
         )
     last = inputs_of_heads[-1]
-    return last.reshape(clip_BCTHW.shape[0], -1, last.shape[-1]).mean(dim=1)  # shape[0]: tracing makes len() constant
+    return last.reshape(clip_BCTHW.shape[0], -1, last.shape[-1]).mean(dim=1)  # len() would be a constant after tracing

@@ -24,9 +24,11 @@ class LoadReport:
     """What happened to each tensor of a file."""
 
     source: str
+    """The path or address of the file, for messages."""
     layout: str
+    """The layout by which the file names its tensors."""
     renamed: tuple[tuple[str, str], ...]
-    """(name in the file, our name) of each tensor that was loaded."""
+    """For each loaded tensor its name in the file and its name in Marey's network."""
     dropped: tuple[str, ...] = ()
     """Tensors of the file that were left out on purpose: the old head, the state of an optimiser, and tensors that the
     file's toolkit stores and never uses."""
@@ -37,10 +39,10 @@ class LoadReport:
     new_head: bool = False
     """Whether the head is newly initialised, because the file has another number of classes or no head."""
     names_assumed: bool = False
-    """Whether the class names are assumed to be those of the recipe's data set, which has as many classes; the file itself
-    has no names."""
+    """Whether the file has no class names, and those of the recipe's data set were assumed, because the number of
+    classes is the same."""
     origin: Origin | None = None
-    """The published file, if it was fetched or registered; None for any other file."""
+    """The published file, if the weights came from one in the cache; None for any other file."""
 
     def as_json(self) -> dict[str, Json]:
         """All facts, with the number of the loaded tensors instead of their names."""

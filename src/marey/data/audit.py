@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,7 @@ from marey.data.recordings.names import RecordingNames, joined_recording_names
 from marey.data.recordings.odd_videos import find_odd_videos
 
 _SLOW, _FAST = 10.0, 61.0
-"""A frame rate below or above these, in frames per second, is odd: most sampling rules were made for 24 to 30."""
+"""Frames per second. A frame rate below the first or above the second is odd: most sampling rules were made for 24 to 30."""
 
 _SMALL, _LONG = 112, 3.0
 """The size of a video is odd if its shorter side has fewer than `_SMALL` pixels, or if its longer side is more than `_LONG`
@@ -56,7 +56,7 @@ class ClassBalance:
 
 @dataclass(repr=False)
 class Audit:
-    """What `audit` found. Videos are named by their paths as the list has them, or, of lists with different folders, by the
+    """What `audit` found. Videos are named by their paths in the list; if the lists have different root folders, by the
     paths of their files.
 
     `faults` counts the findings that make a result worthless or end a run.
@@ -65,7 +65,7 @@ class Audit:
     videos: int
     """The number of videos."""
     fingerprint: str
-    """The fingerprint of the list, which every result has, too."""
+    """The fingerprint of the list; results that were measured on the list state the same one."""
     contents: str
     """A hash of the paths of the files, their numbers of bytes and frames, and the width and height of their frames. Two
     copies of a data set with the same list differ here if a file differs in one of these."""
@@ -76,16 +76,17 @@ class Audit:
     short: dict[str, int] = field(default_factory=dict)
     """For each video with fewer than `short_frames` frames, the number of its frames."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """For each file that is not read completely, what is left out: frames before the first key frame, covers, gaps."""
+    """For each file or folder of frames that is not read completely, what is missing: frames before the first key frame,
+    images that are no frames (cover.jpg), missing numbers."""
     duplicates: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes."""
     contradictions: list[list[str]] = field(default_factory=list)
     """Sets of files with the same bytes and different labels."""
     leaks: list[list[str]] = field(default_factory=list)
-    """Sets of files with the same bytes in different splits."""
+    """Sets of files with the same bytes in different splits; also single files that are listed in several splits."""
     copies: list[list[str]] = field(default_factory=list)
-    """Sets of videos with the same content that were encoded again, found by their frames. Takes of
-    a scene in which nothing moves look like copies; they are not among these."""
+    """Sets of videos with the same content, not all with the same bytes (some were encoded again), found by their frames.
+    Several takes of a scene in which nothing moves look like copies, too, but are not listed here."""
     contradicting_copies: list[list[str]] = field(default_factory=list)
     """The sets of `copies` with different labels."""
     leaking_copies: list[list[str]] = field(default_factory=list)
@@ -93,7 +94,7 @@ class Audit:
     outside: list[str] = field(default_factory=list)
     """Segments that begin after the end of their file, by seconds or by frames."""
     longer: dict[str, str] = field(default_factory=dict)
-    """Segments that end, by the list, after the end of their file; they are read up to that end."""
+    """For each segment by frames that ends after its file: "to frame 60 of 50". It is read up to the end of the file."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
     """For each recording in several splits, known from the column `group` or file names, how many videos each split has."""
     leaking_places: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -150,7 +151,7 @@ class Audit:
 
 
 def read_together(paths: Sequence[Path], *, root: Path | None = None, classes: Path | None = None) -> list[Manifest]:
-    """Several lists or folders with one list of classes: that of the file `classes`, or else all names that occur.
+    """Read several lists or folders with the same class names: those of the file `classes`, or else all names that occur.
 
     Raises:
         DataError: one cannot be read; or `root` is given, and none is a list.
@@ -222,6 +223,10 @@ def audit(
     return result
 
 
+_Segment = tuple[float, float, int, int]
+"""A segment of a file: `start`, `end`, `start_frame` and `end_frame` of `_Row`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One video of the lists."""
@@ -240,10 +245,17 @@ class _Row:
     """Whether the recording is known from the column `group` or from file names."""
     start: float
     """Start of the segment in seconds; 0 for the beginning of the video."""
+    end: float
+    """End of the segment in seconds; infinite for the end of the video."""
     start_frame: int
     """The first frame of the segment."""
     end_frame: int
     """The first frame after the segment; -1 for the end of the video."""
+
+    @property
+    def segment(self) -> _Segment:
+        """Which segment of the file the video is."""
+        return self.start, self.end, self.start_frame, self.end_frame
 
     def is_outside(self, info: VideoInfo) -> bool:
         """Whether the segment begins after the end of a file that can be read."""
@@ -267,13 +279,15 @@ def _rows(manifests: Sequence[Manifest], sources: RecordingNames, named: NDArray
             if manifest.splits is None
             else manifest.splits.tolist(),
             itertools.islice(groups, len(manifest)),
-            [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
+            [(0.0, np.inf)] * len(manifest)
+            if manifest.times is None
+            else np.where(np.isnan(manifest.times), (0.0, np.inf), manifest.times).tolist(),
             [ALL_FRAMES] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
             strict=True,
         )
-        for name, own, split, (group, is_named), start, frames in columns:
+        for name, own, split, (group, is_named), times, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, is_named, start, *frames))
+            rows.append(_Row(name if one_root else file, file, own, split, group, is_named, *times, *frames))
     return rows
 
 
@@ -335,13 +349,13 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():
         same.setdefault(digest, []).append(path)
-    labels: dict[str, set[tuple[int, ...]]] = {}
+    labels: dict[str, dict[_Segment, set[tuple[int, ...]]]] = {}
     splits: dict[str, set[str]] = {}
     for row in rows:
-        labels.setdefault(row.path, set()).add(row.labels)
+        labels.setdefault(row.path, {}).setdefault(row.segment, set()).add(row.labels)
         splits.setdefault(row.path, set()).add(row.split)
     result.duplicates = [paths for digest, paths in same.items() if digest and len(paths) > 1]
-    result.contradictions = [d for d in result.duplicates if len(set().union(*(labels[p] for p in d))) > 1]
+    result.contradictions = [d for d in result.duplicates if _contradict([labels[path] for path in d])]
     result.leaks = [d for d in result.duplicates if len(set().union(*(splits[p] for p in d))) > 1]
     # One file that is listed in two splits is a leak, as two copies are.
     result.leaks += [[path] for path, of_path in splits.items() if len(of_path) > 1]
@@ -353,6 +367,15 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
     in_several = {group: dict(count) for group, count in counts.items() if len(count) > 1}
     result.leaking_groups = {group: count for group, count in in_several.items() if group in named}
     result.leaking_places = {group: count for group, count in in_several.items() if group not in named}
+
+
+def _contradict(copies: Sequence[Mapping[_Segment, set[tuple[int, ...]]]]) -> bool:
+    """Whether equal files have different labels for one segment; `copies` has the labels of each segment, for each file."""
+    of_segment: dict[_Segment, set[tuple[int, ...]]] = {}
+    for labels in copies:
+        for segment, found in labels.items():
+            of_segment.setdefault(segment, set()).update(found)
+    return any(len(found) > 1 for found in of_segment.values())
 
 
 def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:

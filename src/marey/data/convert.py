@@ -190,7 +190,9 @@ def _targets(manifest: Manifest, how: Conversion) -> list[str]:
 
 
 def _inside(manifest: Manifest) -> list[str]:
-    """The path of each video relative to the list's folder; if one leads out of that, relative to the folder they share."""
+    """The path of each video relative to the list's folder; if a video is outside it, of all videos relative to the folder
+    that they share.
+    """
     names: list[str] = manifest.ids.tolist()
     if not any(os.path.isabs(name) or name.startswith("..") for name in names):  # noqa: PTH117
         return names

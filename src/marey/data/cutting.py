@@ -23,7 +23,8 @@ from marey.video.reading.containers import stated_seconds
 LONGEST = 20.0
 """Seconds; longer videos are divided."""
 SEGMENT = 10.0
-"""About how many seconds a segment has: as many as videos of Kinetics. Over 10 s, eight clips are 1.25 s apart."""
+"""About how many seconds a segment has: as many as videos of Kinetics. Eight clips that are spread over 10 s are
+1.25 s apart."""
 _CHECKED = 1_000
 """Files are checked for their length this many at a time, the largest first, until none of them is long."""
 _THREADS = 8
@@ -37,8 +38,8 @@ def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
     then the next thousand, and so on until none of a thousand is long. Folders of frames are not divided.
 
     Returns:
-        The list with the segments of a file instead of the file, and a sentence on what was done, "" if nothing was. A list
-        that was not read from a folder is returned as it is.
+        The list with the segments of a file instead of the file, and a sentence on the long videos and on files that were
+        not checked, "" if there are neither. A list that was not read from a folder is returned as it is.
     """
     if not _is_class_folder(manifest):
         return manifest, ""
@@ -59,7 +60,7 @@ def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
 
 
 def not_cut_note(tested: Mapping[str, Manifest]) -> str:
-    """A note on long videos in folders of classes that serve only for tests, and are not divided; "" if there are none.
+    """A note on long videos in the folders of classes that are only tested on: they are not divided. "" if there are none.
 
     `tested` has the videos of each split, by its name.
     """
@@ -118,7 +119,9 @@ def _size(path: str) -> int:
 
 
 def _seconds(videos: Manifest) -> NDArray[np.float64]:
-    """The length of each video in seconds [N]: its header's, or, if that is long or missing, its packets'. 0: unreadable."""
+    """The length of each video in seconds [N], by its header. If that states a long one or none, all packets are read. 0:
+    the video cannot be read.
+    """
     paths = video_paths(videos)
     with ThreadPoolExecutor(_THREADS) as threads:
         stated = list(threads.map(stated_seconds, paths))

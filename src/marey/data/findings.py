@@ -80,9 +80,9 @@ def _faults(audit: "Audit") -> dict[str, Mapping[str, object]]:
         "begins after the file's end": dict.fromkeys(audit.outside),
         "same content, different labels": {" = ".join(paths): None for paths in audit.contradictions},
         "same content in several splits": {" = ".join(paths): None for paths in audit.leaks},
-        "copies by pictures, different labels": {" = ".join(paths): None for paths in audit.contradicting_copies},
-        "copies by pictures in several splits": {" = ".join(paths): None for paths in audit.leaking_copies},
-        "source in several splits": _by_split(audit.leaking_groups),
+        "copies by frames, different labels": {" = ".join(paths): None for paths in audit.contradicting_copies},
+        "copies by frames in several splits": {" = ".join(paths): None for paths in audit.leaking_copies},
+        "recording in several splits": _by_split(audit.leaking_groups),
         "class without a training video": dict.fromkeys(audit.untrained),
     }
 
@@ -92,11 +92,11 @@ def _other_findings(audit: "Audit") -> dict[str, Mapping[str, object]]:
     return {
         "too short": {path: f"{counted(n, 'frame')}" for path, n in audit.short.items()},
         "not read whole": audit.left_out,
-        "part longer than its file": audit.longer,
+        "segment longer than its file": audit.longer,
         "same content": {" = ".join(paths): None for paths in audit.duplicates},
-        "source in several splits, by files or pictures": _by_split(audit.leaking_places),
-        "copies by pictures": {" = ".join(paths): None for paths in audit.copies},
-        "odd beside the others": audit.odd_pictures,
+        "recording in several splits, by files or frames": _by_split(audit.leaking_places),
+        "copies by frames": {" = ".join(paths): None for paths in audit.copies},
+        "unlike the other videos": audit.odd_pictures,
         "variable frame rate": dict.fromkeys(audit.variable_rate),
         "odd frame rate": {path: f"{fps:g}" for path, fps in audit.odd_rate.items()},
         "odd size": audit.odd_size,

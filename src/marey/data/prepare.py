@@ -76,7 +76,7 @@ class Preparation:
     left_out: dict[str, str] = field(default_factory=dict)
     """For each file that is not read completely, what is left out of it. The file stays in the lists."""
     duplicates: dict[str, list[str]] = field(default_factory=dict)
-    """For each clip with several files, these; the first one that can be read is listed."""
+    """For each clip with several files, their paths; the first file that can be read is listed."""
     misplaced: dict[str, str] = field(default_factory=dict)
     """For each file in the folder of another class, the published class, which is the one that is listed."""
     extra: list[str] = field(default_factory=list)

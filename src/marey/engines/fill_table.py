@@ -68,8 +68,8 @@ def fill_table(job: TableJob[Row], engine: Engine[Row], *, retry_failed: bool = 
     """Compute the missing rows of a job, and write its table.
 
     Finished rows are written as small complete files into the folder `out` + ".parts", and joined at the end. If the process
-    is killed, the same job resumes. It computes again the rows of at most the last minute; of more only if one video takes
-    longer.
+    is killed, the same job resumes. Only rows that were not yet written are computed again: those of the last minute, or of
+    a longer time if one video took longer.
 
     Args:
         job: The rows, and the table.

@@ -25,7 +25,7 @@ from marey.base.files import atomic_path, rename
 from marey.engines.table_format import FAILED, Row, TableColumns, TableMetadata, open_parquet
 
 _ROWS, _SECONDS = 1024, 60.0
-"""A file is written when so many rows are in memory, or with the first row that comes so many seconds after the oldest."""
+"""A file is written when `_ROWS` rows are in memory, or when a row comes `_SECONDS` after the oldest row in memory."""
 _JOINED = 8192
 """Rows of a row group in the joined table."""
 _BYTES = 1 << 26

@@ -161,7 +161,7 @@ def _planned(
 
 
 def check_address(address: str | None) -> None:
-    """Check that something listens at the address of a cluster, where Ray would try for many minutes.
+    """Check that something listens at the address of a cluster: if nothing does, Ray alone would try for many minutes.
 
     Raises:
         RunError: nothing answers, or it is no address.

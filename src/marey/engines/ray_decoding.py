@@ -1,4 +1,4 @@
-"""Decoding on Ray. Each block of Ray Data has one row with a pickled value: many videos of the list, one, or one decoded.
+"""Decoding on Ray. Each block of Ray Data is one row with a pickled value: many videos, one, or one that is decoded.
 
 This module does not import torch: processes of Ray that only decode start much faster and need a third of the memory.
 """
@@ -29,7 +29,7 @@ class DecodedRow(NamedTuple):
     """Its row in the list."""
     video: VideoEntry
     decoded: tuple[Decoded, ...] | MareyError
-    """The result of each decoder; or the error for which this node cannot decode."""
+    """The result of each decoder; or the error that kept this node from decoding."""
     messages: list[Message]
     """Messages of the decoding, for the process that fills the table."""
 

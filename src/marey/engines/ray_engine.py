@@ -36,11 +36,11 @@ from marey.engines.table_job import TableJob
 from marey.evaluation.long_videos import LongVideoCounts
 
 _DECODING_CPUS = 0.001
-"""CPUs that a decoding actor requests. It only waits for its child process, and the number of such actors is limited
-otherwise. Tasks would do as well, but Ray ends their processes after a second without work."""
+"""CPUs that a decoding actor requests. It only waits for its child process, and the size of the pool limits the number of
+such actors. Tasks would do as well, but Ray ends their processes after a second without work."""
 _ACTOR_SHARE = 0.97
-"""Share of its cores that an actor with a network requests, so that a decoding actor fits on a node full of networks:
-after another node is lost, they would otherwise wait for videos that no actor decodes."""
+"""Share of its cores that an actor with a network requests, so that a decoding actor fits on a node full of networks.
+Otherwise, after another node is lost, its networks could fill this node and wait for videos that no actor decodes."""
 _AHEAD = 2
 """Videos that each actor processes or has waiting. With one, the pool of actors would not grow."""
 _NEVER = -1.0
@@ -50,7 +50,7 @@ regardless."""
 _STALL = 600.0
 """By default an attempt is given up after so many seconds without progress; later if videos may take longer to decode."""
 _MOST_FUTILE = 3
-"""Consecutive attempts that may end without a new row."""
+"""Number of consecutive attempts without a new row after which the engine gives up."""
 
 MakeRowMaker = Callable[[], RowMaker[Row]]
 """Opens the network in the process that calls it."""

@@ -29,7 +29,7 @@ from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, fuse_predictions
 
 _MOST_IN_A_ROW = 10
-"""Consecutive videos for which a network may fail."""
+"""Number of consecutive videos for which the network fails, after which the job ends with an error."""
 _LONGEST = 300
 """Characters of a reason that are stored."""
 
@@ -58,10 +58,10 @@ class RowMaker(ABC, Generic[Row]):
         """Print, before the first row, what is to be known about the results."""
 
     def report_counts(self) -> None:
-        """Print, after the last row, what was counted."""
+        """Print, after the last row, what the counts of long videos show."""
 
     def take_counts(self) -> tuple[LongVideoCounts, ...]:
-        """The counts since the last call, for another process, which adds them by `add_counts`."""
+        """The counts of long videos since the last call, for another process, which adds them by `add_counts`."""
         return ()
 
     def add_counts(self, counts: tuple[LongVideoCounts, ...]) -> None:
@@ -145,7 +145,8 @@ class TolerantRowMaker(Generic[Row]):
         """The row of a video, as by `RowMaker.row`.
 
         Raises:
-            MareyError: as that; or the network failed for many consecutive videos, so that no single video is the reason.
+            MareyError: as raised by `RowMaker.row`; or the network failed for `_MOST_IN_A_ROW` consecutive videos, so that
+                no single video is the reason.
         """
         try:
             row = self._maker.row(video, decoded)

@@ -24,9 +24,7 @@ class Shard:
             RunError: there is no such shard.
         """
         if not 1 <= self.number <= self.count:
-            raise RunError(
-                f"--shard {self}: of {self.count} the shards are 1/{self.count} to {self.count}/{self.count}."
-            )
+            raise RunError(f"--shard {self}: expected one of the shards 1/{self.count} to {self.count}/{self.count}.")
 
     @classmethod
     def named(cls, text: str) -> Self:

@@ -29,7 +29,7 @@ def sigterm_restored(handler: Handler | None = None) -> Iterator[None]:
 
 
 def as_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
-    """A handler of SIGTERM, by which a scheduler takes a machine back: finished rows are written as after Ctrl-C.
+    """Handle SIGTERM, which a scheduler sends before it takes a machine back: finished rows are written as after Ctrl-C.
 
     Further SIGTERMs are ignored, since some schedulers send one to a group of processes and another one to each of them.
 

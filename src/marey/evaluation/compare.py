@@ -54,7 +54,7 @@ def compare(recipe: Recipe, protocol: EvaluationProtocol, *, top1: float, videos
         recipe: The tested recipe, which `protocol` names. One that the user has changed has no numbers to compare with.
         protocol: The protocol of the test.
         top1: The top-1 of the test, 0 to 1.
-        videos: The number of videos that it is of.
+        videos: The number of tested videos.
     """
     found = []
     if recipe.published is not None:
@@ -124,7 +124,7 @@ def _published_differs(published: Published, protocol: EvaluationProtocol, video
         reasons.append("it is not published how many videos were tested")
     elif published.videos != videos:
         reasons.append(
-            f"{counted(videos, 'video')} {'was' if videos == 1 else 'were'} tested, there {published.videos:,}"
+            f"{counted(videos, 'video')} {'was' if videos == 1 else 'were'} tested, not {published.videos:,} as published"
         )
     return reasons
 

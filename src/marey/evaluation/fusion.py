@@ -34,7 +34,7 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
 
 
 def _trained_on(files: Sequence[Scores]) -> NDArray[np.bool_] | None:
-    """Whether any of the networks was trained on a video, in the first file's order; None if a file does not record it."""
+    """For each video of the first file, whether any of the networks was trained on it; None if a file does not record it."""
     seen = []
     for scores in files:
         if scores.trained_on is None:

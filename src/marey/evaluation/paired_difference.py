@@ -10,7 +10,7 @@ from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, group_numbers, student_t
 from marey.tasks.task import Task
 
 _BLOCKS = 20
-"""Most blocks of groups in the jackknife; the difference is computed once without each block."""
+"""The jackknife divides the groups into at most this many blocks, and computes the difference once without each block."""
 
 
 @dataclass(frozen=True)

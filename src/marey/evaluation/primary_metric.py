@@ -86,7 +86,7 @@ class PrimaryMetric:
             return f"no interval is computed for {self.metric.title}"
         few = f"these are of {counted(len(sizes), self._group)}, and fewer than {FEWEST_GROUPS}"
         if len(sizes) >= FEWEST_GROUPS:
-            most = f"one has {int(sizes.max()):,} of the {int(sizes.sum()):,}"
+            most = f"one has {int(sizes.max()):,} of the {counted(int(sizes.sum()), 'video')}"
             few = f"of {counted(len(sizes), self._group)} {most}, and the others"
         return f"no interval for new videos: {few} do not show how much {self._group}s differ"
 

@@ -77,9 +77,9 @@ class EvaluationProtocol(_Record):
     """The published file that the weights came from: its address, its SHA-256, and whether that was published. None: the
     weights came from another file."""
     data_fingerprint: str | None = None
-    """The fingerprint of the videos to test: those of `split`, and of `only`."""
+    """The fingerprint of the videos to test, restricted to `split` and by `only`."""
     videos: int | None = None
-    """The number of videos to test; those of `split`, and of `only`."""
+    """The number of videos to test, those that `data_fingerprint` is computed of."""
     split: str | None = None
     """The name of the tested split, for example "val" or "test, split 1"; None where the videos have none or several."""
     batch: int | None = None
@@ -214,7 +214,9 @@ def weights_hash(model: Classifier) -> str:
 
 
 def _split_of(data: Manifest) -> str | None:
-    """The name of the split, with the number of the list's file name if that ends in "split1": "val" or "test, split 1"."""
+    """The name of the split, such as "val"; "test, split 1" if the list's file name ends in "split1" (or another digit).
+    None where the videos have no split or several.
+    """
     if len(data.split_names) != 1:
         return None
     number = re.search(r"split(\d)$", Path(data.source).stem)

@@ -121,9 +121,9 @@ class ResumableTest:
             write_readme(self.out)
 
     def backend_report(self) -> JsonValue:
-        """The report of the backend that computed the scores, or a list of several. Of reports with the same names of
-        backends, the one with the largest difference from eager float32 is kept. None: eager was asked for, and
-        computed all.
+        """The report of the backend that computed the scores, or a list of several. Of reports with the same `asked` and
+        `ran`, the one with the largest difference from eager float32 is kept. None: eager was asked for, and computed
+        all.
         """
         found = {}
         for report in sorted(map(json.loads, sorted(self._reports)), key=lambda report: report.get("relative", 0)):
@@ -215,8 +215,8 @@ class ResumableTest:
 
 
 def _identifying(protocol: EvaluationProtocol) -> tuple[JsonValue, ...]:
-    """The fields of a protocol by which a score file is recognised as that of a test. The folder's note was compared
-    before.
+    """The fields of a protocol by which a score file is recognised as that of a test. The other settings need no comparison
+    here: the claim on the folder has compared them with evaluate.json.
     """
     known = (protocol.weights_sha256, protocol.data_fingerprint, protocol.batch, protocol.precision, protocol.split)
     return (*known, protocol.folds)

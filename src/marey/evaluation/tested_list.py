@@ -136,7 +136,7 @@ def read_tested_list(folder: str | Path) -> Manifest | None:
     if not (folder / SCORES).exists():
         return None
     scores = Scores.load(folder / SCORES)
-    tested, reason = set(scores.ids), "the note of the folder names no list of videos"
+    tested, reason = set(scores.ids), f"{Command.EVALUATE.note} names no list of videos"
     for path, root, split in _candidates(folder):
         if not path.exists():
             reason = f"{path} does not exist any more"
@@ -151,10 +151,10 @@ def read_tested_list(folder: str | Path) -> Manifest | None:
         if len(rows):
             if len(rows) < len(tested):
                 missing = counted(len(tested) - len(rows), "tested video")
-                notice(f"{missing} not in {path} any more: the page shows no frames of them")
+                notice(f"{missing} not in {path} any more: the page shows no examples of them")
             return listed[rows]
         reason = f"{path} names none of the tested videos"
-    notice(f"the page shows no videos: {reason}")
+    notice(f"the page has no examples: {reason}")
     return None
 
 

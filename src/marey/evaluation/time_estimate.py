@@ -44,10 +44,12 @@ def estimated_seconds(
     backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute
 ) -> float | None:
     """Seconds that the videos in `rows` will take. None if that cannot be estimated: the network sees optical flow, which
-    may have to be computed; all files are on servers, missing or larger than 200 MB; the first three others cannot be read;
-    or the backend is not eager, and so compiles for each batch size.
+    may have to be computed; no file is on this machine and at most 200 MB large; the first three such files cannot be read;
+    or another backend than eager runs, which may have to compile. A backend "auto" that has not chosen yet is estimated as
+    eager, so that the time may be shorter.
     """
-    if not rows or views.flow is not None or backend.report().ran != "eager":
+    measured = backend.for_estimates()
+    if not rows or views.flow is not None or measured is None:
         return None
     small = (
         row for row in rows
@@ -58,7 +60,7 @@ def estimated_seconds(
             if isinstance(item, Broken):
                 continue
             cropped = Views.of(item, test, views.pixels)
-            network = len(cropped.distinct) * _seconds_per_view(backend, cropped, compute.views)
+            network = len(cropped.distinct) * _seconds_per_view(measured, cropped, compute.views)
             return _START + len(rows) * seconds_per_video(decoding, network, compute, device=str(backend.device))
     return None
 

@@ -45,7 +45,7 @@ def score_video(
     task: Task,
     calibration: Calibration | None = None,
 ) -> NDArray[np.float32]:
-    """The task's prediction for one video: probabilities of classes [K], or an array of the form that the task has.
+    """The task's prediction for one video: probabilities of classes [K], or an array of another shape (`Task.predict`).
 
     The views go through the network in batches of at most `batch`, are averaged by `test.averaging`, and calibrated if there
     is a calibration. A batch never has views of two videos, so that the prediction depends on this video alone: `predict`

@@ -135,7 +135,7 @@ class Estimate:
 
     @property
     def core_seconds(self) -> float | None:
-        """Core-seconds for all missing videos, on another device than the CPU seconds; None if that is not known."""
+        """Core-seconds for all missing videos; elapsed seconds if another device than the CPU computes. None: not known."""
         if not self.missing:
             return 0.0
         return None if self.seconds_a_video is None else self.missing * self.seconds_a_video
@@ -344,8 +344,8 @@ class _CellComputation:
 
     @cached_property
     def _one_video_per_core(self) -> bool:
-        """Whether each core of a CPU computes another video: for networks of single frames, whose passes are small. Threads
-        that share one pass would wait for each other after each of its many short operations.
+        """Whether each core of a CPU computes a video of its own: for networks of single frames, whose passes are small.
+        Threads that share one pass would wait for each other after each of its many short operations.
         """
         eager = self.compute.backend == "eager" and self.device.type == "cpu"
         return eager and isinstance(self.probe, FrameProbe)

@@ -164,7 +164,7 @@ class PooledClassifier(LinearClassifier):
     channels_last: ClassVar[bool] = True
     """Whether weights and maps are stored channels-last, which makes pointwise convolutions several times faster on a CPU.
     Off for networks of factorised convolutions, which are faster with contiguous maps (docs/performance/networks.md)."""
-    # A network has one of these attributes, named by its trunk. Layouts of weights know which one.
+    # Each network has only one of these attributes: its trunk, under the name of the trunk.
     resnet: ResNetTrunk
     inception: InceptionV1Trunk | BNInceptionTrunk
     efficientnet: EfficientNetLiteTrunk

@@ -1,9 +1,9 @@
 """A recipe is the declaration behind a published result: network, sampling, pixels, training, test protocol and weights.
 
 - `recipe`: `Recipe` and `TwoStream`, reading and changing recipes
-- `task`, `train`, `test`, `published`: its sections, from what is predicted to the numbers of others
-- `source`, `hosts`: the addresses of its weights file, and what was reported of their hosts
-- `settings`: changes by nested dictionaries and by `--set`
+- `task`, `train`, `test`, `published`: its sections: the task, training, the test protocol and published results
+- `source`, `hosts`: the addresses of its weights file, and what others reported about their hosts
+- `settings`: how nested dictionaries and `--set` change a recipe
 
 It exports all of them. It imports no torch.
 

@@ -1,6 +1,6 @@
-"""What others reported of the hosts of weights files: whether they were lost, when, and where that can be read.
+"""What others reported about the hosts of weights files: whether their files were lost, when, and where this is written.
 
-No host was contacted for this table; `tools/links.py` contacts them.
+No host was contacted to write this module; `tools/links.py` contacts them.
 """
 
 import unicodedata
@@ -14,11 +14,11 @@ from marey.base.declaration import Declaration
 
 Reported = Literal["no loss reported", "lost and back", "gone"]
 _ORDER: tuple[Reported, ...] = ("no loss reported", "lost and back", "gone")
-"""From best to worst."""
+"""The states from the best to the worst."""
 
 
 class HostState(Declaration):
-    """What others reported of a host or an address, when, and where that can be read."""
+    """What others reported about a host or an address, when, and where this is written."""
 
     reported: Reported
     """Whether its files were lost, and whether they are there again."""
@@ -54,7 +54,7 @@ VMZ_DROPBOX = HostState(
     date=Date(2019, 9, 1),
     evidence="missing in 2019-09 and restored, missing again in 2020-02, no answer known (facebookresearch/VMZ#87, #105)",
 )
-"""The state of VMZ's links on that host, not of the host."""
+"""The state of VMZ's links on www.dropbox.com, not of the entire host."""
 GLUON_BUCKET = HostState(
     reported="gone",
     date=Date(2024, 2, 8),
@@ -114,16 +114,16 @@ _LOST: dict[str, HostState] = {
     "pjlab-gvm-data.oss-cn-shanghai.aliyuncs.com": SHANGHAI_BUCKET,
     "apache-mxnet.s3-accelerate.dualstack.amazonaws.com": GLUON_BUCKET,
 }
-"""Hosts with a reported loss; a bucket by all names that its service gives it."""
+"""Hosts, or hosts with a bucket as HOST/BUCKET, whose files were lost. A bucket is listed under all names that it has."""
 
 
 def state_of(address: str) -> HostState:
-    """What was reported of the host of an address.
+    """What was reported about the host of an address.
 
-    A subdomain of a lost host counts as lost: whoever takes over a domain owns its subdomains.
+    A subdomain has the state of its domain, because the owner of a domain owns its subdomains.
     """
     parts = urlsplit(address)
-    # As resolvers normalise names: unquoted, full-width letters as plain ones, without soft hyphens.
+    # Normalised as resolvers do: no percent-encoding, plain letters for full-width ones, no soft hyphens.
     host = unicodedata.normalize("NFKC", unquote(parts.hostname or "")).replace("\u00ad", "").lower().rstrip(".")
     for lost, state in _LOST.items():
         name, _, bucket = lost.partition("/")

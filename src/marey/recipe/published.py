@@ -1,4 +1,4 @@
-"""The numbers of a recipe: what others published, and what Marey's authors measured. The two never mix."""
+"""The accuracies of a recipe: those that others published, and those that Marey's authors measured, kept apart."""
 
 from datetime import date as Date
 from typing import Literal
@@ -12,27 +12,27 @@ class Published(Declaration):
     top1: float
     top5: float | None = None
     source: str
-    """The document that has the number."""
+    """The document that states the accuracy."""
     protocol: str
-    """Clips and crops of the measurement, in words."""
+    """The clips and crops that were measured, as text."""
     split: str
-    """The split that was measured: "val", "test", "test, split 1"."""
+    """The split whose videos were measured: "val", "test", "test, split 1"."""
     videos: int | None = None
     """Number of videos that were measured; None: not published."""
     kind: Literal["measured by its authors", "quoted"] = "measured by its authors"
-    """"quoted": the source repeats a number that others measured."""
+    """Who measured: "quoted" means that the source repeats a number of others."""
 
 
 class Measured(Declaration):
-    """Accuracy of a network that Marey's authors measured, in percent. It never takes the place of a published one."""
+    """Accuracy of a network that Marey's authors measured, in percent. It never replaces a published one."""
 
     top1: float
     top5: float
     videos: int
     """Number of videos that were measured."""
     commit: str
-    """The commit of Marey that measured."""
+    """The commit of Marey with which it was measured."""
     fingerprint: str
-    """Hash of the rows of the list that was measured."""
+    """The fingerprint of the list whose videos were measured."""
     date: Date
     """The day of the measurement."""

@@ -41,7 +41,8 @@ _STORED: dict[str, tuple[int | None, tuple[int, int] | None]] = {
     "short320": (320, None),
     "frames340x256": (None, (256, 340)),
 }
-"""Kinds of storage as (short side, (height, width)) of the stored frames; None: the original's."""
+"""For each value of `storage` the short side and the (height, width) of the stored frames, in pixels; None: as in the
+original."""
 
 
 class Recipe(Declaration):
@@ -52,11 +53,11 @@ class Recipe(Declaration):
     name: str
     """The unique name, as `marey list` prints it."""
     title: str
-    """The network for a person to read."""
+    """Name of the network for people."""
     paper: str
     """Address of the paper."""
     notes: str = ""
-    """What a reader of the numbers should know and no field shows."""
+    """What to know about the recipe's accuracy or settings that no field shows."""
     task: TaskConfig = Classify()
     """One label per video, or several."""
     modality: Literal["rgb", "flow"] = "rgb"
@@ -64,22 +65,23 @@ class Recipe(Declaration):
     dataset: str
     """The catalogue's name of the data set, or "folder" for the user's own videos."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
-    """How the videos were stored when the number was measured, which changes top-1 by up to a point. "short256": resized
-    to a short side of 256 pixels; "frames340x256": frames of 340 x 256."""
+    """How the videos were stored when the accuracy was measured, which changes top-1 by up to a percentage point.
+    "short256": resized to a short side of 256 pixels; "frames340x256": frames of 340 x 256 pixels; "original": as
+    published."""
     pretraining: LowerCaseWord | None = None
-    """What training starts from; None: from scratch. Marey finds the weights of imagenet and ig65m by itself; with any other
-    word training requires a recipe or a file (`--init`)."""
+    """The data set of the weights that training starts from; None: from scratch. Marey finds the weights of "imagenet"
+    and "ig65m" by itself; with any other word the user must name a recipe or a file (`--init`)."""
     model: NetworkConfig
-    """The network and its sizes; `model.build()` makes it."""
+    """The kind of network and its sizes; `model.build()` makes the network."""
     clip: TrainRule
-    """Which frames a training clip has."""
+    """The sampling rule of training: which frames a clip has."""
     test: Test
     """The test protocol."""
     pixels: PixelRule = Pixels()
     """How frames are resized and normalised."""
     flow_method: FlowMethod | None = None
-    """How optical flow is computed from RGB video. None: by TV-L1, on which published flow weights were trained. Flow that
-    was computed and stored before is used as it is."""
+    """How optical flow is computed from RGB video. None: by TV-L1, on which published flow weights were trained. Stored
+    flow is used as it is."""
     augment: TrainGeometry
     """Which crop of a training clip is taken, and whether it is mirrored."""
     appearance: tuple[Appearance, ...] = ()
@@ -87,12 +89,12 @@ class Recipe(Declaration):
     train: Train
     """Optimiser, schedule, loss and everything else of the training."""
     published: Published | None = None
-    """The accuracy that was published for these weights; None: none."""
+    """The accuracy that was published for this network; None: none was."""
     measured: Measured | None = None
-    """The accuracy that Marey measured; None: none yet."""
+    """The accuracy that Marey's authors measured; None: not measured yet."""
     weights: tuple[Source, ...] = ()
-    """Addresses of the weights file that gave `published`, whose content is the same at all of them as far as hashes are
-    known. Empty: no file was published, or no address is known."""
+    """Addresses of the weights file with which `published` was measured. As far as hashes are known, all addresses have
+    the same content. Empty: no file was published, or no address is known."""
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -125,8 +127,8 @@ class Recipe(Declaration):
 
             recipe.variant(name="mine", train={"epochs": 30})
 
-        `published` and `measured` hold for the original only: the copy has none unless they are given. Nor has it the
-        original's `weights` if the network changes.
+        `published` and `measured` hold for the original only: in the copy they are None unless they are given. If the
+        network (`model`) changes, the copy has no `weights` unless they are given.
 
         Raises:
             RecipeError: a field does not exist, or a value is not allowed.
@@ -138,10 +140,10 @@ class Recipe(Declaration):
         return recipe_from(merged(self.model_dump(), numbers | changes), source=source)
 
     def with_settings(self, settings: Iterable[str]) -> "Recipe":
-        """A variant by `key=value` settings as on the command line: `train.epochs=30`, `model.num_classes=12`.
+        """A variant with the `key=value` settings of the command line: `train.epochs=30`, `model.num_classes=12`.
 
-        Values are YAML; `1e-5` is a number. If one setting chooses another kind of a section, others may set the fields of
-        that kind: `train.schedule.kind=step`, `train.schedule.milestones=[30]`.
+        Values are YAML, and `1e-5` is a number. A setting may choose another kind of a section, and other settings the
+        fields of this kind: `train.schedule.kind=step`, `train.schedule.milestones=[30]`.
 
         Raises:
             RecipeError: a setting has no "=", an unknown key (the nearest are named) or a value of the wrong type.
@@ -167,7 +169,7 @@ class Recipe(Declaration):
 
 
 class TwoStream(Declaration):
-    """Two recipes on the same videos, RGB and flow, whose scores are added. It is not trained by itself."""
+    """Two recipes for the same videos, RGB and flow, whose predictions are added. Each is trained by itself."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -181,11 +183,11 @@ class TwoStream(Declaration):
     flow: str
     """Name of the recipe on optical flow."""
     fusion: Fusion
-    """What is added up (`marey.evaluation.fusion`)."""
+    """What is added: probabilities or logits (`marey.evaluation.fusion`)."""
     weights: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
-    """What the scores of RGB and of flow are multiplied by."""
+    """The weights of RGB and of flow in the sum."""
     published: Published | None = None
-    """The published accuracy of the sum; None: none."""
+    """The published accuracy of the two together; None: none was published."""
 
     def to_yaml(self) -> str:
         """The declaration as YAML."""
@@ -193,10 +195,10 @@ class TwoStream(Declaration):
 
 
 def recipe_from(values: Any, *, source: str) -> Recipe:
-    """The recipe that a dictionary describes; `source` names the dictionary in an error.
+    """The recipe with the fields of a dictionary; `source` is the name of the dictionary in an error message.
 
     Raises:
-        RecipeError: a field is missing, does not exist, or has a value that is not allowed; in one line.
+        RecipeError: a field is missing, does not exist, or has a value that is not allowed. The message is one line.
     """
     if not isinstance(values, dict):
         raise RecipeError(

@@ -10,14 +10,14 @@ from marey.base.errors import RecipeError
 from marey.base.names import did_you_mean
 
 _KINDS = ("network", "rule", "geometry", "kind", "method")
-"""The fields that choose the member of a union: the kind of a network, a rule, a schedule, ..."""
+"""The names of fields whose value decides which other fields a section has: the kind of a network, a rule, a schedule."""
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`; dictionaries are merged key by key.
+    """`base` with `changes`; nested dictionaries are merged key by key.
 
-    A declaration replaces the old value, and so does a dictionary that chooses another kind: a step schedule has no use for
-    the fields of a cosine schedule.
+    Two values replace the old one entirely: a declaration, and a dictionary of another kind, because a step schedule
+    lacks the fields of a cosine schedule.
     """
     result = dict(base)
     for key, value in changes.items():
@@ -36,7 +36,7 @@ def _of_another_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def changes_from(settings: Sequence[str], recipe: dict[str, Any]) -> dict[str, Any]:
-    """The nested changes to a recipe's fields that `key=value` settings describe; values are YAML.
+    """Turn `key=value` settings, whose values are YAML, into nested changes to a recipe's fields.
 
     Raises:
         RecipeError: a setting has no "=", a key that the recipe does not have (the nearest are named), or is no YAML.
@@ -54,7 +54,7 @@ def changes_from(settings: Sequence[str], recipe: dict[str, Any]) -> dict[str, A
 
 
 def _sections_of_chosen_kind(settings: Iterable[str]) -> tuple[str, ...]:
-    """The prefix of the keys of each section whose kind a setting chooses: "train.schedule."."""
+    """The sections whose kind a setting chooses, as prefixes of their keys: "train.schedule."."""
     keys = (setting.partition("=")[0] for setting in settings)
     return tuple(key.rpartition(".")[0] + "." for key in keys if "." in key and key.rpartition(".")[2] in _KINDS)
 
@@ -83,7 +83,7 @@ def _dotted(values: dict[str, Any], prefix: str = "") -> Iterable[str]:
 
 
 def yaml_value(text: str, source: str) -> Any:
-    """The value of a YAML text; `source` names the text in an error.
+    """The value of a YAML text; `source` is the name of the text in an error message.
 
     Raises:
         RecipeError: the text is no YAML.
@@ -95,10 +95,10 @@ def yaml_value(text: str, source: str) -> Any:
 
 
 def with_short_forms(settings: Sequence[str], *, epochs: int | None, lr: float | None) -> list[str]:
-    """The settings ("KEY=VALUE") together with those that have an option, --epochs and --lr.
+    """The settings ("KEY=VALUE"), followed by those for the values of the options --epochs and --lr.
 
     Raises:
-        RecipeError: one of the two is given in both ways.
+        RecipeError: an option and a setting give the same key.
     """
     short = {"--epochs": ("train.epochs", epochs), "--lr": ("train.optimizer.lr", lr)}
     more = {option: f"{key}={value!r}" for option, (key, value) in short.items() if value is not None}

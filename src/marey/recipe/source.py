@@ -1,4 +1,4 @@
-"""Addresses of weights files: what a file is recognised by, how far that can be trusted, its licence and layout."""
+"""Addresses of weights files, with hash, size, licence and layout, and how well the content can be checked."""
 
 import re
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ from marey.base.reporter import warning
 from marey.recipe.hosts import HostState, state_of, worse_state
 
 HUB = "hf://"
-"""What addresses on the Hugging Face hub begin with."""
+"""The beginning of addresses on the Hugging Face hub."""
 
 Trust = Literal["verified", "checked", "prefix", "none"]
-"""How well the content of a file can be checked. "verified": by the complete SHA-256 that its publisher states. "checked":
-by a complete hash that only others state. "prefix": by the first digits of a SHA-256, which reveal damage but stop no
-attacker. "none": not at all."""
+"""How well the content of a file can be checked. "verified": by the complete SHA-256 that its publisher states.
+"checked": by another complete hash, or one that only others state. "prefix": by the first digits of a SHA-256, which
+reveal damage but stop no attacker. "none": not at all."""
 TRUST_ORDER: tuple[Trust, ...] = ("verified", "checked", "prefix", "none")
 """From the best check to none."""
 
@@ -47,7 +47,7 @@ def _file_name(value: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_file_name)]
-"""The name of a file, without a folder; the cache stores the file under it."""
+"""The name of a file, without a folder. The cache stores the file under this name."""
 
 
 class Hash(Declaration):
@@ -56,9 +56,9 @@ class Hash(Declaration):
     algorithm: Literal["sha256", "git_blob"] = "sha256"
     """"git_blob": SHA-1 of git's header ("blob", the size) and the content, as git's trees name files."""
     digits: str
-    """Hexadecimal: all 64 of a SHA-256 or at least its first 8; all 40 of a git blob."""
+    """Hexadecimal digits: of a SHA-256 all 64, or at least the first 8; of a git blob all 40."""
     stated_by: str = PUBLISHER
-    """Who states the hash: the publisher of the file, or the document of somebody else."""
+    """Who states the hash: the publisher of the file (`PUBLISHER`), or the document of somebody else."""
 
     @field_validator("digits")
     @classmethod
@@ -89,11 +89,11 @@ class Hash(Declaration):
 
 
 class CompanionFile(Declaration):
-    """A second file in the folder of a weights file that belongs to it: the index of a TensorFlow checkpoint."""
+    """A second file that a weights file needs in its folder: the index of a TensorFlow checkpoint."""
 
     name: FileName
     hash: Hash | None = None
-    """None: no hash is known."""
+    """Hash of the companion file; None: no hash is known."""
     size: PositiveInt | None = None
     """Size in bytes; None: unknown."""
 
@@ -104,9 +104,9 @@ class Source(Declaration):
     address: str
     """https://..., or hf://org/name@revision/file on the Hugging Face hub (without @revision: its main branch)."""
     by: str
-    """Who put the file there: the toolkit or person that published it, or that keeps a copy."""
+    """The toolkit or person that put the file there."""
     kind: Literal["publisher", "copy"] = "publisher"
-    """Whether the file is there as its authors published it, or as a copy."""
+    """Whether the authors of the file published it at this address, or somebody put a copy there."""
     size: PositiveInt | None = None
     """Size in bytes; None: unknown."""
     layout: LowerCaseWord | None = None
@@ -117,12 +117,12 @@ class Source(Declaration):
     parts: tuple[CompanionFile, ...] = ()
     """Other files of the same folder that are fetched with it."""
     licence: str = "unknown"
-    """An SPDX identifier, or several joined by AND."""
+    """Licence of the file: an SPDX identifier, several joined by AND, or "unknown"."""
     licence_stated_by: Literal["model card", "repository", "not stated"] = "not stated"
     """Where the licence is stated."""
     state: HostState
-    """What was reported of the address, by default what was reported of its host. If the host's state is worse (it was lost
-    after the recipe was written), that one counts."""
+    """What was reported about the address; by default what was reported about its host. If the host has a worse state,
+    because its files were lost after the recipe was written, the host's state is used."""
 
     @model_validator(mode="before")
     @classmethod
@@ -163,13 +163,13 @@ class Source(Declaration):
 
     @property
     def trust(self) -> Trust:
-        """How well its files can be checked: that of the file that can be checked least."""
+        """How well the files at this address can be checked; with companion files, the worst value of all files."""
         hashes = [self.hash, *(companion.hash for companion in self.parts)]
         return max(("none" if known is None else known.trust for known in hashes), key=TRUST_ORDER.index)
 
     @property
     def usable(self) -> bool:
-        """Whether Marey downloads from it: no loss is reported, or the host is back and a hash of the file is known."""
+        """Whether Marey downloads from this address: no loss is reported, or its host is back and all files have a hash."""
         if self.state.reported == "lost and back":
             return self.trust != "none"
         return self.state.reported == "no loss reported"
@@ -192,7 +192,7 @@ class Source(Declaration):
 
 
 def usable_sources(sources: Iterable[Source]) -> tuple[Source, ...]:
-    """The usable sources in the order in which they are tried: hosts without a loss first, then the better check."""
+    """The usable sources in the order in which they are tried: hosts without a loss first, then the best check first."""
     return tuple(
         sorted(
             (source for source in sources if source.usable),
@@ -202,7 +202,7 @@ def usable_sources(sources: Iterable[Source]) -> tuple[Source, ...]:
 
 
 def sources_from(value: Any) -> Any:
-    """The sources of a recipe; in the form of version 0.1.0, too: None, or one address with its `url` and `sha256`."""
+    """The sources of a recipe. The form of version 0.1.0 is also read: None, or one dictionary with `url` and `sha256`."""
     if value is None:
         return ()
     if not (isinstance(value, dict) and "url" in value):
@@ -224,7 +224,7 @@ def sources_from(value: Any) -> Any:
             }
         )
     except ValidationError as error:
-        # Version 0.1.0 allowed any text as an address or a hash; the checkpoint that holds the recipe needs neither.
+        # Version 0.1.0 allowed any text as address or hash. A checkpoint with such a recipe has its own weights.
         warning(f"weights of {value['url']} are left out of the recipe: {': '.join(first_problem(error))}")
         return ()
     return (source,)

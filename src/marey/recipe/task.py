@@ -1,4 +1,4 @@
-"""The task of a recipe: one label per video, or several. `marey.tasks` implements them."""
+"""The task of a recipe: one label per video, or several. `marey.tasks` implements the tasks."""
 
 from typing import Annotated, Literal
 
@@ -36,4 +36,4 @@ class MultiLabel(Declaration):
 
 
 TaskConfig = Annotated[Classify | MultiLabel, Field(discriminator="kind")]
-"""Every task, chosen by `kind`."""
+"""Any task; `kind` says which."""

@@ -11,16 +11,17 @@ Averaging = Literal["logits", "probabilities", "position_probabilities"]
 """What is averaged over the views of a video, and in which order; see `Test.averaging`."""
 
 Fusion = Literal["probabilities", "logits"]
-"""What is added up when several networks are fused. "logits": then one softmax follows (DeepMind's two streams). Score files
-store probabilities. If views were averaged as logits, their logarithms are these logits up to a constant per video, which
-the softmax cancels. If they were averaged as probabilities, adding the logarithms multiplies them."""
+"""What is added when the predictions of several networks are fused. "logits": logits are added, and one softmax follows
+(DeepMind's two streams). Score files store probabilities; their logarithms serve as logits. If a network's views were
+averaged as logits, the logarithms are these logits up to a constant per video, which the softmax cancels. If its views
+were averaged as probabilities, adding the logarithms amounts to multiplying the networks' probabilities."""
 
 
 class Test(Declaration):
     """The test protocol: which clips and crops of a video, and how the predictions of these views are averaged."""
 
     sampling: TestRule
-    """Which frames the clips of a video have."""
+    """The sampling rule: how many clips a video has, and which frames."""
     crops: Literal["centre", "three", "ten"]
     """Crops of each clip: one in the centre, three along the longer side, or TSN's ten (corners and centre, each plain and
     mirrored)."""

@@ -1,4 +1,4 @@
-"""How a recipe trains: optimiser, schedule, augmentation of batches, loss, batch norms. `Train` has all of it."""
+"""The training section of a recipe, `Train`: optimiser, schedule, augmentation of batches, loss and batch norms."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ from marey.models.layers.config import Initialisation
 
 
 class SGD(Declaration):
-    """Stochastic gradient descent with momentum. As in the toolkits, weight decay reaches every parameter."""
+    """Stochastic gradient descent with momentum. As in the toolkits, weight decay applies to biases and norms, too."""
 
     kind: Literal["sgd"] = "sgd"
     lr: PositiveFloat
@@ -50,7 +50,8 @@ class Warmup(Declaration):
     epochs: PositiveFloat | None = None
     """Length in epochs; None where `steps` is given."""
     steps: PositiveInt | None = None
-    """Length in optimiser steps, whatever the batch size (MMAction v0.2.0); None where `epochs` is given."""
+    """Length in optimiser steps, which does not depend on the batch size (MMAction v0.2.0); None where `epochs` is
+    given."""
     start: NonNegativeFloat = 0.01
     """Learning rate of the first step, as a multiple of the base learning rate."""
     by: Literal["step", "epoch"] = "step"
@@ -71,13 +72,13 @@ class Warmup(Declaration):
 
 
 class CosineSchedule(Declaration):
-    """lr * (end + (1 - end) * (1 + cos(pi * progress)) / 2), progress = (epoch - begin) / length.
+    """A cosine: lr * (end + (1 - end) * (1 + cos(pi * progress)) / 2), progress = (epoch - begin) / length.
 
-    Before `begin` progress is 0. With by="step" the epoch is a fraction: the step over the steps of an epoch.
+    Before `begin` progress is 0. With by="step" the epoch has a fraction: it is the step divided by the steps per epoch.
 
-    A curve may be longer than the training. MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e: LinearLR from 0.01 with
-    end 30, then CosineAnnealingLR with T_max 200, begin 30, end 200 and eta_min 0.01 of the rate, both with
-    convert_to_iter_based) stops at 170 / 200 of its curve:
+    The curve may be longer than the training. The training of MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e:
+    LinearLR from 0.01 with end 30, then CosineAnnealingLR with T_max 200, begin 30, end 200 and eta_min 0.01 of the
+    rate, both with convert_to_iter_based) stops at 170 / 200 of its curve:
 
         CosineSchedule(by="step", begin=30, length=200, end=0.01, warmup=Warmup(epochs=30, start=0.01, ends="last"))
 
@@ -91,8 +92,8 @@ class CosineSchedule(Declaration):
     by: Literal["step", "epoch"] = "epoch"
     """Whether the rate changes at every step or once an epoch."""
     begin: NonNegativeFloat = 0
-    """Epoch at which the curve begins. 0: the warm-up runs along the curve (MMAction, PySlowFast). MMAction2's SlowOnly
-    begins after the warm-up."""
+    """Epoch at which the curve begins. 0: at the beginning of the warm-up (MMAction, PySlowFast). In MMAction2's
+    SlowOnly it begins after the warm-up."""
     length: PositiveFloat | None = None
     """Length of the complete curve in epochs (torch's and MMAction2's T_max), at least up to the last epoch. None: the curve
     ends with the training."""
@@ -103,7 +104,7 @@ class CosineSchedule(Declaration):
 
 
 class StepSchedule(Declaration):
-    """lr * gamma ** (the number of milestones that the epoch has reached)."""
+    """Steps: lr * gamma ** (the number of milestones that the epoch has reached)."""
 
     kind: Literal["step"] = "step"
     milestones: tuple[PositiveInt, ...]
@@ -111,18 +112,19 @@ class StepSchedule(Declaration):
     gamma: float = 0.1
     """What the rate is multiplied by at each milestone."""
     begin: NonNegativeInt = 0
-    """Epoch from which the milestones are counted, as MMAction2's engine does: 90 and 130 after a warm-up of 10 epochs
-    are epochs 100 and 140."""
+    """Epoch from which the milestones are counted (as in MMAction2): with 10, the milestones 90 and 130 are epochs 100
+    and 140."""
     warmup: Warmup | None = None
     """Warm-up at the beginning; None: none."""
 
 
 class Mix(Declaration):
-    """Mixup or CutMix of each clip with the one at the mirrored index of its batch: the first with the last.
+    """Mixup or CutMix of each clip with its partner: of the first clip with the last, the second with the last but one, ...
 
     As in timm and PySlowFast, one lambda is drawn for each batch, from Beta(alpha, alpha). Mixup: lambda * clip +
-    (1 - lambda) * partner. CutMix: a box with the share 1 - lambda of the frame is taken from the partner, the same one in
-    all frames; where it reaches over the border, lambda follows from the area inside. Labels are mixed in the same shares.
+    (1 - lambda) * partner. CutMix: a box, the same in all frames, is copied from the partner. Its area is 1 - lambda of
+    the frame; if the border cuts it off, lambda is computed from the area that is left. Labels are mixed with the same
+    weights, lambda and 1 - lambda.
     """
 
     mixup_alpha: NonNegativeFloat = 0.8
@@ -142,14 +144,14 @@ class Mix(Declaration):
 
 
 class Erase(Declaration):
-    """Random erasing of normalised clips (Zhong et al. 2020): boxes through all frames of a clip (timm, PySlowFast)."""
+    """Random erasing of normalised clips (Zhong et al. 2020): the same boxes in all frames of a clip (timm, PySlowFast)."""
 
     probability: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Probability that a clip is erased."""
     area: tuple[PositiveFloat, PositiveFloat] = (0.02, 1 / 3)
-    """Least and largest share of the frame that all boxes cover together; drawn uniformly."""
+    """Least and largest share of the frame, 0 to 1. For each box a share is drawn uniformly and divided by `boxes`."""
     flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """Least height over width of a box; drawn log-uniformly from this to its inverse."""
+    """Least ratio of height to width of a box; the ratio is drawn log-uniformly from this to its inverse."""
     boxes: PositiveInt = 1
     """Boxes per clip."""
     fill: Literal["noise", "colour", "mean"] = "noise"
@@ -158,7 +160,7 @@ class Erase(Declaration):
 
 
 class DepthGroups(Declaration):
-    """Layer-wise learning rates: lr * decay ** (depth of the head - depth of the parameter).
+    """Layer-wise learning rates: lr * decay ** (largest depth - depth of the parameter).
 
     The network's `layer_depth` gives the depths: the stem is 0, then come the stages, then the head. In a transformer all
     that comes before the blocks is 0, then come the blocks, then the final norm and the head (BEiT's rule, PySlowFast's and
@@ -169,11 +171,11 @@ class DepthGroups(Declaration):
     decay: Annotated[float, Field(gt=0, le=1)]
     """Ratio of the learning rates of neighbouring depths. 1: every layer before the head has the same rate."""
     head: PositiveFloat = 1.0
-    """What the head's rate is multiplied by, besides."""
+    """A further factor of the learning rate at the largest depth: of the head, in a transformer also of the final norm."""
 
 
 class TSNGroups(Declaration):
-    """TSN's groups (tsn-pytorch, TSM, MMAction2's TSM).
+    """TSN's groups of parameters with different learning rates (tsn-pytorch, TSM, MMAction2's TSM).
 
     Biases have twice the learning rate of weights and no weight decay. Norms have the learning rate of weights and no weight
     decay, whatever the optimiser's `norm_weight_decay` is.
@@ -181,11 +183,11 @@ class TSNGroups(Declaration):
 
     kind: Literal["tsn"] = "tsn"
     first: PositiveFloat = 1.0
-    """What the learning rate of the first convolution's weight is multiplied by; its bias has twice that. tsn-pytorch and
+    """Factor of the learning rate of the first convolution's weight; its bias has twice that factor. tsn-pytorch and
     TSM have 5 on flow."""
     head: PositiveFloat = 1.0
-    """What the learning rate of the head's weight is multiplied by; its bias has twice that. TSM's and MMAction2's `fc_lr5`
-    is 5."""
+    """Factor of the learning rate of the head's weight; its bias has twice that factor. 5 is `fc_lr5` of TSM and
+    MMAction2."""
 
 
 _HALF_AREA = 0.5**0.5
@@ -194,11 +196,11 @@ _HALF_AREA = 0.5**0.5
 class Multigrid(Declaration):
     """Smaller clips in larger batches, mostly early in the training, so that epochs cost less (PySlowFast).
 
-    Wu et al., A Multigrid Method for Efficiently Training Video Models, CVPR 2020. Between two milestones of the schedule
-    the training runs through all shapes of the long cycle; after the last milestone it fine-tunes at full size. The batch
-    size grows as clips shrink, and the learning rate with it. Inside an epoch the batches alternate through the short cycle:
-    two smaller sides, then the side of the shape. `train.epochs` and the milestones are those of the training without
-    multigrid. Formulas: docs/training.md.
+    Wu et al., A Multigrid Method for Efficiently Training Video Models, CVPR 2020. Between two milestones of the
+    schedule the training runs through all shapes of the long cycle; after the last milestone it fine-tunes at full
+    size. The batch size grows as clips shrink, and the learning rate with it. Inside an epoch the batches have the
+    sides of the short cycle in turn, then the side of the long cycle's shape. `train.epochs` and the milestones are
+    those of the training without multigrid. Formulas: docs/training.md.
     """
 
     long: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)] = (
@@ -207,9 +209,9 @@ class Multigrid(Declaration):
         (0.5, 1.0),
         (1.0, 1.0),
     )
-    """The long cycle: (frames, side) of the clips as shares of the recipe's. The last one is the full size."""
+    """The long cycle: its shapes (frames, side) of clips, as shares of the recipe's frames and side. The last is (1, 1)."""
     short: tuple[PositiveFloat, ...] = (0.5, _HALF_AREA)
-    """The short cycle: sides of the clips as shares of the recipe's. Empty: no short cycle."""
+    """The short cycle: sides of clips, as shares of the recipe's side. Empty: no short cycle."""
     epoch_factor: PositiveFloat = 1.5
     """Total epochs, as a multiple of `train.epochs`."""
 
@@ -228,26 +230,27 @@ class EMA(Declaration):
     """
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9999
-    """Largest weight of the old average in a step."""
+    """d of late steps: the largest weight that the previous average has in an update."""
 
 
 class InverseFrequency(Declaration):
-    """A class of n videos has the weight n ** -power; all are scaled so that the mean over the classes is 1."""
+    """A class of n videos has the weight n ** -power. The weights are then scaled so that their mean over classes is 1."""
 
     kind: Literal["inverse_frequency"] = "inverse_frequency"
     power: Annotated[float, Field(gt=0)] = 1.0
-    """The exponent. 1 gives every class the same total weight; 0.5 is half way, on a log scale."""
+    """The exponent. 1 gives every class the same total weight; 0.5 takes the square roots of these weights."""
 
 
 class EffectiveNumber(Declaration):
-    """A class of n videos has the weight (1 - beta) / (1 - beta ** n); all are scaled so that the mean is 1.
+    """A class of n videos has the weight (1 - beta) / (1 - beta ** n). The weights are then scaled so that their mean is 1.
 
     Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, equation 12.
     """
 
     kind: Literal["effective_number"] = "effective_number"
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.999
-    """Near 0 all classes have the same weight; near 1 the weights approach `InverseFrequency`'s."""
+    """Above 0 and below 1. Near 0 all classes have about the same weight; near 1 the weights approach
+    `InverseFrequency`'s."""
 
 
 class CrossEntropy(Declaration):
@@ -260,43 +263,44 @@ class FocalLoss(Declaration):
     """Cross-entropy in which examples that the network classifies well count less: -alpha_t (1 - p_t)^gamma log(p_t).
 
     Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equations 4 and 5. p_t is the probability of the true
-    class; with several labels per video, the probability that a label is as it is, present or absent. Class weights multiply
-    it as they do cross-entropy. docs/training.md has the formulas for targets between 0 and 1 (mixup, CutMix, label
-    smoothing).
+    class; with several labels per video it is p of a present label and 1 - p of an absent one. Class weights multiply
+    this loss as they multiply cross-entropy. docs/training.md has the formulas for targets between 0 and 1 (mixup,
+    CutMix, label smoothing).
     """
 
     kind: Literal["focal"] = "focal"
     gamma: NonNegativeFloat = 2.0
-    """The larger it is, the less well classified examples count; 0 is cross-entropy."""
+    """The larger it is, the smaller is the loss of well classified examples; 0 is cross-entropy."""
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Weight of a present label, with several labels per video; an absent one has 1 - alpha. None: both have 1."""
 
 
 class Train(Declaration):
-    """Every setting of training that changes accuracy, as the recipe's toolkit had it."""
+    """Every setting of training that changes accuracy, with the values of the toolkit that the recipe follows."""
 
     epochs: PositiveInt
-    """Passes over the videos."""
+    """Number of passes over the training videos."""
     base_batch: PositiveInt
-    """Videos per optimiser step, over all processes, for which the learning rate is meant."""
+    """Videos per optimiser step, over all processes. The learning rate is chosen for this number."""
     repeats: PositiveInt = 1
-    """Clips of each video in a batch, each sampled and augmented by itself (Hoffer et al. 2020; PySlowFast's NUM_SAMPLE). A
-    step then sees `repeats` times `base_batch` clips; an epoch remains one pass over the videos."""
+    """Number of clips of each video in a batch, sampled and augmented independently (Hoffer et al. 2020; PySlowFast's
+    NUM_SAMPLE). A step then sees `repeats` times `base_batch` clips; an epoch remains one pass over the videos."""
     draw: Annotated[EachOnce | ByClass, Field(discriminator="kind")] = EachOnce()
-    """Which videos an epoch has: each one once, or chosen at random by class."""
+    """Which videos an epoch has: each video once (`EachOnce`), or as many videos drawn by class (`ByClass`)."""
     optimizer: Annotated[SGD | AdamW, Field(discriminator="kind")]
     """The optimiser, its base learning rate and weight decay."""
     groups: Annotated[DepthGroups | TSNGroups, Field(discriminator="kind")] | None = None
-    """Groups of parameters with different learning rates. None: all have the same one."""
+    """Groups of parameters with different learning rates. None: all parameters have the same learning rate."""
     schedule: Annotated[CosineSchedule | StepSchedule, Field(discriminator="kind")]
     """How the learning rate changes during training, with its warm-up."""
     clip_norm: PositiveFloat | None = None
-    """Gradients are scaled down to this norm, over all parameters together. None: they are not clipped."""
+    """Largest norm of the gradient over all parameters together; a longer gradient is scaled down to it. None: no
+    clipping."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Probability of dropout before the head."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Stochastic depth: the probability that a clip skips the branch of the last residual block. It rises linearly from 0
-    at the first block (timm's rule)."""
+    """Stochastic depth: the probability that a clip skips the residual branch of the last block. From block to block
+    the probability rises linearly, from 0 in the first one (timm's rule). 0: no stochastic depth."""
     loss: Annotated[CrossEntropy | FocalLoss, Field(discriminator="kind")] = CrossEntropy()
     """The loss of one clip, before class weights and label smoothing."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -306,27 +310,28 @@ class Train(Declaration):
     erase: Erase | None = None
     """Random erasing; None: none."""
     class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
-    """Weights of the classes in the loss, which is the sum of weight times loss over the clips, divided by the number of
-    clips. None: all classes have the same weight."""
+    """Weights of the classes in the loss: the sum over clips of weight times loss, divided by the number of clips.
+    None: all weights are 1."""
     initialisation: Initialisation = Initialisation()
-    """Initial values of parameters that are not loaded from a file."""
+    """How parameters that are not loaded from a file are initialised."""
     frozen_stages: Annotated[int, Field(ge=-1)] = -1
     """Stages that are not trained. -1: none; 0: the stem; n: the stem and the first n stages."""
     frozen_norms: Literal["none", "statistics", "all", "all_but_first"] = "none"
-    """What batch norms keep fixed. "statistics": the running mean and variance, which they normalise by; scale and shift are
-    trained (MMAction's bn_eval, MMAction2's norm_eval). "all": scale and shift, too (bn_frozen). "all_but_first": like
-    "all", except that the first batch norm of the network is trained as usual (partial_bn of TSN, MMAction, MMAction2)."""
+    """What batch norms keep fixed. "none": nothing. "statistics": the running mean and variance, by which they then
+    normalise; scale and shift are trained (MMAction's bn_eval, MMAction2's norm_eval). "all": scale and shift, too
+    (bn_frozen). "all_but_first": like "all", except that the first batch norm of the network is trained as usual
+    (partial_bn of TSN, MMAction, MMAction2)."""
     norm_batch: PositiveInt | None = None
-    """Clips over which a batch norm computes its mean and variance in training: one device then imitates the toolkits'
-    eight GPUs, whose batch norms were not synchronised. None: all clips of the micro-batch, synchronised over the processes
-    on CUDA."""
+    """Number of clips over which a batch norm computes its mean and variance in training. One device so imitates the
+    eight GPUs of the toolkits, whose batch norms were not synchronised. None: all clips of the micro-batch,
+    synchronised over the processes on CUDA."""
     precise_norms: PositiveInt | None = None
     """Before each validation, batch norms compute their exact mean and variance over this number of training batches
     (PySlowFast: 200). None: they keep the running averages."""
     ema: EMA | None = None
-    """Moving average of the weights; None: none."""
+    """Exponential moving average of the weights; None: no average."""
     multigrid: Multigrid | None = None
-    """Training on smaller clips first; None: all clips have the recipe's size."""
+    """Multigrid training, on smaller clips first; None: all clips have the recipe's size."""
     precision: Arithmetic = "float32"
     """Floating-point type of the forward and backward passes; parameters are float32."""
     checkpointing: bool = False

@@ -1,13 +1,14 @@
-"""Every recipe of Marey: what it takes to train and test each published network, declared and not computed.
+"""Every recipe of Marey, as a declaration: how each published network is trained and tested, and where its weights are.
 
-- `tsn`, `tsm`, `i3d`, `non_local`, `slowonly`, `slowfast`, `r2plus1d`, `csn`: one file for each family of networks, a
-  complete recipe first, then its variants, which name only what they change
-- `toolkits`: what the recipes of one toolkit share: its protocol, the document of its numbers, the addresses of its files
+- `tsn`, `tsm`, `i3d`, `non_local`, `slowonly`, `slowfast`, `r2plus1d`, `csn`: one module for each family of networks: a
+  complete recipe first, then its variants, with only the fields that they change
+- `toolkits`: what the recipes of a toolkit share: its protocol, and the sources of its accuracies and weights files
 - `folder`, `probe`, `user_module`, `motions`: recipes for the user's own videos, the user's own network and the demo
-- `starts`: weights that only training starts from
+- `starts`: weights files that only serve as initial weights
 
-Exported are `RECIPES`, `PARAMETERS`, `TWO_STREAMS`, `get_recipe` and `find_two_stream`. To add a recipe, write it in the
-file of its family, and name it and its number of parameters at the end of that file. It imports no torch.
+It exports `RECIPES`, `PARAMETERS`, `TWO_STREAMS`, `get_recipe` and `find_two_stream`. To add a recipe, write it in the
+module of its family, and add it and its number of parameters to the lists at the end of that module. The package
+imports no torch.
 
 May import: base, data, models, recipe, video.
 """
@@ -31,11 +32,11 @@ from marey.recipes.tsm import TSM, TSM_PARAMETERS
 from marey.recipes.tsn import TSN, TSN_PARAMETERS
 
 _SHOWN = 20
-"""Rows of the table in a notebook."""
+"""Largest number of rows of the table in a notebook."""
 
 
 class Recipes(tuple[Recipe, ...]):
-    """A tuple of recipes whose repr is one line, and in a notebook a table."""
+    """A tuple of recipes. Its repr is one line; a notebook shows a table."""
 
     __slots__ = ()
 
@@ -82,7 +83,8 @@ PARAMETERS: dict[str, int] = {
     **FOLDERS_PARAMETERS,
     **PROBE_PARAMETERS,
 }
-"""The number of parameters of each recipe's network, so that no torch is needed to state the size of a file."""
+"""The number of parameters of each recipe's network, by the recipe's name. With it the size of a file is known without
+torch."""
 
 TWO_STREAMS: tuple[TwoStream, ...] = I3D_TWO_STREAM
 """Every pair of recipes, RGB and flow, whose scores are added."""
@@ -92,7 +94,7 @@ def get_recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        RecipeError: no recipe has this name (the message has the nearest names), or it is that of a row of two streams.
+        RecipeError: no recipe has this name (the message has the nearest names), or it is the name of a `TwoStream`.
     """
     for recipe in RECIPES:
         if recipe.name == name:

@@ -1,8 +1,9 @@
 """CSN: Tran et al., Video Classification with Channel-Separated Convolutional Networks, ICCV 2019.
 
-VMZ trained all weights except PyTorchVideo's and MMAction2's ir-CSNs from IG-65M; MMAction and MMAction2 converted and
-measured them. Training settings: MMAction2's ircsn_ig65m-pretrained-r152-bnfrozen_8xb12-32x2x1-58e, on which its others are
-based; MMAction's recipes have them, too, because MMAction published no training config.
+VMZ trained all weights but two kinds: PyTorchVideo's, and those of MMAction2's ir-CSNs pretrained on IG-65M. MMAction
+and MMAction2 converted VMZ's weights and measured them. Training settings: MMAction2's config
+ircsn_ig65m-pretrained-r152-bnfrozen_8xb12-32x2x1-58e, on which its other configs of CSN are based. MMAction's recipes
+have the same settings, because MMAction published no training config.
 """
 
 from marey.models.csn.config import CSNConfig

@@ -56,15 +56,15 @@ FOLDER_TSN = FOLDER_TSM.variant(
 FOLDERS = (FOLDER, FOLDER_TSM, FOLDER_TSN)
 
 _CLIPS = 6000
-"""Clips that training sees in all epochs together, at least approximately; half as many if it starts from weights."""
+"""Number of clips in all epochs together from which the number of epochs is computed (`folder_recipe`)."""
 
 
 def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOLDER) -> Recipe:
     """`base`, one of `FOLDERS`, for these classes and this number of training videos.
 
-    Small sets get more epochs (30 to 100, half of that if training starts from weights) and smaller batches. If class names
-    contain left and right, mirrored clips get the label of the other side; if one of them has no other side, no clip is
-    mirrored.
+    The fewer videos, the more epochs: `_CLIPS` / videos, at least 30 and at most 100, and half of that if training
+    starts from pretrained weights. Below 64 videos batches are smaller. If class names contain left and right, a
+    mirrored clip gets the label of the other side; if a class has no counterpart, no clip is mirrored.
     """
     epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
     swaps, alone = mirror_swaps(class_names), one_sided(class_names)

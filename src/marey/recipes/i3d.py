@@ -1,8 +1,9 @@
 """I3D on Inception-V1: Carreira and Zisserman, Quo Vadis, Action Recognition?, CVPR 2017. I3D on ResNets: non_local.py.
 
-MMAction converted DeepMind's networks, fine-tuned them on UCF101 and HMDB51 and published only test configs: the training
-settings here are those of its I3D on ResNet-50 (i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2). DeepMind's settings
-are from the README of kinetics-i3d and the paper's section 4; two streams from its section 3.4 and the README.
+MMAction converted DeepMind's networks, fine-tuned them on UCF101 and HMDB51, and published only test configs. Its
+recipes here have the training settings of its I3D on ResNet-50
+(i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2). DeepMind's settings are from the README of kinetics-i3d and
+the paper's section 4; the fusion of two streams is from section 3.4 and the README.
 """
 
 from marey.models.i3d.config import InceptionI3DConfig
@@ -127,7 +128,7 @@ I3D_RGB_K400_DEEPMIND = I3D_RGB_K400.variant(
     test=Test(sampling=MMAction2FPSTest(frames=250, fps=25), crops="centre", size=224, averaging="logits"),
     pixels=Pixels(mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5)),
     augment=RandomCrop(short_side=256, size=224),
-    # Steps of 384 clips in epochs of Kinetics-400's 240,436 videos: the rate drops after 97k and 108k of 115k steps.
+    # With 384 clips per step and 240,436 videos per epoch, the rate drops after 97k and 108k of 115k steps.
     train=Train(
         epochs=184,
         base_batch=384,
@@ -164,7 +165,7 @@ I3D_FLOW_K400_DEEPMIND = I3D_RGB_K400_DEEPMIND.variant(
     modality="flow",
     model={"channels": 2},
     pixels=Pixels(mean=(127.5, 127.5), std=(127.5, 127.5)),
-    # For flow DeepMind states only the end: here the learning rate drops at the same shares of the run.
+    # For flow DeepMind states only the number of steps: the learning rate drops after the same shares of it as for RGB.
     train={"epochs": 248, "schedule": {"milestones": (209, 233)}},
     published=deepmind_readme(top1=63.4, top5=84.9),
     weights=(
@@ -216,7 +217,7 @@ I3D = (
     I3D_RGB_K600_DEEPMIND,
 )
 
-# Two streams: MMAction published no tool for its rows; DeepMind adds the two logits with equal weights ----------------
+# Two streams: MMAction published no tool for its own; DeepMind adds the logits of both with equal weights ------------
 
 _NO_TOOL = "MMAction v0.2's row. It does not say how the streams are fused: DeepMind's sum of logits stands in."
 _DEEPMIND = deepmind_readme(top1=74.2, top5=91.3, fusion=", sum of the logits")

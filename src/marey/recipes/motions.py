@@ -11,7 +11,7 @@ from marey.video.sampling import MMAction2Test, MMAction2Train
 
 
 class MotionsData(TypedDict):
-    """Size of a set of `motions`, as arguments of `write_motions`: videos, side in pixels, frames."""
+    """Size of a data set `motions`, as arguments of `write_motions`: videos, side in pixels, frames per video."""
 
     train: int
     test: int
@@ -24,9 +24,9 @@ DEMO_SIZES: tuple[MotionsData, ...] = (
     {"train": 2520, "test": 504, "size": 72, "frames": 20},
     {"train": 4032, "test": 504, "size": 72, "frames": 20},
 )
-"""Sets that the demo may write, the smallest first. The smallest shows the network 10,080 clips in all epochs, after which
-its accuracy on the test videos is 99 % or more; it is 82 to 93 % after 6,000 to 7,000 clips and 97.6 % after 8,400
-(docs/motions.md)."""
+"""The data sets among which the demo chooses, the smallest first. With the smallest one, training sees 10,080 clips in
+all epochs, and the accuracy on the test videos is 99 % or more. It is 82 to 93 % after 6,000 to 7,000 clips, and 97.6 %
+after 8,400 (docs/motions.md)."""
 
 MOTIONS_SLOWONLY = Recipe(
     name="slowonly_r18_8x2_motions",
@@ -46,7 +46,7 @@ MOTIONS_SLOWONLY = Recipe(
     augment=RandomCrop(short_side=72, size=64, flip=0.0),
     train=Train(
         epochs=5,
-        base_batch=12,  # many steps: with 32 the same accuracy takes about twice as many clips
+        base_batch=12,  # with 32, about twice as many clips are needed for the same accuracy
         optimizer=AdamW(lr=2e-3),
         schedule=CosineSchedule(by="step", warmup=Warmup(epochs=1)),
         clip_norm=5,

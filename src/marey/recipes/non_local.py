@@ -1,8 +1,8 @@
 """C2D, I3D on ResNets and non-local networks: Wang et al., Non-local Neural Networks, CVPR 2018.
 
 Training settings: MMAction's config i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2, MMAction2's
-i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-100e, on which its others are based, and
-PySlowFast's, which all its networks share.
+i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-100e, on which its other configs are
+based, and PySlowFast's settings, which all its networks share.
 """
 
 from marey.models.layers.config import NonLocalConfig

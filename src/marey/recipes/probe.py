@@ -1,6 +1,6 @@
 """The default recipe of `marey train FOLDER`: a linear classifier on the frozen features of a pretrained network.
 
-Its `train` section is for fine-tuning the complete network afterwards, from the classifier that was fitted on the features.
+Its `train` section is used afterwards, if the complete network is fine-tuned from the fitted classifier.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,10 @@ from marey.video.pixels.crops import RandomResizedCrop
 from marey.video.sampling import FramePairs, FramePairsTrain
 
 _MOST_CLIPS = 3
-"""Largest number of clips per video for a probe on a network of clips."""
+"""Largest number of clips per video, if the backbone sees clips of several frames."""
 _AREA = (0.4, 1.0)
-"""Least and largest share of the frame in a crop of fine-tuning. The head was fitted on centre crops."""
+"""Least and largest share of the frame that a crop has in fine-tuning. The least one is large, because the head was
+fitted on centre crops."""
 
 PROBE = Recipe(
     name="probe_lite0_8seg_folder_imagenet",
@@ -46,9 +47,9 @@ PROBE = Recipe(
 
 
 def probe_on(backbone: Recipe) -> Recipe:
-    """A probe on the network of another recipe, with the pixels and clips of that recipe.
+    """A probe on the network of the recipe `backbone`, with that recipe's pixels and sampling.
 
-    If the network sees single frames, clips are pairs of frames.
+    If the network sees single frames, the probe samples as `PROBE` does: pairs of frames.
 
     Raises:
         RecipeError: the network is a user's own module or a probe, or sees optical flow.
@@ -91,7 +92,7 @@ def probe_on(backbone: Recipe) -> Recipe:
 
 
 def probe_recipe(base: Recipe, class_names: Sequence[str], pooling: Pooling, task: TaskConfig) -> Recipe:
-    """`base`, a probe, for these classes, this task and this pooling of its features."""
+    """The probe `base` with these classes, this task and this pooling of the backbone's features."""
     flip, flip_classes = safe_flip(class_names)
     return base.variant(
         task=task,

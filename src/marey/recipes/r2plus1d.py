@@ -1,7 +1,8 @@
 """R(2+1)D, R3D and MC3: Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018.
 
-Training settings: MMAction2's r2plus1d_r34_8xb8-{8x8x1,32x2x1}-180e, also for MMAction, which published no training config;
-for VMZ and torchvision the defaults of their training scripts in PyTorch; for PyTorchVideo PySlowFast's configs.
+Training settings: for MMAction2, and for MMAction, which published no training config, MMAction2's configs
+r2plus1d_r34_8xb8-{8x8x1,32x2x1}-180e; for VMZ and torchvision, the defaults of their training scripts in PyTorch; for
+PyTorchVideo, PySlowFast's configs.
 """
 
 from marey.models.r2plus1d.config import R2Plus1DConfig
@@ -130,7 +131,7 @@ R2PLUS1D_R34_32X1_VMZ = R2PLUS1D_R34_8X1_VMZ.variant(
     published=vmz_zoo(top1=80.0, top5=94.2, size=128),
     weights=(moabitcoin_weights("r2plus1d_34_clip32_ft_kinetics_from_ig65m-ade133f1.pth", size=255_061_555),),
 )
-# Before VMZ's fine-tuning on Kinetics.
+# VMZ's weights before it fine-tuned them on Kinetics.
 R2PLUS1D_R34_8X1_IG65M_VMZ = R2PLUS1D_R34_8X1_VMZ.variant(
     name="r2plus1d_r34_8x1_ig65m_vmz",
     title="R(2+1)D-34 8x1 on IG-65M, VMZ's",

@@ -1,8 +1,9 @@
 """SlowFast: Feichtenhofer et al., SlowFast Networks for Video Recognition, ICCV 2019.
 
-Training settings: MMAction2's slowfast_r50_8xb8-4x16x1-256e, on which its others are based (8 GPUs of 8 clips; 32 GPUs for
-R101-R50); MMAction's recipes have them, too, because MMAction published no training config. PySlowFast's configs are
-Kinetics/c2/SLOWFAST_*. Names have frames and stride of the slow pathway; the fast one sees alpha times as many frames.
+Training settings: MMAction2's slowfast_r50_8xb8-4x16x1-256e, on which its other configs are based (8 GPUs of 8 clips;
+32 GPUs for R101-R50). MMAction's recipes have the same settings, because MMAction published no training config.
+PySlowFast's configs are Kinetics/c2/SLOWFAST_*. Names of recipes have frames and stride of the slow pathway (4x16); the
+fast pathway sees alpha times as many frames.
 """
 
 from marey.models.layers.config import Initialisation

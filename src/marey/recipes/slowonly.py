@@ -1,7 +1,8 @@
 """SlowOnly: the slow pathway of Feichtenhofer et al., SlowFast Networks, ICCV 2019, alone.
 
 Training settings: MMAction's configs slowonly_kinetics400_se_rgb_r50_seg1_{4x16,8x8}_{scratch,finetune}; MMAction2's
-slowonly_r50_8xb16-{4x16x1,8x8x1}-256e and slowonly_imagenet-pretrained-r50_*-steplr-150e; PySlowFast's of all its networks.
+slowonly_r50_8xb16-{4x16x1,8x8x1}-256e and slowonly_imagenet-pretrained-r50_*-steplr-150e; PySlowFast's
+settings, which all its networks share.
 """
 
 from marey.models.layers.config import Initialisation, NonLocalConfig
@@ -97,7 +98,7 @@ SLOWONLY_R101_8X8_IMAGENET = SLOWONLY_R50_8X8_IMAGENET.variant(
     weights=(mmaction_weights("slowonly_kinetics400_se_rgb_r101_8x8_finetune-b8455f97.pth"),),
 )
 
-# MMAction2's rows: the warm-up rises once an epoch, and the schedule begins after it ----------------------------------
+# MMAction2's rows: in the warm-up the rate rises once an epoch, and the schedule begins after the warm-up --------------
 
 _ONE_HASH = (
     "MMAction2's zoo gives the files of slowonly_r50_8x8_k400_imagenet_mmaction2 and "

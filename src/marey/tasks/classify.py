@@ -36,7 +36,7 @@ _TINY = np.finfo(np.float32).tiny
 _PRINTED_CLASSES = 20
 """A confusion matrix of more classes is too wide for a terminal."""
 _NAME = 32
-"""Most characters of a class name in a line of text; longer names are cut."""
+"""In a line of text, class names with more characters than this are cut."""
 _TOP5_CLASSES = 6
 """Top-5 is not shown for fewer classes: it is then always 1."""
 

@@ -15,8 +15,8 @@ LEVEL = 0.9
 FEWEST_GROUPS = 5
 """With fewer groups there is no interval: they do not show how much groups differ."""
 FEWEST_EFFECTIVE = 2
-"""Nor is there one if the effective number of groups, N^2 / sum_g n_g^2 for groups of n_g videos, is lower: one group then
-has more than half of the videos."""
+"""With a lower effective number of groups, N^2 / sum_g n_g^2 for N videos in groups of n_g, there is no interval: one group
+then has more than half of the videos."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The batches of a run: for training, for validation, and the first ones of an epoch again for batch norms."""
+"""The batches of a run: for training, for validation, and for the statistics of batch norms."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -17,13 +17,13 @@ from marey.video.pixels import CentreView
 
 
 class RunBatches:
-    """The batches of a run, of which each process gets its share, and the learning rate of each step.
+    """The share of a run's batches that this process trains on, and the learning rate of each step.
 
     Args:
         recipe: The recipe, which decides how clips are drawn and how many form a batch.
         train: The videos for training.
         val: The videos for validation; None: no validation.
-        seed: Seed of the run, on which order, clips and crops depend.
+        seed: Seed of the run. The order of videos, the clips and the crops depend on it.
         workers: Decoding processes; None: one per core, at most eight.
     """
 
@@ -44,7 +44,7 @@ class RunBatches:
         )  # fmt: skip
         self.loader = self._training(self.epochs)
         if val is not None:
-            self.validation(val)  # refuses a list that is too short before training begins
+            self.validation(val)  # raises now, before training begins, if the list is too short
         self.calendar = Calendar([self.loader.epoch_batches(epoch) for epoch in range(self.epochs)])
 
     def learning_rate(self, step: int) -> float:
@@ -52,13 +52,13 @@ class RunBatches:
         return learning_rate(self.recipe.train, self.calendar, step, self.phases)
 
     def first(self, epoch: int, count: int) -> Iterator[Batch]:
-        """The first `count` batches of an epoch (counted from 0), read again."""
+        """Read the first `count` training batches of an epoch (counted from 0) once more."""
         loader = self._training(epoch + 1)
         loader.load_state_dict({"epoch": epoch, "batch": 0})
         return islice(loader, count)
 
     def validation(self, val: Manifest) -> ClipLoader:
-        """The centre clip of every video of the list, once."""
+        """A loader of the centre clip of every video of the list, once."""
         recipe = self.recipe
         centre = CentreView(recipe.pixels, recipe.augment.size)
         clips = ClipDataset(
@@ -90,6 +90,6 @@ class RunBatches:
         )  # fmt: skip
 
     def _cycle(self, epoch: int) -> tuple[tuple[int, int], ...]:
-        """The cycle of batches in an epoch of multigrid training: of each, its videos and the index of its shape."""
+        """The cycle of batches in an epoch of multigrid training: the number of videos and the shape's index of each."""
         base = self.recipe.train.base_batch
         return tuple((base * s.batch, self.shapes.index(s)) for s in phase_at(self.phases, epoch).shapes)

@@ -24,16 +24,16 @@ from marey.base.reporter import notice
 
 T = TypeVar("T")
 _SAME_SIGNAL = 2.0
-"""Seconds within which a second signal counts as a repetition of the first one."""
+"""Seconds after the first signal in which, under torchrun, a SIGINT is ignored as a repetition."""
 
 
 def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
     """Join the processes of this run, each with its device.
 
-    Fabric's own precision stays off: with bfloat16 it would also cast the clips before the network sees them. Nor does
-    it look for a cluster by itself: the environment variables of torchrun name the processes of a run (`processes`),
-    while in a job of several SLURM tasks Fabric would refuse a training in one process, or count other processes than
-    Marey does.
+    Fabric's own precision is switched off, because with bfloat16 it would also cast the clips before the network sees
+    them. Its search for a cluster is switched off, too: the processes of a run are known from torchrun's environment
+    variables (`processes`). In a job with several SLURM tasks, Fabric's search would refuse a training in one process,
+    or find other processes than Marey does.
 
     Raises:
         RunError: the processes do not all use the same precision.
@@ -56,10 +56,11 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
 
 
 def _leave_group() -> None:
-    """Leave the processes that were joined, and end Gloo's threads.
+    """Leave the process group, and end Gloo's threads.
 
     A thread of Gloo that releases a tensor while Python shuts down aborts the process ("terminate called without an
-    active exception"). The threads end with the group object, which a wrapped network in a reference cycle keeps alive.
+    active exception"). The threads end when the group object is deleted. A wrapped network in a reference cycle refers
+    to it, so the garbage collector is run.
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
@@ -67,10 +68,10 @@ def _leave_group() -> None:
 
 
 def refuse_mixed(arithmetic: Arithmetic) -> None:
-    """Check that all processes use the same precision. Each chose it for its own machine, and machines may differ.
+    """Check that all processes use the same precision. Each process chose it for its machine, and machines may differ.
 
     Raises:
-        RunError: they do not. Every process raises it, so that none waits for the others.
+        RunError: precisions differ. Every process raises it, so that none waits for the others.
     """
     chosen = gathered(arithmetic)
     if len(set(chosen)) == 1:
@@ -100,7 +101,7 @@ def summed(fabric: Fabric, values: Tensor) -> Tensor:
 
 
 def any_process(fabric: Fabric, *flags: bool) -> list[bool]:
-    """For each flag, whether it is True in any process: signals and timers reach processes at different steps."""
+    """For each flag, whether it is True in any process. Without this, processes would stop or save at different steps."""
     return [count > 0 for count in summed(fabric, torch.tensor(flags, dtype=torch.float32)).tolist()]
 
 
@@ -118,15 +119,15 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 class StopSignals:
     """Within its block SIGINT (Ctrl-C), SIGTERM and, on Windows, Ctrl-Break set `received` instead of ending the process.
 
-    A second SIGINT raises KeyboardInterrupt at once; only what the run has saved before is kept. Under torchrun one that
-    follows within 2 seconds counts as the first one, because the terminal and torchrun both send it.
+    A second SIGINT raises KeyboardInterrupt at once, and the run keeps only what it saved before. Under torchrun, a SIGINT
+    within 2 seconds of the first signal is ignored, because the terminal and torchrun both send one for one Ctrl-C.
     """
 
     def __init__(self) -> None:
         self._received: float | None = None
         self.interrupted = False
-        """Whether the first one that arrived was SIGINT."""
-        # Only the main thread may set handlers; in other threads the program's own handlers stay.
+        """Whether the first signal was SIGINT."""
+        # Python allows handlers to be set in the main thread only; a run in another thread leaves the program's handlers.
         self._main = threading.current_thread() is threading.main_thread()
         self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 

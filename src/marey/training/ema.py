@@ -13,14 +13,14 @@ from marey.training.sharding import shard_like
 class AveragedWeights:
     """The average of every parameter and buffer of a network. Formula: `marey.recipe.EMA`.
 
-    Its tensors are on the network's device, and sharded as the network's are.
+    The averages are on the network's device, and sharded as the network's tensors are.
     """
 
     def __init__(self, network: nn.Module, declared: EMA) -> None:
         self.network, self.declared = network, declared
         first: dict[int, str] = {}
         self._names = {name: first.setdefault(id(t), name) for name, t in network.state_dict(keep_vars=True).items()}
-        """For each name, the first name of the same tensor: modules may share a tensor."""
+        """For each name in the state dict, the first name of the same tensor, because modules may share a tensor."""
         self._average = {name: tensor.clone() for name, tensor in self._tensors().items()}
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -43,7 +43,7 @@ class AveragedWeights:
 
     @contextmanager
     def in_network(self) -> Iterator[None]:
-        """Within the block the network has the averaged weights; changes to them (running statistics) are kept."""
+        """Within the block the network has the averaged weights; running statistics set there become part of the average."""
         self._exchange()
         try:
             yield
@@ -63,6 +63,6 @@ class AveragedWeights:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Load the average from unsharded tensors."""
+        """Load the average from complete tensors, as `state_dict` names them."""
         for name, average in self._average.items():
             average.copy_(shard_like(state[name], average))

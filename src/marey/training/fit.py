@@ -42,18 +42,23 @@ from marey.weights.pretraining import check_start, start
 class FitResult:
     """The files and numbers of a training run.
 
-    `best` holds the weights of the epoch with the highest validation score, which is top-1, or mean average precision with
-    several labels per video. Without validation it is None, and so is `best_score`.
+    The validation score is top-1, or mean average precision with several labels per video.
     """
 
     out: Path
+    """The run's folder."""
     last: Path
+    """The file with the weights after the last epoch."""
     best: Path | None
+    """The file with the weights of the epoch with the highest validation score; None without validation."""
     epochs: int
+    """Planned number of epochs; early stopping (`train.stop_after`) may have ended the run before."""
     steps: int
+    """Number of optimiser steps of the run."""
     best_score: float | None
+    """The highest validation score, 0 to 1; None without validation."""
     finished: bool
-    """Always True: a run that is asked to stop raises a RunError; `resume=True` continues it."""
+    """Always True, because a run that is stopped raises a RunError instead; `resume=True` continues such a run."""
 
     def __repr__(self) -> str:
         best = "" if self.best_score is None else f", best validation score {percent(self.best_score)}"
@@ -85,30 +90,33 @@ def fit(
     """Train `recipe.model` (or your own module) on `train`, validate on `val`, and write all files to `out`.
 
     Args:
-        recipe: All settings that decide accuracy. Gradients accumulate to its base batch for any `batch` and world size.
-            Or a classifier: its network is trained, from its current weights, by its recipe and for its classes.
-        train: The training videos: all videos of a manifest; or the path of a list or folder, whose split column, if there
-            is one, names the rows for training.
+        recipe: All settings that decide accuracy. An optimiser step is over `train.base_batch` videos, whatever the
+            micro-batch and the number of processes. Or a classifier: its network is trained by its recipe, from its
+            current weights and for its classes.
+        train: The training videos: a manifest, of which all videos are used; or the path of a list or folder. If the
+            list has a split column, its rows for training are used.
         val: The validation videos, as for `train`, scored after each epoch. None: the rows that the split column of `train`
-            names for validation (val, or else test); without such rows there is no validation.
+            marks for validation (as val, or if there are none, as test); without such rows there is no validation.
         out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors, last.ckpt, and
             README.txt, which describes each of them.
-        model: Your own module from a clip [B, C, T, H, W] to logits [B, K], which is trained from its current weights;
-            `recipe.model` is then replaced by the name of its class.
-        init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
-            toolkit (`marey.weights.pretraining.start`). None: those that the recipe names. Not together with `model`.
+        model: Your own module from clips [B, C, T, H, W] to logits [B, K], which is trained from its current weights.
+            The saved recipe then has the name of its class in place of `recipe.model`.
+        init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or
+            another toolkit (`marey.weights.pretraining.start`). None: those of the recipe's `pretraining`. Not together
+            with `model`.
         seed: Seed of all random numbers: initial weights, order of videos, clips, crops, dropout and mixing.
-        resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
-        root: Folder that the paths of the lists are relative to.
-        tensorboard: Whether to write each epoch's numbers to the folder tensorboard/, too.
-        checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
+        resume: Continue the run in `out`. The weights become, bit for bit, those of a run that was never stopped.
+        root: Folder to which the paths in the lists are relative; None: the folder of each list.
+        tensorboard: Whether to write the numbers of each epoch for TensorBoard, too, to the folder tensorboard/ in `out`.
+        checkpoint_minutes: Longest time between two writes of last.ckpt, in minutes: a crash loses at most this much work.
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
             None: 1 % of them, or three files if that is more.
-        trust_first_use: Whether to fetch initial weights for which no hash was published, too.
-        go_on: The command line that would resume this run, for README.txt; None: README.txt names this call.
-        compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, clips per micro-batch and process, and
-            decoding processes. Precision "auto" is the recipe's, or float32 if the device lacks it; a resumed run keeps the
-            precision that it began with.
+        trust_first_use: Whether initial weights may also be fetched if no hash of them was published.
+        go_on: The command line that resumes this run, to be named in README.txt; None: README.txt says to repeat the call
+            with resume=True.
+        compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, `batch` (clips per micro-batch of one
+            process), and decoding processes. Precision "auto" is the recipe's, or float32 if the device lacks it; a
+            resumed run keeps the precision that it began with.
         options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=8, workers=4.
 
     Several processes: `torchrun --nproc-per-node N -m marey train ...`; only the first writes files and notices.
@@ -116,10 +124,11 @@ def fit(
     Raises:
         RunError: `out` holds another run, the loss is not finite, too many files are broken, a signal asked the run to
             stop, this machine lacks the device, or the device lacks the precision.
-        RecipeError: the recipe starts from weights that were not given, or its settings contradict each other.
+        RecipeError: the recipe starts from weights that Marey cannot find by itself and `init` does not name, or
+            settings contradict each other.
         WeightsError: the weights that `init` names cannot be found or read, or do not fit the network.
-        DataError: the list has several labels per video but the recipe's task has one, a weighted class has no video, no row
-            is for training, or more files are missing than `max_broken` allows.
+        DataError: the list has several labels per video but the recipe's task has one; with class weights, a class has
+            no video; no row is for training; or more files are missing than `max_broken` allows.
     """
     compute = compute.changed(**options)
     device = _training_device(compute)
@@ -164,7 +173,7 @@ def fit(
                 warn_of_lost_classes(train, [broken.id for broken in loop.broken.files])
             if given is not None:
                 given.trained_on = classifier.trained_on
-    fabric.barrier()  # no process uses the folder or its files before the first process has left it
+    fabric.barrier()  # every process waits here until the first one has written all files and released the folder
     if at.epoch < batches.epochs:
         raise StoppedError(
             f"stopped after step {at.step}; go on with --resume --out {out} (resume=True in Python)",
@@ -179,7 +188,7 @@ def _manifests(
     root: str | Path | None,
     classes: Sequence[str] | None,
 ) -> tuple[Manifest, Manifest | None]:
-    """The manifests for training and validation, with the same classes: given, or read by their split columns."""
+    """The manifests for training and validation, with the same classes: those that are given, or read from lists."""
     if not isinstance(train, Manifest) or not (val is None or isinstance(val, Manifest)):
         sides = read_train_val(train, val, root=root, classes=classes)
         for note in sides.notes:
@@ -207,7 +216,7 @@ def _unpacked(
     """The recipe; the given module, if any; and the class names in the order of its logits, if it has names.
 
     Raises:
-        RecipeError: two modules are given, or a module and `init`.
+        RecipeError: two modules are given, or both a module and `init`.
     """
     given = model if isinstance(model, Classifier) else recipe
     if isinstance(recipe, Classifier) and model is not None:
@@ -222,8 +231,8 @@ def _unpacked(
 def _own_classifier(
     model: nn.Module, recipe: Recipe, train: Manifest, classes: tuple[str, ...] | None, given: Classifier | None
 ) -> Classifier:
-    """The classifier around the user's module, for the classes of the training list; `given` is the user's classifier,
-    if any.
+    """The classifier of the user's module, with the classes of the training list; `given` is the user's own classifier,
+    or None.
 
     Raises:
         DataError: the list has other classes than the classifier.
@@ -253,7 +262,7 @@ def _own_classifier(
 
 
 def _identity(recipe: Recipe, train: Manifest, val: Manifest | None, seed: int) -> dict[str, str | int]:
-    """What distinguishes this run from others."""
+    """What identifies the run: recipe, fingerprints of the lists, and seed."""
     return {
         "recipe": recipe.model_dump_json(),
         "data": train.fingerprint,
@@ -263,7 +272,7 @@ def _identity(recipe: Recipe, train: Manifest, val: Manifest | None, seed: int) 
 
 
 def _micro_batch(recipe: Recipe, compute: Compute) -> int:
-    """Clips per micro-batch; if the user gives it, a notice says that it changes neither the step nor the learning rate.
+    """Clips per micro-batch. If the user gives a number, a notice says that the batch and the learning rate do not change.
 
     Raises:
         RecipeError: as `micro_batch_size`.
@@ -290,7 +299,7 @@ def _result(out: Path, at: Progress) -> FitResult:
 
 
 def _with_precision(recipe: Recipe, precision: Precision, device: torch.device, *, resumed: Path | None) -> Recipe:
-    """The recipe with the precision that this run uses."""
+    """The recipe with the precision of this run: of `precision`, or for "auto" of the recipe or of the resumed run."""
     declared = recipe.train.precision
     begun = precision_of_run(resumed) if resumed is not None and precision == "auto" else None
     found = (
@@ -302,7 +311,7 @@ def _with_precision(recipe: Recipe, precision: Precision, device: torch.device, 
 
 
 def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool, trust_first_use: bool) -> Classifier:
-    """The classifier before training: initialised as the recipe declares, or with the weights of `init`."""
+    """The classifier before training: with the weights of `init`, or else those that the recipe starts from."""
     if recipe.model.num_classes != len(train.class_names):
         raise RecipeError(
             f"{recipe.name} has {counted(recipe.model.num_classes, 'class')}, the training list {len(train.class_names)}: "

@@ -1,4 +1,4 @@
-"""The files of a run, written by its first process only."""
+"""The files of a run. Only its first process writes them."""
 
 import contextlib
 import json
@@ -31,13 +31,13 @@ from marey.weights.checkpoint import save_checkpoint
 _OLD_START = "start.json"
 """The file in which version 0.1.0 recorded the initial weights; later versions record them in run.json."""
 _COUNTS = {"data": "videos", "validation": "validation_videos"}
-"""The facts in run.json that count the videos of each list."""
+"""For each list in a run's identity, the fact in run.json with its number of videos."""
 
 
 def refuse_other_run(path: Path) -> None:
     """Refuse a folder that already holds a run or cannot be written, before anything is written.
 
-    Only the first of several processes checks: it alone writes there, and may have begun while another is still starting.
+    Only the first of several processes checks: it alone writes to the folder, and may have begun while others still start.
 
     Raises:
         RunError: it holds a run, another process works there, or it cannot be written.
@@ -50,7 +50,7 @@ def refuse_other_run(path: Path) -> None:
 
 
 def require_run(path: Path) -> None:
-    """Refuse a folder without a run that can be resumed, before the lists are read.
+    """Refuse a folder that holds no run to resume. To be called before the lists are read.
 
     Raises:
         RunError: as `load_state`.
@@ -59,7 +59,7 @@ def require_run(path: Path) -> None:
 
 
 def has_begun(path: Path) -> bool:
-    """Whether a run in this folder has made its first step, so that there is something to keep."""
+    """Whether a run in this folder has made its first step, so that its files are worth keeping."""
     return (path / STATE).exists() or (path / "log.jsonl").exists()
 
 
@@ -68,13 +68,13 @@ def precision_of_run(path: Path) -> Arithmetic | None:
     found = recorded_run(path / STATE)
     try:
         return None if found is None else Recipe.model_validate_json(found["recipe"]).train.precision
-    except ValidationError:  # a recipe of another version of Marey: claiming the folder will report what differs
+    except ValidationError:  # another version's recipe: the error of `RunFolder.claimed` will name the difference
         return None
 
 
 def facts_for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str, Json]:
-    """What run.json records for the commands in README.txt: paths as the user named them, a video, and the list to test
-    on.
+    """What run.json records for the commands in README.txt: paths as the user gave them, a video as an example, and the
+    list to test on (`shown`, the validation or training videos).
     """
     facts: dict[str, Json] = {"working_folder": str(Path.cwd()), "out": str(out)}
     if len(shown):
@@ -98,7 +98,7 @@ def facts_of_run(out: Path, train: Manifest, val: Manifest | None, go_on: str | 
 
 
 class RunFolder:
-    """The folder of a run, with its recipe, its weights, and the state that it resumes from.
+    """The folder of a run, with its recipe, its weights, and the state from which the run resumes.
 
     Args:
         path: The path of the folder.
@@ -120,14 +120,14 @@ class RunFolder:
 
     @contextlib.contextmanager
     def claimed(self, resume: bool, facts: Mapping[str, Json]) -> Iterator[None]:
-        """Hold the folder while the run works there. `facts`, among them the numbers of videos, are recorded in run.json.
+        """Claim the folder within the block. `facts` (of `facts_of_run`) are recorded in run.json.
 
-        Only the process that writes holds the folder; the others check that it belongs to this run. A resumed run may have
-        more epochs than it was planned for, or fewer as long as it has not passed them.
+        Only the process that writes claims the folder; the others check that it belongs to this run. A resumed run may
+        have more epochs than were planned, or fewer, but not fewer than it has begun.
 
         Raises:
-            RunError: the folder holds another run, or with `resume` none that can be resumed; another process works there,
-                or it cannot be written. Nothing is written then.
+            RunError: the folder holds another run, or with `resume` no run that can be resumed; another process works
+                there, or it cannot be written. Nothing is written then.
         """
         settings = _settings(self.identity)
         if (start := self._started_from()) is not None and resume:
@@ -150,7 +150,7 @@ class RunFolder:
                 other = resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]
                 if other or (resumed and old_start.exists()):
                     claim.write_note()
-                    old_start.unlink(missing_ok=True)  # now recorded in run.json
+                    old_start.unlink(missing_ok=True)  # its content is now in run.json
                 if other:  # resumed with another number of epochs
                     self._set_test_aside()
                 write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
@@ -166,7 +166,7 @@ class RunFolder:
             raise
 
     def _set_test_aside(self) -> None:
-        """Move the files of a test that was made before the run was resumed, so that its new weights can be tested."""
+        """Move the files of a test of the old weights to a subfolder, so that the new weights can be tested."""
         names = (Command.EVALUATE.note, "parts", "scores.npz", "result.json", "report.html")
         if not (self.path / Command.EVALUATE.note).exists():
             return
@@ -183,10 +183,10 @@ class RunFolder:
         return f"--init {self.path / 'last.safetensors'} --out OTHER"
 
     def _recorded(self, here: Mapping[str, Json], facts: Mapping[str, Json]) -> dict[str, Json]:
-        """What identifies the run in the folder, with the number of epochs of this run if it can be resumed with that.
+        """What identifies the run in the folder; with the new number of epochs, if the run can be resumed with it.
 
         Raises:
-            RunError: there is no run, its videos are different, or it has passed the number of epochs of this run.
+            RunError: there is no run, its videos are different, or it has begun more epochs than the new number.
         """
         saved = _settings(read_run(self.path / STATE))
         noted = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
@@ -203,7 +203,7 @@ class RunFolder:
         old, new = saved["recipe"], here["recipe"]
         assert isinstance(old, dict) and isinstance(new, dict)
         before, after = old["train"], new["train"]
-        # With multigrid another number of epochs changes all phases.
+        # With multigrid, another number of epochs changes all phases: the run is then another one.
         if before["epochs"] == after["epochs"] or after["multigrid"] is not None:
             return saved
         at = read_progress(self.path / STATE)
@@ -216,7 +216,7 @@ class RunFolder:
         return {**saved, "recipe": {**old, "train": {**before, "epochs": after["epochs"]}}}
 
     def _leave_untouched(self) -> None:
-        """Remove the files that a run wrote before it stopped ahead of its first step."""
+        """Remove the files of a new run that stopped before its first step."""
         if not has_begun(self.path):
             for name in (Command.TRAIN.note, "recipe.yaml"):
                 (self.path / name).unlink(missing_ok=True)
@@ -232,7 +232,7 @@ class RunFolder:
             self._claim.write_note()
 
     def _started_from(self) -> Json:
-        """The record of `record_start`; None: the run did not start from a file."""
+        """What `record_start` recorded; None: the run did not start from a file."""
         try:
             note = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
             return note.get("started_from") or read_note(self.path / _OLD_START)
@@ -255,10 +255,10 @@ class RunFolder:
     def write_weights(
         self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json], trained_on: Identities | None
     ) -> None:
-        """Write a checkpoint that can be loaded by itself, with its provenance (`facts`: epoch and step) and the identities
-        of the videos that it was trained on.
+        """Write a checkpoint for testing, with the epoch and step of its weights (`facts`) and the identities of the
+        videos that they were trained on.
 
-        If the last weights are the best ones, which were written just before, both names are links to one file.
+        If the last weights are also the best ones, which were just written, both names become links to the same file.
         """
         if not self.writes:
             return
@@ -274,11 +274,11 @@ class RunFolder:
 
 
 def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
-    """What identifies a run, with its recipe in the current form: fields that an older file lacks get their defaults."""
+    """What identifies a run, with its recipe in the current form: fields that an older file lacks have their defaults."""
     text = str(identity["recipe"])
     try:
         recipe = Recipe.model_validate_json(text).model_dump(mode="json")
-    except ValidationError:  # a field was removed since: it is kept, so that the claim can name it
+    except ValidationError:  # a field that this version does not have: it stays, so that an error can name it
         recipe = json.loads(text)
     # Published results and addresses of weights do not influence a training, and are corrected between versions.
     own = {name: value for name, value in recipe.items() if name not in ("published", "weights")}

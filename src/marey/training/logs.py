@@ -13,12 +13,13 @@ from marey.tasks.task import Validation
 
 _LOSSES = ("epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map")
 _SPEED = ("seconds", "clips_per_second", "waited_share", "broken")
-"""Every log.csv has the columns of version 0.1.0, also if they are empty; other metrics come between these two lists."""
+"""With `_LOSSES`, the columns of version 0.1.0, which every log.csv has, even if empty; other metrics are between the
+two."""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """The numbers of one epoch. Shares lie in 0..1."""
+    """The numbers of one epoch. Accuracies and shares are 0 to 1."""
 
     epoch: int
     """Counted from 1."""
@@ -27,8 +28,11 @@ class EpochRecord:
     lr: float
     """The learning rate of the next step."""
     seconds: float
+    """Duration of the epoch's training, without validation, in seconds."""
     train_loss: float
+    """Mean loss over the clips of the epoch."""
     train_top1: float | None
+    """Share of right predictions on the training clips; None if the task counts none."""
     clips_per_second: float
     """Clips per second over all processes."""
     waited_share: float
@@ -52,7 +56,7 @@ class EpochRecord:
 
 
 def require_tensorboard() -> None:
-    """Check that the extra is installed.
+    """Check that the extra `tensorboard` of Marey is installed.
 
     Raises:
         RunError: it is not installed.
@@ -124,7 +128,7 @@ class RunLog:
 
 
 def finished_epochs(out: Path) -> int:
-    """How many epochs the log of a run in this folder has; 0 where there is none."""
+    """The number of epochs in the log of the run in this folder; 0 if there is no log."""
     try:
         with (out / "log.csv").open(newline="", encoding="utf-8") as file:
             return sum(1 for _ in csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""The training loop: from batches of clips to the files of a run."""
+"""The training loop: trains on batches, validates after each epoch, and writes the files of the run."""
 
 import json
 import time
@@ -41,33 +41,36 @@ from marey.training.state import Progress
 from marey.training.step import BatchLoss, GradientStep
 
 _STARVED = 0.3
-"""A warning is printed if more than this share of the time, 0 to 1, was spent waiting for batches."""
+"""Share of an epoch's time, 0 to 1, spent waiting for batches, above which epochs 2 and 5 print a warning."""
 
 
 @dataclass(frozen=True)
 class _EpochStart:
-    """Readings of clocks and counters when an epoch began, or when a run resumed in the middle of it."""
+    """Clocks and counters at the beginning of an epoch, or where a run was resumed inside it."""
 
     time: float
+    """`time.monotonic()`, in seconds."""
     waited: float
+    """Seconds that the loader has waited for batches so far."""
     clips: float
+    """Clips of the epoch that are already counted in `TrainingLoop.sums`."""
 
 
 class TrainingLoop:
-    """One run of training, from its start or from the state that it resumes.
+    """One training run, from its beginning or resumed.
 
     Args:
         fabric: The processes of the run, each with its device.
-        classifier: Its network is trained: initialised, with the recipe's frozen parameters frozen.
+        classifier: The classifier whose network is trained. It is initialised, and what the recipe freezes is frozen.
         batches: The batches of training and validation, and the recipe that the run follows.
-        loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
+        loss: Computes, from logits and targets of a micro-batch, the sum of the loss over its clips.
         folder: The run's folder, where all files are written.
         micro_batch: Clips per micro-batch of one process.
         max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1; None: 1 %
             of them, or three files if that is more.
-        checkpoint_minutes: Minutes between two writes of the run's state within an epoch.
+        checkpoint_minutes: Within an epoch, the state is written after this number of minutes.
         missing: Paths of files that a warning has already named as missing.
-        tensorboard: Whether to write each epoch's numbers for TensorBoard too.
+        tensorboard: Whether to write the numbers of each epoch for TensorBoard, too.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class TrainingLoop:
         self.network, self.task = network, task_of(recipe.task)
         self.trained = self.task.trained(network)
         self.model = fabric.setup_module(self.trained)
-        # Sharded strategies replace a network's parameters, so whatever refers to them is built after its set-up.
+        # Sharded strategies replace parameters in `setup_module`, so what refers to parameters is built after it.
         self.optimizer = build_optimizer(network, train)
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
         self.step = GradientStep(
@@ -98,25 +101,27 @@ class TrainingLoop:
         self.at = Progress()
         self.classifier = classifier
         self.trained_on: Identities | None = classifier.trained_on or Identities()
-        """None: the run was resumed from a state of a version that did not record them."""
+        """The identities of the videos trained on so far; None: the run was resumed from the state of a version without
+        them."""
         self.new_identities: set[int] = set()
-        """Identities of the videos that this process trained on since the processes last joined theirs in `trained_on`."""
+        """Identities of the videos that this process trained on since `_join_identities` was last called."""
         self.sums = torch.zeros(3, dtype=torch.float64)
-        """Sums [3] of this process over this epoch: loss times clips, right predictions, clips."""
+        """Sums [3] over this epoch so far: loss times clips, right predictions, clips. They are those of this process;
+        after a resume inside the epoch, the first process also has what all processes summed up before."""
         self.epoch_start = self._epoch_start()
         self.saved = time.monotonic()
         self.interrupted = False
-        """Whether Ctrl-C ended the run."""
+        """Whether Ctrl-C stopped the run."""
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Whether this is the first process, which alone writes files and prints."""
         return processes().first
 
     # -- the loop
 
     def run(self, *, resume: bool) -> Progress:
-        """Train until the last epoch ends, validation has not improved for long enough, or a signal asks to stop.
+        """Train until the last epoch ends, early stopping (`train.stop_after`) ends the run, or a signal asks to stop.
 
         Args:
             resume: Whether to continue from the state in the folder, last.ckpt.
@@ -187,7 +192,7 @@ class TrainingLoop:
         self.new_identities.update(batch.get("identity", ()))
 
     def _record(self, broken: Sequence[Broken]) -> None:
-        """Record the broken files found by any process: all count them, and the first one writes them down and warns."""
+        """Record the broken files that any process found. Every process counts them; the first one lists them and warns."""
         with nullcontext() if self.first else reporting(SilentReporter()):
             for found in chain.from_iterable(gathered(broken)):
                 self.broken.record(found)
@@ -196,7 +201,7 @@ class TrainingLoop:
 
     def _end_epoch(self, epoch: int, log: RunLog | None) -> None:
         """Measure batch norms, validate, log and save."""
-        record = self._trained(epoch)
+        record = self._training_record(epoch)
         with nullcontext() if self.average is None else self.average.in_network():
             if self.recipe.train.precise_norms is not None:
                 self._measure_norms(epoch, self.recipe.train.precise_norms)
@@ -210,7 +215,8 @@ class TrainingLoop:
             self.at.epoch, self.at.batch = self.batches.epochs, 0
         record = replace(record, validation=validation, broken=len(self.broken))
         if log is not None:
-            # Logged before the state is saved: a run that resumes from an older state drops the row and writes it again.
+            # The row is written before the state. A run that is killed in between resumes from the older state; it removes
+            # the row and writes it again.
             log.epoch(record)
         self._save()
         if log is not None:
@@ -223,7 +229,7 @@ class TrainingLoop:
     def _epoch_start(self) -> _EpochStart:
         return _EpochStart(time.monotonic(), self.batches.loader.waited, float(self.sums[2]))
 
-    def _trained(self, epoch: int) -> EpochRecord:
+    def _training_record(self, epoch: int) -> EpochRecord:
         """The record of an epoch's training; resets the sums for the next epoch."""
         start, sums = self.epoch_start, summed(self.fabric, self.sums)
         seconds = max(time.monotonic() - start.time, 1e-9)
@@ -245,7 +251,7 @@ class TrainingLoop:
         return found
 
     def _measure_norms(self, epoch: int, count: int) -> None:
-        """Precise batch norm statistics, over the first `count` global batches of the epoch that has just ended."""
+        """Set batch norms to precise statistics, over the first `count` global batches of the epoch that has just ended."""
 
         def passes() -> Iterator[Tensor]:
             for batch in self.batches.first(epoch, count):
@@ -259,7 +265,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def _outputs(self, frames_BTHWC: Tensor) -> Tensor:
-        """The outputs that the task trains, for example logits [B, K], for uint8 frames from the loader, on the device."""
+        """From uint8 frames of the loader, on the device, to what the task trains, for example logits [B, K]."""
         with autocast(self.fabric.device, self.recipe.train.precision):
             outputs: Tensor = self.trained(self.normalise(frames_BTHWC))
         return outputs
@@ -267,7 +273,7 @@ class TrainingLoop:
     # -- files
 
     def _save(self) -> None:
-        """Write all that the run resumes from. Every process has to call it: each may hold different shards of the state."""
+        """Write the training state and the last weights. Every process has to call it, for each may hold other shards."""
         self.saved = time.monotonic()
         trained_on = self._join_identities()
         state: dict[str, Any] = {
@@ -282,7 +288,7 @@ class TrainingLoop:
         self._write_weights(LAST)
 
     def _write_weights(self, name: str) -> None:
-        """Write the weights for testing: their average if the recipe has `ema`."""
+        """Write the weights for testing: the averaged weights if the recipe has `ema`."""
         facts = {"epoch": self.at.epoch, "step": self.at.step}
         weights = self.network if self.average is None else self.average
         self.folder.write_weights(
@@ -290,7 +296,7 @@ class TrainingLoop:
         )
 
     def _join_identities(self) -> Identities | None:
-        """The videos that all processes have trained on so far. Every process has to call it."""
+        """Add the new identities of all processes to `trained_on`, and return it. Every process has to call this."""
         new = set[int]().union(*gathered(self.new_identities))
         self.new_identities = set()
         self.trained_on = None if self.trained_on is None else self.trained_on | new
@@ -310,7 +316,7 @@ class TrainingLoop:
             self.sums = saved["sums"]
         planned = int(json.loads(saved["run"]["recipe"])["train"]["epochs"])
         if planned != self.recipe.train.epochs:
-            # A run that stopped early has recorded all its planned epochs as done.
+            # After early stopping, the state counts all planned epochs as done: take the epoch from the step.
             self.at.epoch, self.at.batch, _ = self.batches.calendar.locate(self.at.step)
             self._tell_of_epochs(planned)
         self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
@@ -371,13 +377,13 @@ def validate(
 ) -> Validation:
     """The loss and metrics of `network` on the centre clip of every validation video. Leaves the network in eval mode.
 
-    In all processes batch norms use the running statistics of the first process, which are those that are saved.
+    All processes get the running statistics of the first process, which are the saved ones.
 
     Args:
         fabric: The processes of the run.
         network: The network.
         batches: This process's batches of centre clips.
-        metrics: A new accumulator of the recipe's task.
+        metrics: Accumulates the metrics of the recipe's task; must be new.
         forward: From uint8 frames [B, T, H, W, C] of the loader, on the device, to logits [B, K] or the other outputs that
             the task trains.
     """
@@ -393,7 +399,7 @@ def validate(
 
 
 def _noting(batches: Iterable[Batch], broken: list[Broken]) -> Iterator[Batch]:
-    """The same batches; broken files found while they are read are added to `broken`."""
+    """Yield the batches, and add the broken files that were found in them to `broken`."""
     for batch in batches:
         broken += batch["broken"]
         yield batch

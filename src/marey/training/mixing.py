@@ -1,7 +1,7 @@
 """Mixup, cutmix and random erasing of a batch on its device, after normalisation.
 
-Random numbers depend only on the run's seed and the step (in erasing also on the clip's index in the global batch), so that
-a resumed run, and a run with other micro-batches, draws the same.
+Random numbers depend only on the run's seed and the step, in erasing also on the clip's index in the global batch. A
+resumed run, and a run with other micro-batches, therefore draws the same numbers.
 """
 
 import math
@@ -18,9 +18,9 @@ from marey.recipe import Erase, Mix, Train
 from marey.video.source import Box
 
 _ERASE, _MIX = 5, 6
-"""Indices of the random streams of this seed."""
+"""Components of the random seed, which separate erasing and mixing from other random choices."""
 _TRIES = 100
-"""Boxes that are drawn at most until one fits into the frame."""
+"""Largest number of boxes that are drawn until one fits into the frame."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class Blend:
     """How each clip of a batch is mixed with its partner."""
 
     share: float
-    """The weight of the clip itself, 0 to 1: of every pixel in mixup; in cutmix the share of the frame outside `box`."""
+    """The weight of the clip itself in its targets, 0 to 1. In mixup also the weight of its pixels; in cutmix the share
+    of the frame outside `box`."""
     box: Box | None = None
     """In cutmix the region that comes from the partner, in all frames; None in mixup."""
 
 
 def draw_blend(mix: Mix, height: int, width: int, random: np.random.RandomState) -> Blend | None:
-    """Draw the mixing of a batch of clips of height x width pixels; None: the batch is not mixed."""
+    """Draw how a batch of clips of height x width pixels is mixed; None: the batch is not mixed."""
     if random.uniform() >= mix.probability:
         return None
     cut = mix.cutmix_alpha > 0 and (mix.mixup_alpha == 0 or random.uniform() < mix.switch)
@@ -46,18 +47,18 @@ def draw_blend(mix: Mix, height: int, width: int, random: np.random.RandomState)
     top, bottom = _extent(height, side, random)
     left, right = _extent(width, side, random)
     box = Box(top, left, bottom - top, right - left)
-    # The share is that of the box inside the frame, which may cut it off.
+    # The share is computed from the box after it was cut off at the frame's border.
     return Blend(1 - box.height * box.width / (height * width), box)
 
 
 def _extent(length: int, share: float, random: np.random.RandomState) -> tuple[int, int]:
-    """Begin and end of an interval of about share * length around a pixel drawn uniformly, cut off at the frame's ends."""
+    """Begin and end of an interval of about share * length pixels around a random pixel, cut off at the frame's ends."""
     half, middle = int(length * share) // 2, int(random.randint(length))
     return max(middle - half, 0), min(middle + half, length)
 
 
 def draw_boxes(erase: Erase, height: int, width: int, random: np.random.RandomState) -> list[Box]:
-    """The regions that are erased from all frames of one clip; empty with probability 1 - `erase.probability`."""
+    """Draw the regions that are erased from all frames of one clip; none with probability 1 - `erase.probability`."""
     if random.uniform() >= erase.probability:
         return []
     return [box for _ in range(erase.boxes) if (box := _draw_box(erase, height, width, random)) is not None]
@@ -75,7 +76,7 @@ def _draw_box(erase: Erase, height: int, width: int, random: np.random.RandomSta
 
 
 class MixedBatch:
-    """The batch of one step, from which micro-batches are taken normalised, erased and mixed.
+    """The batch of one step in one process. Micro-batches are taken from it; their clips are normalised, erased and mixed.
 
     The partner of clip i is clip n - 1 - i of this process's batch, as in timm and PySlowFast; both are erased before they
     are mixed. The clips do not depend on how the batch is split into micro-batches.
@@ -84,8 +85,8 @@ class MixedBatch:
         frames: From the loader, [B, T, H, W, C].
         targets: Class indices int64 [B], or a value for each class [B, K].
         normalise: From frames to clips [B, C, T, H, W].
-        train: Declares erasing and mixing.
-        key: (seed, step).
+        train: The section `train` of the recipe, with erasing and mixing.
+        key: The run's seed and the step (from 0), for random numbers.
         rank: The rank of this process, whose clip i is clip rank + i * world of the global batch.
         world: The number of processes.
     """
@@ -115,8 +116,8 @@ class MixedBatch:
         return clips
 
     def shares(self, indices: range, logits: Tensor) -> Tensor:
-        """The targets of these clips for a loss on `logits` [b, K]: unchanged without mixing, else shares of classes
-        [b, K].
+        """The targets of these clips for a loss on `logits` [b, K]: with mixing, a share of each class [b, K]; without
+        mixing, the loader's targets.
         """
         own = self.targets[list(indices)]
         if self.blend is None:

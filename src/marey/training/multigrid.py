@@ -12,7 +12,7 @@ from marey.video.sampling import TrainRule
 
 @dataclass(frozen=True)
 class Shape:
-    """Frames and side of a clip, and its batch as a multiple of the recipe's base batch."""
+    """Frames and side (in pixels) of the clips of a batch, and its size as a multiple of the recipe's base batch."""
 
     frames: int
     side: int
@@ -21,13 +21,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class Phase:
-    """Consecutive epochs with the same settings, up to epoch `until` (exclusive): a factor of the learning rate, and
-    the shapes that batches have in turn.
-    """
+    """Consecutive epochs with the same learning rate and the same shapes of batches."""
 
     until: int
+    """The epoch, counted from 0, at which the phase ends (exclusive)."""
     rate: float
+    """Factor of the base learning rate."""
     shapes: tuple[Shape, ...]
+    """The shapes that batches have in turn."""
 
 
 def phases_of(recipe: Recipe) -> tuple[Phase, ...]:
@@ -40,12 +41,12 @@ def phases_of(recipe: Recipe) -> tuple[Phase, ...]:
 
 
 def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frames: int, side: int) -> tuple[Phase, ...]:
-    """Lay the cycles out over the schedule's intervals (PySlowFast's `MultigridSchedule`).
+    """Distribute the shapes of the long cycle over the intervals between milestones (PySlowFast's `MultigridSchedule`).
 
-    The epochs of an interval are shared among the shapes of the long cycle so that each shape gets the same number of steps
-    (a shape with batches of b times the base batch on average gets epochs in proportion to b). The fine-tuning after the
-    last milestone is shortened by the same factor as the rest; its first half has the rate before the last milestone. All
-    phases are then stretched to `epoch_factor` times the epochs.
+    In each interval every shape of the long cycle gets the same number of steps: a shape whose batches are on average b
+    times the base batch gets epochs in proportion to b. The fine-tuning after the last milestone is shortened by the
+    same factor as the steps before it; its first half keeps the learning rate from before the last milestone. Finally
+    all phases are lengthened in proportion, to `epoch_factor` times `epochs` in total.
     """
     cycles = [_cycle(multigrid, frames, side, share) for share in multigrid.long]
     average = [_average_batch(multigrid, cycle[-1], frames, side) for cycle in cycles]
@@ -71,7 +72,7 @@ def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frame
 
 
 def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, float]) -> tuple[Shape, ...]:
-    """The shapes that the batches of an epoch have in turn: the short cycle, then the shape of the long one."""
+    """The shapes that the batches of an epoch have in turn: the short cycle's, then the long cycle's shape `share`."""
     long_frames, long_side = round(frames * share[0]), round(side * share[1])
     batch = round(frames * side**2 / (long_frames * long_side**2))
     shorter = tuple(
@@ -82,7 +83,7 @@ def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, flo
 
 
 def _average_batch(multigrid: Multigrid, long: Shape, frames: int, side: int) -> float:
-    """The mean over the short cycle, by the volume of each clip; sides not yet rounded."""
+    """The mean size of the batches of a short cycle, as a multiple of the base batch, by sides before rounding."""
     sides = [*(side * short for short in multigrid.short), float(long.side)]
     batches = [round(frames * side**2 / (long.frames * s * s)) for s in sides]
     return sum(batches) / len(batches)
@@ -94,17 +95,17 @@ def phase_at(phases: Sequence[Phase], epoch: int) -> Phase:
 
 
 def views_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, TrainGeometry], ...]:
-    """The recipe's sampling and crop at each shape.
+    """For each shape, the recipe's sampling rule and crop with that shape's frames and side.
 
-    With fewer frames the stride is larger, so that the clip lasts as long. If the short side of frames is drawn from a
-    range, the lower end of the range shrinks with the crop (PySlowFast).
+    With fewer frames the stride is larger, so that the clip lasts as long. If the crop draws the short side of
+    frames from a range, the lower end of the range shrinks with the crop's side (PySlowFast).
     """
     return tuple((_sampling(recipe.clip, shape), _crop(recipe.augment, shape)) for shape in shapes)
 
 
 def _sampling(rule: TrainRule, shape: Shape) -> TrainRule:
     changes: dict[str, Any] = {"frames": shape.frames}
-    if "seconds" not in type(rule).model_fields:  # a rule in seconds has the same length for any number of frames
+    if "seconds" not in type(rule).model_fields:  # else a clip lasts equally long with any number of frames
         changes["stride"] = rule.stride * (rule.frames // shape.frames)
     return rule.model_copy(update=changes)
 

@@ -10,7 +10,7 @@ from marey.models.layers.norms import BatchNorm, batch_norms, statistics_kept
 
 
 class _Moments:
-    """Count, sum and sum of squares of the values of each channel that a batch norm saw, in float64."""
+    """Sums over the input values of a batch norm, for each channel: their count, the values, their squares; in float64."""
 
     def __init__(self, norm: BatchNorm) -> None:
         self.norm = norm
@@ -46,17 +46,17 @@ def measure_norms(
 ) -> None:
     """Set the running statistics of batch norms to those of many batches under the current weights (precise batch norm).
 
-    Mean and variance are those of all values that a norm sees over all batches, where the norms before it normalise by
-    each batch: the population moments of Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3, which fvcore's
-    `update_bn_stats` computes and PySlowFast uses. (Older fvcore: the mean over batches of the unbiased variance.)
-    Frozen norms are left alone. Leaves the network in eval mode.
+    Mean and variance are those of all inputs of a norm over all batches. Meanwhile each norm normalises by the
+    statistics of its current batch. These are the population moments of Wu and Johnson, Rethinking "Batch" in
+    BatchNorm, 2021, section 3, which fvcore's `update_bn_stats` computes and PySlowFast uses. (Older fvcore: the mean
+    over batches of the unbiased variance.) Frozen norms do not change. Leaves the network in eval mode.
 
     Args:
         network: The network, whose weights are not changed.
         passes: Micro-batches of clips, in the form that `run` takes.
-        run: Runs the forward pass of `network` on one of them.
+        run: Runs the forward pass of `network` on one micro-batch.
         frozen: Which norms keep their statistics.
-        summed: Sums a tensor over all processes; by default there is one process.
+        summed: Sums a tensor over all processes; the default is for one process.
     """
     network.train()
     hold_frozen(network, frozen)

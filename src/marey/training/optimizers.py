@@ -1,4 +1,4 @@
-"""Optimisers as recipes declare them, with a learning rate and a weight decay for each parameter."""
+"""The optimiser that a recipe declares, with the learning rate and weight decay of each parameter."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -50,18 +50,20 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 @dataclass(frozen=True)
 class ParameterSetting:
-    """The factor of a parameter's learning rate, and its weight decay."""
+    """The learning rate and weight decay of a parameter."""
 
     scale: float
+    """Factor of the learning rate."""
     decay: float
+    """Weight decay."""
 
 
 def parameter_settings(model: nn.Module, train: Train) -> dict[str, ParameterSetting]:
     """The setting of each trainable parameter, by name.
 
     Raises:
-        RecipeError: the module lacks what the recipe's groups need (`layer_depth`, or being a Network); or its `no_decay`
-            names a parameter that it does not have.
+        RecipeError: the recipe's groups need a method `layer_depth` or a Marey `Network`, and the module lacks that; or
+            its `no_decay` names a parameter that does not exist.
     """
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if isinstance(train.groups, TSNGroups):
@@ -86,7 +88,7 @@ def _decays(model: nn.Module, train: Train, trainable: dict[str, nn.Parameter]) 
 
 
 def _by_depth(model: nn.Module, groups: DepthGroups, trainable: dict[str, nn.Parameter]) -> dict[str, float]:
-    """Factors of the learning rate by name, which shrink with the distance of a layer from the last one."""
+    """The factor of the learning rate by parameter name; it decreases with the distance from the deepest layer."""
     if not isinstance(model, NamesLayerDepth):
         raise RecipeError(
             f"train.groups.kind={groups.kind} needs to know which layer a parameter belongs to, and "
@@ -103,7 +105,7 @@ def _by_depth(model: nn.Module, groups: DepthGroups, trainable: dict[str, nn.Par
 def _tsn(
     model: nn.Module, groups: TSNGroups, weight_decay: float, trainable: dict[str, nn.Parameter]
 ) -> dict[str, ParameterSetting]:
-    """The settings of TSN: factors for the first convolution, the head and biases; no decay of norms and biases."""
+    """The settings of `TSNGroups`: factors for first convolution, head and biases; no weight decay of norms and biases."""
     if not isinstance(model, Network):
         raise RecipeError(
             f"train.groups.kind={groups.kind} needs to know which layer is the classifier, and "
@@ -129,13 +131,13 @@ def _is_bias(name: str) -> bool:
 
 
 def _norm_parameters(model: nn.Module) -> set[nn.Parameter]:
-    """Scale and shift of torch's normalisation layers of all kinds."""
+    """The scales and shifts of all normalisation layers."""
     norms = (module for module in model.modules() if isinstance(module, Norm))
     return {parameter for norm in norms for parameter in norm.parameters(recurse=False)}
 
 
 def _no_decay_parameters(model: nn.Module) -> set[nn.Parameter]:
-    """The parameters that `no_decay` of the model and of the modules inside it names."""
+    """The parameters that the methods `no_decay` of the model and of its submodules name."""
     found: set[nn.Parameter] = set()
     for module in model.modules():
         if not isinstance(module, NamesNoDecay):

@@ -1,4 +1,4 @@
-"""What a recipe's `train` changes in the network: frozen parameters, drop path and activation checkpointing."""
+"""What a recipe's `train` changes in the network: frozen parameters, drop path and gradient checkpointing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,12 @@ from marey.recipe import Train
 
 @contextmanager
 def prepared(network: nn.Module, train: Train) -> Iterator[None]:
-    """Freeze what the recipe freezes. Within the block the network, or a module of the user's with the same layers, has the
-    recipe's `drop_path` and `checkpointing`; afterwards their earlier settings are restored.
+    """Freeze parameters as the recipe declares, for good, and apply its `drop_path` and `checkpointing` within the block.
+
+    A user's module can have drop path and checkpointing, too, if it has Marey's layers for them.
 
     Raises:
-        RecipeError: the recipe asks for one of these, and the network has no layer or stages that support it.
+        RecipeError: the recipe declares one of these, and the network has no layers or stages for it.
     """
     if train.frozen_stages >= 0 and not isinstance(network, Network):
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""Learning rates as pure functions of the step. `marey.recipe` declares the formulas."""
+"""Learning rates as pure functions of the step. The formulas are in the docstrings of `marey.recipe.train`."""
 
 import math
 from bisect import bisect_right
@@ -12,29 +12,29 @@ Schedule = CosineSchedule | StepSchedule
 
 
 class Calendar:
-    """Maps a step of the run to its epoch and its index in that epoch; epochs may differ in length."""
+    """Maps a step of the run to its epoch and its index in the epoch; epochs may have different numbers of steps."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self.lengths = tuple(lengths)
         self._begins = (0, *accumulate(self.lengths))
 
     def locate(self, step: int) -> tuple[int, int, int]:
-        """(epoch, index of the step in it, steps of that epoch), both counted from 0; after the last epoch its length
-        applies.
+        """(epoch, index of the step in the epoch, number of steps of the epoch), the first two counted from 0. All
+        steps after the last epoch are in one more epoch, which has the length of the last one.
         """
         epoch = min(bisect_right(self._begins, step) - 1, len(self.lengths))
         return epoch, step - self._begins[epoch], self.lengths[min(epoch, len(self.lengths) - 1)]
 
 
 def learning_rate(train: Train, calendar: Calendar, step: int, phases: Sequence[Phase] = ()) -> float:
-    """The learning rate of optimiser step `step` (from 0). Multigrid's `phases` replace the schedule's own factor."""
+    """The learning rate of optimiser step `step` (from 0). Factors of multigrid's `phases` replace the schedule's."""
     epoch, index, length = calendar.locate(step)
     at = epoch * length + index  # the step if all epochs were as long as this one
     return train.optimizer.lr * lr_factor(train.schedule, at, epoch_steps=length, epochs=train.epochs, phases=phases)
 
 
 def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int, phases: Sequence[Phase] = ()) -> float:
-    """The factor of the base learning rate at optimiser step `step` (from 0)."""
+    """The factor by which the base learning rate is multiplied at optimiser step `step` (from 0)."""
 
     def scheduled(time: float, epoch: int) -> float:
         return phase_at(phases, epoch).rate if phases else _scheduled(schedule, time, epoch, epochs)
@@ -54,7 +54,7 @@ def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int, p
 
 
 def _scheduled(schedule: Schedule, time: float, epoch: int, epochs: int) -> float:
-    """The schedule's own factor at `time` (in epochs, with fraction), which lies in epoch number `epoch`."""
+    """The schedule's factor, without warm-up, at `time` (in epochs, with fraction) inside epoch `epoch` (from 0)."""
     if isinstance(schedule, StepSchedule):
         return float(schedule.gamma ** sum(epoch - schedule.begin >= milestone for milestone in schedule.milestones))
     at = epoch if schedule.by == "epoch" else time

@@ -1,4 +1,4 @@
-"""The state that a run resumes from: one file, written after each epoch, at intervals, and when asked to stop."""
+"""The training state, from which a run resumes: one file, written after each epoch, at intervals, and before a stop."""
 
 import pickle
 from collections.abc import Mapping
@@ -17,18 +17,22 @@ from marey.weights.files.other_formats import no_checkpoint
 
 @dataclass
 class Progress:
-    """How far a run has come. The next batch is number `batch` of `epoch`, both counted from 0."""
+    """How far a run has come: what its next batch is, and its best epoch so far."""
 
     epoch: int = 0
+    """Epoch of the next batch, counted from 0."""
     batch: int = 0
+    """Index of the next batch in this epoch."""
     step: int = 0
+    """Number of optimiser steps so far."""
     best_score: float = -1.0
     """`Validation.score` of the best epoch; -1 before the first validation."""
     best_epoch: int = -1
+    """The best epoch, counted from 0; -1 before the first validation."""
 
 
 def save_state(path: Path, progress: Progress, run: Mapping[str, Json], state: Mapping[str, Any]) -> None:
-    """Write the progress, what identifies the run, and its state (state dicts and tensors by name).
+    """Write `progress`, what identifies the run (`run`), and state dicts and tensors by name (`state`).
 
     Raises:
         RunError: it cannot be written.
@@ -59,7 +63,7 @@ def read_progress(path: Path) -> Progress:
 
 
 def recorded_run(path: Path) -> dict[str, Any] | None:
-    """As `read_run`; None if there is no readable state."""
+    """What identifies the run whose state is at `path`; None if there is no readable state."""
     try:
         return read_run(path)
     except RunError:

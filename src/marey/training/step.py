@@ -1,4 +1,4 @@
-"""The gradient of one global batch, in micro-batches."""
+"""The gradient of one global batch, accumulated over micro-batches."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -24,11 +24,11 @@ from marey.training.mixing import MixedBatch
 
 
 def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
-    """Clips per micro-batch in each of `world` processes; `asked` is the user's number, None for the default.
+    """Clips per micro-batch in each of `world` processes; `asked` is the number that the user gives, or None.
 
     Raises:
-        RecipeError: a batch cannot be divided evenly over `world` processes and `train.norm_batch`, or `asked` is
-            smaller than `norm_batch`.
+        RecipeError: with `train.norm_batch`, a batch cannot be divided evenly over processes and micro-batches of that
+            size, or `asked` is smaller.
     """
     share = -(-train.base_batch * train.repeats // world)
     if train.norm_batch is None:
@@ -52,9 +52,10 @@ class BatchLoss:
     """The loss of one process's share of a global batch."""
 
     mean: Tensor
-    """The mean loss over its clips, a scalar on the device."""
+    """The mean loss over the clips of the share, a scalar on the device."""
     sums: Tensor
-    """Loss times clips, right predictions (0 if the task counts none) and clips: float64 [3] on the CPU."""
+    """Sums over the share, float64 [3] on the CPU: the loss of each clip, right predictions (0 if the task counts
+    none), clips."""
 
 
 class GradientStep:
@@ -65,21 +66,22 @@ class GradientStep:
     of the global batch, so that the gradient is the mean over the global batch, whatever the micro-batch size, the number of
     processes and the size of the last batch.
 
-    Process r of R has the clips r, r + R, r + 2 R, ... of the global batch; its micro-batch p of P has every P-th of these,
-    starting at p. R processes with P micro-batches each therefore form the same groups of clips as R * P processes.
+    Process r of R has the clips r, r + R, r + 2 R, ... of the global batch. Its micro-batch p of P has every P-th of
+    these clips, starting with the one at index p. The micro-batches of R processes with P micro-batches each are
+    therefore those of R * P processes with one micro-batch each.
 
-    With `norm_batch` a micro-batch imitates one device of the toolkits: batch norms normalise over its clips alone, and only
-    the first micro-batch updates the running statistics, because the toolkits save those of the first device.
+    With `norm_batch` a micro-batch imitates one device of the toolkits: batch norms normalise over the micro-batch alone,
+    and only the first micro-batch updates the running statistics, because the toolkits save those of their first device.
 
     Args:
         fabric: The processes of the run.
-        model: The network as Fabric has set it up.
+        model: What `fabric.setup_module` returned for the network.
         train: The section `train` of the recipe.
-        loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
+        loss: Computes, from logits and targets of a micro-batch, the sum of the loss over its clips.
         normalise: From uint8 frames [B, T, H, W, C] to normalised clips [B, C, T, H, W].
         count_correct: From outputs and targets of a micro-batch to the number of right predictions; None: not counted.
         micro_batch: Clips per micro-batch, from `micro_batch_size`.
-        seed: The seed of the run, from which dropout and mixing are drawn.
+        seed: The seed of the run, on which dropout, mixing and erasing depend.
     """
 
     def __init__(
@@ -95,12 +97,12 @@ class GradientStep:
         train, world = self.train, processes().world
         share = -(-size // world)
         count = -(-share // self.micro_batch)
-        if train.norm_batch is not None:  # a smaller last batch is still split over all imitated devices
+        if train.norm_batch is not None:  # a smaller last batch is still divided over all imitated devices
             count = max(count, train.base_batch * train.repeats // (world * train.norm_batch))
         return max(1, min(count, size // world))
 
     def forward_backward(self, batch: Batch, step: int) -> BatchLoss:
-        """Add the gradient of the mean loss over the global batch to the gradients of the parameters."""
+        """Add the gradient of the mean loss over the global batch to the parameters' gradients; `step` is from 0."""
         device = self.fabric.device
         # Marey's own networks use safe convolutions already; this covers users' modules.
         with SafeConvolutions() if device.type == "cpu" else nullcontext(), autocast(device, self.train.precision):
@@ -125,7 +127,7 @@ class GradientStep:
                 logits = self.model(mixed.clips(indices))
                 target = mixed.shares(indices, logits)
                 loss = self.loss(logits, target)
-                # The exchange takes the mean over processes; the factor `world` turns it into the sum.
+                # Processes average their gradients; the factor `world` turns the mean into the sum.
                 self.fabric.backward(loss * (world / size))
             total += loss.detach()
             if self.count_correct is not None:

@@ -23,8 +23,8 @@ FileKind = Literal["published", "likely", "damaged", "misnamed", "ours", "simila
 KIND_MEANINGS: dict[FileKind, str] = {
     "published": "by its hash it is the published file",
     "likely": "name, layout, network and classes fit; no hash is known that could prove it",
-    "damaged": "it has the name of a published file, but not its content",
-    "misnamed": "it has the name of a published file, but holds something else",
+    "damaged": "it has the name of a published file, but other bytes, or a companion file is missing or does not fit",
+    "misnamed": "it has the name of a published file, but holds another network",
     "ours": "a checkpoint that Marey wrote",
     "similar": "weights of a network that recipes have, of unknown origin",
     "unknown": "no weights that Marey reads",
@@ -313,7 +313,7 @@ def _by_name(file: _HashedFile, sources: Sequence[RecipeSource], recipes: Sequen
     unhashed = tuple((recipe, source) for recipe, source in named if source.hash is None)
     content = None
     if hashed and hash_in_name is None:
-        # With a common name, such as model.ckpt, only a file for the same network can be the damaged one.
+        # Under a common name, such as model.ckpt, only a file with the same network can be a damaged published file.
         content = _infer_content(file.path)
         hashed = tuple(match for match in hashed if content.problem or not _contradiction(*match, content))
     if hashed and (known := hashed[0][1].hash) is not None:

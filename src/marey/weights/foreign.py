@@ -105,10 +105,10 @@ class ForeignFile:
                 return reading
         tensors = self.contents.tensors
         signatures = (one for reading in self.readings for one in reading.layout.signatures if one.matches(tensors))
-        stem = tensors[next(signatures).keys[0]]
+        key = next(signatures).keys[0]
         raise WeightsError(
             f"{self.path}: a {self.layout_names[0]} checkpoint, but of no network that Marey reads: "
-            f"its first convolution is {list(stem.shape)}."
+            f"{key} has the shape {list(tensors[key].shape)}."
         )
 
     def by_config(self, config: NetworkConfig) -> Reading:

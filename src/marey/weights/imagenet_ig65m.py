@@ -101,6 +101,8 @@ def check_ig65m(recipe: Recipe, *, trust_first_use: bool = False) -> None:
 def ig65m_start(recipe: Recipe) -> Hashtags:
     """The network trained on IG-65M whose clip length is nearest to the recipe's.
 
+    Networks whose weights are used only if the user names them are skipped with a notice, if another one is left.
+
     Raises:
         WeightsError: no such network has the recipe's kind and depth.
     """

@@ -32,13 +32,14 @@ class OtherClassesError(WeightsError):
 
     Args:
         what: What does not fit.
-        difference: A sentence that names the classes of the file.
+        difference: A sentence on what the file holds instead, with a blank before it; empty if that is not known.
     """
 
     def __init__(self, what: str, difference: str = "") -> None:
         self.what, self.difference = what, difference
         super().__init__(
-            f"{what} (allow_new_head=True, in convert --allow-new-head: use them with a new classifier).{difference}"
+            f"{what} (to use the other weights with a new head: allow_new_head=True, or convert --allow-new-head)."
+            f"{difference}"
         )
 
 
@@ -172,7 +173,7 @@ def load_model(
 
 @contextmanager
 def _removal_advice(obtained: Obtained | None) -> Iterator[None]:
-    """Add to an error about a file that was fetched without a published hash how the file is removed."""
+    """A block whose errors say how to remove the file, if it was fetched without a published hash."""
     try:
         yield
     except WeightsError as error:

@@ -165,9 +165,7 @@ def _report(loaded: Classifier) -> LoadReport:
 def _class_names(init: str | Path, file: Path | Obtained, loaded: Classifier) -> tuple[str, ...] | None:
     """Class names of the file from which training starts, in its order; None if they are unknown."""
     if loaded.names_classes and not isinstance(file, Obtained):
-        return (
-            loaded.class_names
-        )  # from a checkpoint of Marey; for other files the names are those of the recipe to train
+        return loaded.class_names  # those of a checkpoint of Marey: names assumed for other files do not count
     named = _row(init)
     name = file.path.name if isinstance(file, Obtained) else file.name
     row = named or released_as(name, loaded.recipe.model)

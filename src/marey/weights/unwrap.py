@@ -7,7 +7,7 @@ shows no complete network, wrappers of single modules (`_INNER`) are removed fro
 several networks:
 
 1. one with a head is preferred to one without;
-2. networks with equal tensors count as one;
+2. if all networks have equal tensors, the one with the shortest prefix is used;
 3. if one is an average of the weights (`ema`, `swa`, `averaged` in its prefix) and one has the weights of the last step, the
    average is used, as timm loads it and OpenTAD tests it. Two toolkits save the average as `state_dict`, which is then used,
    and the last step's weights elsewhere: MMEngine in `ema_state_dict`, after `module.` (mmengine/hooks/ema_hook.py),
@@ -164,7 +164,7 @@ def _flattened(content: Mapping[object, object], above: str = "") -> tuple[dict[
 
 
 def _root_of(prefix: str, roots: set[str]) -> str:
-    """Prefix of the dictionary that contains the tensors with a prefix."""
+    """The longest of `roots`, the prefixes of the file's dictionaries, that `prefix` begins with; empty if none."""
     return max((root for root in roots if prefix.startswith(root)), key=len, default="")
 
 

@@ -17,7 +17,7 @@ from marey.base.runs import STATE
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, percent
 from marey.data.lists.manifest import Manifest
-from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
+from marey.data.motions import REVERSED_PAIRS, recorded_settings, write_motions
 from marey.evaluation.result import EvaluationResult
 from marey.inference.predict import predict
 from marey.recipe import Recipe
@@ -147,7 +147,7 @@ def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compu
     done = ", less what is done already" if recorded is not None else ""
     device = device_text(pick_training_device(compute.device))
     work_summary(
-        f"{counted(data['train'] + data['test'], 'video')} to be made, {counted(2 * len(MIRROR_PAIRS), 'class')}: "
+        f"{counted(data['train'] + data['test'], 'video')} to be made, {counted(2 * len(REVERSED_PAIRS), 'class')}: "
         f"{data['train']:,} to train on, {data['test']:,} held out; on {device}; {about(speed.seconds(recipe, data))}"
     )
     notice(
@@ -165,7 +165,7 @@ def _rate(seconds: float) -> str:
 
 
 def _announce_videos() -> None:
-    pairs = [f"{a}/{b}" for a, b in MIRROR_PAIRS]
+    pairs = [f"{a}/{b}" for a, b in REVERSED_PAIRS]
     notice(
         "\n2/4  Real H.264 videos: things that move through drawn scenes\n"
         f"     {counted(2 * len(pairs), 'class')} in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
@@ -226,7 +226,7 @@ def _print_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
 
 def mirror_pairs(class_names: tuple[str, ...]) -> list[tuple[int, int]]:
     """The class indices of each mirrored pair of `motions`."""
-    return [(class_names.index(a), class_names.index(b)) for a, b in MIRROR_PAIRS]
+    return [(class_names.index(a), class_names.index(b)) for a, b in REVERSED_PAIRS]
 
 
 def _in_words(seconds: float) -> str:

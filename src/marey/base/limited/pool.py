@@ -53,7 +53,7 @@ _ENDING = 10.0
 _AHEAD = 2
 """Items that a process has at once: the current one and the next."""
 _MOST_IN_VAIN = 3
-"""Processes in a row that may end before they begin an item."""
+"""Number of processes in a row that end before they begin an item, at which the pool gives up."""
 _MOST = 61
 """Most processes at once: Windows can wait for 63 handles, and one of them is the pool's own."""
 
@@ -90,8 +90,8 @@ def each_limited(
         items: The items, in order.
         workers: Number of processes. 0: one process, which begins an item only when its outcome is requested.
         limits: Limits for each item.
-        spread: An item is begun only when the item `spread` before it is finished, so that at most so many outcomes come
-            early. For callers that restore the order (`in_item_order`).
+        spread: Item i is begun only when the outcome of item i - `spread` has been yielded, so that callers that restore
+            the order (`in_item_order`) have to keep fewer than `spread` outcomes.
 
     Raises:
         MareyError: `work` raised it.
@@ -141,7 +141,7 @@ class _Process:
     ready: bool = False
     """Whether it accepts items."""
     items: deque[tuple[int, Any]] = field(default_factory=deque)
-    """Number and item of those that it was sent and has not finished, in order."""
+    """The items that it was sent and has not finished, in order, each with its number."""
     begun: bool = False
     """Whether it has begun the first of them."""
     spent: float = 0.0
@@ -250,7 +250,7 @@ class _Pool:
         self._processes.append(_Process(process, own))
 
     def _wait(self) -> list[_Process]:
-        """Wait until processes have sent a message or ended, and return them; none when the wait is over."""
+        """Wait until processes have sent a message or ended, at most `_TICK` or until a time limit, and return them."""
         left = [one.remaining(self._limits) for one in self._processes if one.begun]
         by_pipe = {one.connection: one for one in self._processes}
         readable = connections.wait([self._woken, *by_pipe], max(0.0, min([_TICK, *left])))

@@ -38,7 +38,7 @@ OVER_MEMORY = 77
 _CHECK_EVERY = 0.25
 """Seconds between two checks of memory and time."""
 _PIECE = 1 << 20
-"""Bytes of an array that are sent at once; of larger pieces Python makes a copy."""
+"""Bytes of an array that are sent at once; Python would copy larger pieces."""
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
@@ -73,7 +73,7 @@ class ItemFailure:
 
 @dataclass(frozen=True)
 class Started:
-    """The process has started, and the main script, if `spawn` ran it again, has not stopped it."""
+    """The process has started. If `spawn` ran the main script again, it ran to its end."""
 
 
 @dataclass(frozen=True)

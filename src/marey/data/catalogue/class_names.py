@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-MIRROR_PAIRS = (
+REVERSED_PAIRS = (
     ("left", "right"),
     ("up", "down"),
     ("clockwise", "counter-clockwise"),
@@ -19,7 +19,7 @@ MIRROR_PAIRS = (
 FLIP_PAIRS = (("left", "right"), ("clockwise", "counter-clockwise"))
 """Classes of `motions` that a mirror image swaps: recipes for this data set must not flip."""
 
-CLASS_NAMES = tuple(sorted(name for pair in MIRROR_PAIRS for name in pair))
+CLASS_NAMES = tuple(sorted(name for pair in REVERSED_PAIRS for name in pair))
 """The classes of the generated data set `motions` (`marey.data.motions`)."""
 
 

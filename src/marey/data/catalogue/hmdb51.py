@@ -27,7 +27,9 @@ class Hmdb51(PackedSet):
         return _clips()
 
     def key(self, path: str) -> str | None:
-        """The file's name without suffix if a clip has that name. Names have no form to check, so others give None."""
+        """The file's name without suffix, if it is the name of a published clip; else None. Names have no fixed form, so
+        they are compared with those of all clips.
+        """
         name = path.rpartition("/")[2]
         stem = next((name[: -len(s)] for s in (".avi", ".mp4", ".mkv", ".webm") if name.lower().endswith(s)), name)
         return stem if stem in _keys() else None

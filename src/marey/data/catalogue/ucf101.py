@@ -1,7 +1,7 @@
 """UCF101: 13,320 clips of 101 classes, 25 groups per class with the clips of one recording each, three official splits.
 
-A clip is v_<Class>_g<group>_c<clip>.avi. Split s tests on groups 7 s - 6 to 7 s (1-7, 8-14, 15-21) and trains on the
-others: the published ucfTrainTestlist is exactly that.
+A clip is v_<Class>_g<group>_c<clip>.avi. Split 1 tests on the groups 1-7, split 2 on 8-14 and split 3 on 15-21; each
+trains on the other groups. The published ucfTrainTestlist is exactly that.
 """
 
 import re

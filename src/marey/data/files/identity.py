@@ -26,7 +26,7 @@ _END = 1 << 16
 _BYTES = 8
 """The length of an identity. Among a million videos, two have the same by chance in one of 30 million data sets."""
 _NUMBER = np.dtype("<u8")
-"""An identity in an array."""
+"""The type of an identity in an array: 8 bytes, little-endian."""
 _THREADS = 16
 """Files that are read at the same time: over a network each takes long."""
 _CHUNK = 1000

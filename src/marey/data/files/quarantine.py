@@ -152,7 +152,8 @@ def run_video_jobs(
     workers: int | None,
     title: str,
 ) -> tuple[Broken, ...]:
-    """Call `function` for every job, in `workers` processes; it returns the reason if the video cannot be read.
+    """Call `function` for every job, in `workers` processes. `function` returns the reason if the video cannot be read, else
+    None.
 
     The broken videos are returned, and listed in broken.jsonl in the folder `out`. That list is written anew by each call,
     which tries all of `jobs`.

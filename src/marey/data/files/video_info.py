@@ -158,6 +158,7 @@ class VideoInfoCache:
         workers: int | None,
         title: str,
     ) -> list[Any]:
+        """The value of `function` for each path. It is cached as of `kind`; a cached value of any of `kinds` is used."""
         stamps = [_stamp(path) for path in paths]
         results: dict[str, Any] = {}
         todo: dict[str, int] = {}

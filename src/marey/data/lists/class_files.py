@@ -30,9 +30,9 @@ def read_classes(path: str | Path) -> list[str]:
     - `number name` or `name number` on each line, with a blank, tab, comma or semicolon between: UCF101's classInd.txt;
     - a CSV whose header has a column of numbers (id, index, ...) and one of names (name, label, ...) in either order, as
       X-CLIP's `id,name`, or of names alone;
-    - JSON or YAML: a list of names, {name: number}, {number: name}, or a list of such records; also as the value of
-      "names", "classes", "labels", "categories", "id2label" (Hugging Face) or "class_to_idx" (torchvision) in an object;
-      Diving48's lists of words, which are joined by "+" as in MMAction2.
+    - JSON or YAML: a list of names, {name: number}, {number: name}, or a list of records such as {"id": 0, "name": "run"};
+      also as the value of "names", "classes", "labels", "categories", "id2label" (Hugging Face) or "class_to_idx"
+      (torchvision) in an object; Diving48's lists of words, which are joined by "+" as in MMAction2.
 
     Numbers begin at 0 or 1 and have no gaps. A name that occurs twice gives a warning.
 

@@ -87,7 +87,7 @@ def _find_levels(folder: str, paths: Sequence[Sequence[str]], classes: Sequence[
         if with_folders == set(tops) and _look_like_splits(tops):
             raise DataError(
                 f"{folder}: {_some(tops)} look like the splits of a data set, but are not named as splits (train, val, "
-                f"test): rename them, or {_by_hand(folder, tops)}. If they are classes, name them with --classes FILE."
+                f"test): rename them, or {_split_advice(folder, tops)}. If they are classes, name them with --classes FILE."
             )
     below = [path for path in paths if len(path) > 2 and is_split_name(path[1])]
     if len({split_name(path[1]) for path in below}) < 2:
@@ -132,11 +132,11 @@ def _ambiguous(folder: str, words: Sequence[str], others: Sequence[str]) -> Data
     return DataError(
         f"{folder}: {_some(words)} {'is' if len(words) == 1 else 'are'} named as splits, and beside "
         f"{'it' if len(words) == 1 else 'them'} {'is' if len(others) == 1 else 'are'} {_some(others)}. If they are "
-        f"splits, {_by_hand(folder, [*words, *others])}; {insist}."
+        f"splits, {_split_advice(folder, [*words, *others])}; {insist}."
     )
 
 
-def _by_hand(folder: str, words: Sequence[str]) -> str:
+def _split_advice(folder: str, words: Sequence[str]) -> str:
     """The advice to name the folder of one split only, and a command that names each split's folder."""
     named = {name: word for word in reversed(words) for name in _names_in(word)}
     train, held = named.get(TRAIN, "TRAIN"), named.get(VAL) or named.get(TEST)

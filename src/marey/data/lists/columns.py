@@ -108,7 +108,7 @@ def find_columns(source: str, words: Sequence[str]) -> dict[str, str]:
     If two columns hold the labels, splits or groups, the first is taken; `ambiguous_columns` gives an error for them.
 
     Raises:
-        DataError: no column holds the paths, two hold the same, or a name is nearly that of a missing column.
+        DataError: no column holds the paths, two columns mean the same, or a name is nearly that of a missing column.
     """
     named: dict[str, str] = {}
     for word in words:

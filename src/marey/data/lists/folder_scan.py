@@ -76,10 +76,12 @@ class Scan:
 def scan_folder(folder: str | Path) -> Scan:
     """Every video file below `folder`, and every folder of images; such a folder is a video stored as frames.
 
-    A file is a video by its suffix, or by its content if the suffix is unknown. The images of a folder are no frames if a
-    video is beside them; if videos are in folders below, unless the images are a numbered series in a folder below
-    `folder`; or if it is a single image without a number (cover.jpg) and there are other videos. Hidden files and folders
-    are skipped. Links to folders are followed; of several links to one folder only the first is.
+    A file is a video by its suffix, or by its content if the suffix is unknown. Hidden files and folders are skipped. Links
+    to folders are followed; of several links to one folder only the first is. The images of a folder are no frames
+
+    - if a video file is in the same folder;
+    - if videos are in folders below it, except that a numbered series counts as frames in every folder but `folder` itself;
+    - if there is a single image without a number (cover.jpg), and other videos exist.
 
     Raises:
         DataError: the folder does not exist, or a folder cannot be listed.

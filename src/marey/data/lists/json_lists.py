@@ -147,8 +147,8 @@ class _LineFinder:
         self._text, self._at, self._line = text, 0, 1
 
     def of(self, record: Json, key: str | None = None) -> int:
-        """The line with the key of a record, or, if `key` is None, its first value that is a text. If neither is found: the
-        line of the record before.
+        """The line of a record: the one with its `key`, or, if `key` is None, with its first text value. If that is not
+        found, the line of the record before.
         """
         values = record.values() if isinstance(record, Mapping) else record if isinstance(record, list) else [record]
         words = [key] if key is not None else [value for value in values if isinstance(value, str)]

@@ -29,7 +29,7 @@ def label_indices(
 
     Args:
         texts: The label of each row; several labels are separated by "|".
-        classes: The class names in order; None: those that occur as labels, or all numbers up to the largest label.
+        classes: The class names in order. None: the labels that occur; if all are numbers, those from 0 to the largest.
         source: The list, for messages.
         where: Gives the location of a row, for messages.
 

@@ -81,8 +81,8 @@ class Manifest:
     """[N, 2]: the first frame of each segment, from 0, and the first frame after it, -1 for the end of the video; None: no
     segments by frames."""
     listed_labels: NDArray[np.int64] | None = None
-    """[N]: the labels of the list before corrections. Recordings are found by file names with these. None: no label was
-    corrected."""
+    """[N]: the labels of the list before corrections. The search for recordings by file names uses these. None: no label
+    was corrected."""
     joined_groups: NDArray[np.str_] | None = None
     """[N]: for a list without the column `group`, the groups that corrections give to some videos; "" for other videos,
     whose recordings are known from file names. None: no correction gives a group."""
@@ -233,7 +233,7 @@ class Manifest:
                 temporary.write_text(json_text(list(self.class_names), indent=1) + "\n", encoding="utf-8")
 
     def _labels_imply_classes(self) -> bool:
-        """Whether the labels of a CSV give the classes that have videos in the same order; other classes do not matter."""
+        """Whether the labels of a CSV give the same classes in the same order; classes without videos do not matter."""
         if are_indices(self.class_names):
             return True
         labels = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()

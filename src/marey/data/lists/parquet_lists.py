@@ -143,7 +143,7 @@ class ParquetList:
         )
 
     def _texts(self, word: str, array: _ArrowArray, first: int, *, has_point: bool) -> list[str]:
-        """The cells of a piece of a column that begins with row `first`, as texts."""
+        """The cells of a piece of a column that begins with row `first`, as texts; `has_point`: they are floating-point."""
         try:
             # With numpy, which writes a 32-bit number with its own digits: 0.1, not 0.10000000149011612.
             values = list(array.to_numpy(zero_copy_only=False)) if has_point else array.to_pylist()

@@ -55,7 +55,7 @@ class ListedPieces:
     _streams: Sequence["_VideoStream"] = field(repr=False)
     _columns: "_Columns" = field(repr=False)
     _repeated: NDArray[np.int64] = field(repr=False)
-    """The indices, ascending, of the videos that repeat an earlier one. They count all videos of all streams."""
+    """The indices, ascending, of the videos that repeat an earlier one, in the sequence of all videos of all streams."""
 
     def pieces(self) -> Iterator[VideoList]:
         """The videos in order, `size` at a time; the last time the remaining ones.

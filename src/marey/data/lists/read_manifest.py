@@ -277,9 +277,8 @@ def _splits(source: str, words: Sequence[str]) -> list[str]:
 
 
 def hmdb51_split(folder: str | Path, split: int, *, root: str | Path) -> Manifest:
-    """One of HMDB51's three official splits, from the folder of its files `CLASS_test_splitN.txt`, where
-    1 stands for training, 2 for testing and 0 for neither.
-
+    """One of HMDB51's three official splits, from the folder of its files `CLASS_test_splitN.txt`. The number after each
+    clip in these files is 1 for training, 2 for testing and 0 for neither.
 
     Raises:
         DataError: the folder does not have 51 files of that split.

@@ -24,7 +24,7 @@ Also: the images of about this many folders of frames are counted at first, even
 
 
 def resolve_paths(rows: Rows, existing: FilesIn) -> Rows:
-    """The rows with the paths of their files, where the list's own paths lead to no file.
+    """The rows with each path that leads to no file replaced by that of the file that is meant.
 
     A path without suffix becomes that of the one video file with this name. Backslashes become slashes if that leads to a
     file. Paths for which no file is found stay as they are. A notice gives the number of changes. If every path leads to a
@@ -155,8 +155,8 @@ def _joined(folder: Path, before: str, path: str) -> str:
 
 
 def _needs_path(paths: str) -> bool:
-    """Whether `str(Path(...))` may differ from a path: from an absolute one, an empty one, or one with "." or "//" in it.
-    A zero byte is before and after each path in `paths`.
+    """Whether `str(folder / path)` may differ from the joined strings for some path: an absolute or an empty one, or one
+    with "." or "//" in it. A zero byte is before and after each path in `paths`.
     """
     return any(sign in paths for sign in ("//", "/.", "\0/", "\0.", "/\0", ".\0", "\0\0"))
 

@@ -38,7 +38,8 @@ class Rows:
     class_names: Sequence[str] | None = None
     """The class names in order, where the list or a file beside it gives them."""
     ambiguous: DataError | None = None
-    """The error to raise if labels, splits or groups are needed and two columns hold them; `Rows` has those of the first."""
+    """The error to raise if labels, splits or groups are needed and two columns hold them; here are the cells of the first
+    of these columns. None: no two columns do."""
 
     def refuse_blank(self) -> None:
         """Check that each row has a path, and a label where the list has labels.

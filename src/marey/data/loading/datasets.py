@@ -62,7 +62,7 @@ class ClipItem(TypedDict):
     """One training clip."""
 
     clip: Frames
-    """[T, H, W, C]; uint8, or float32 grey levels where the pixel rule resizes in float."""
+    """[T, H, W, C]; uint8, or float32 on the scale 0 to 255 where the pixel rule resizes in float."""
     target: Target
     id: str
     broken: list[Broken]
@@ -107,7 +107,7 @@ class ClipDataset(Dataset[ClipItem]):
         seed: The seed that, with epoch, row and repeat, determines all random choices.
         pixels: How RGB is computed, resized and mirrored; None: `Pixels()`.
         flow: The clips are optical flow, computed by this rule where it is not stored; None: RGB.
-        appearance: Steps that then change the appearance of a clip, in order.
+        appearance: Steps that change the appearance of a clip after it was read, resized and cropped, in order.
         swaps: For each class that mirroring changes, the class of the mirrored clip (`marey.data.loading.mirrored_classes`).
         shapes: Replaces `sampling` and `transform` by several pairs, one for each clip shape (multigrid); a key's `shape` is
             an index into them.

@@ -82,7 +82,8 @@ def decode_limited(
 class LimitedDecoder:
     """Decodes single videos as `decode_limited` does, in one process that waits for the next video.
 
-    It is for programs that get their videos one by one from another program. The process ends with this program.
+    It is for programs that get their videos one by one from another program. The decoding process ends when the program that
+    uses this object ends.
     """
 
     def __init__(self, decoders: Sequence[ViewDecoder], limits: Limits) -> None:

@@ -20,7 +20,8 @@ from marey.data.loading.workers import AheadLoader, checked_batches, first_error
 Draw = EachOnce | ByClass
 """Which videos an epoch has, and in which order."""
 Cycle = Callable[[int], Sequence[tuple[int, int]]]
-"""From an epoch to the batches that it repeats, each as (number of videos, index of the clips' shape in the data set)."""
+"""A function from an epoch to the sequence of batches that is repeated until the epoch's end; each batch is given as
+(number of videos, index of the clips' shape in the data set)."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class ClipLoader:
         self._next = (0, 0)
 
     def epoch_batches(self, epoch: int) -> int:
-        """The number of batches in an epoch (counted from 0)."""
+        """The number of batches in the epoch with index `epoch`."""
         return len(self._sampler.batches(epoch))
 
     def __len__(self) -> int:

@@ -121,7 +121,8 @@ class WorkerSetup:
         self._reporter = reporter
         self._exiting = multiprocessing.Event()
         self.begun = multiprocessing.Event()
-        """Set by the first worker that starts its work; if workers run the main script again, it has then done so."""
+        """Set when the first worker starts its work. If workers run the main script again, it has then run that without an
+        error."""
         Finalize(None, self._exiting.set, exitpriority=10)
 
     def __call__(self, worker: int) -> None:
@@ -198,7 +199,9 @@ class AheadLoader(DataLoader[Any]):
             raise self._explained(error, set(multiprocessing.active_children()) - others) from None
 
     def _explained(self, error: Exception, own: Collection[multiprocessing.process.BaseProcess]) -> Exception:
-        """The error to raise for an error while workers were started or waited for; `own` are the workers that are alive."""
+        """The error to raise in place of `error`, which occurred while workers were started or waited for; `own` are the
+        workers that are alive.
+        """
         assert self._setup is not None
         method = multiprocessing.get_start_method()
         if isinstance(error, RuntimeError) and is_bootstrapping(error):

@@ -22,7 +22,7 @@ May import: base, data.catalogue, data.lists, video.
 
 from marey.data.catalogue.class_names import CLASS_NAMES as CLASS_NAMES
 from marey.data.catalogue.class_names import FLIP_PAIRS as FLIP_PAIRS
-from marey.data.catalogue.class_names import MIRROR_PAIRS as MIRROR_PAIRS
+from marey.data.catalogue.class_names import REVERSED_PAIRS as REVERSED_PAIRS
 from marey.data.motions.dataset import recorded_settings as recorded_settings
 from marey.data.motions.dataset import render_scene as render_scene
 from marey.data.motions.dataset import write_examples as write_examples

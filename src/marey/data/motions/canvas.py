@@ -23,8 +23,8 @@ _FINE = 4
 class Canvas:
     """A square image with opacity.
 
-    (0, 0) is the upper left corner of the square and (1, 1) the lower right corner. A margin around it is drawn, too; shapes
-    outside are cut off.
+    (0, 0) is the upper left corner of the square and (1, 1) the lower right corner. A margin around it is drawn, too; what
+    lies outside the margin is cut off.
 
     Args:
         size: Side of the square, in pixels of the final image.
@@ -80,7 +80,7 @@ class Canvas:
         self._pixels.view(np.uint32)[shown, :, 0] = packed[shown.start - first : shown.stop - first]
 
     def outline(self, width: float) -> None:
-        """Draw a border of `width` around all shapes, in the colour `paper`, by making it opaque there."""
+        """Draw a border of `width` around all shapes, in the colour `paper`, by making the paper opaque there."""
         reach = 2 * max(self._length(width), 1) + 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
         self._pixels[..., 3] = cv2.dilate(np.ascontiguousarray(self._pixels[..., 3]), kernel)

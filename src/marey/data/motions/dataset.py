@@ -15,7 +15,7 @@ from marey.base.jobs import run_jobs
 from marey.base.random import random_for
 from marey.base.reporter import warning
 from marey.base.words import counted, verb
-from marey.data.catalogue.class_names import CLASS_NAMES, MIRROR_PAIRS
+from marey.data.catalogue.class_names import CLASS_NAMES, REVERSED_PAIRS
 from marey.data.lists.manifest import Manifest, make_manifest
 from marey.data.lists.read_manifest import read_manifest
 from marey.data.motions.looks import DRAWN, MARGIN, Look, Sprite
@@ -32,7 +32,7 @@ _QP = 24
 def render_scene(pair: int, scene: int, *, size: int, frames: int, seed: int, look: Look = DRAWN) -> Frames:
     """The frames uint8 [frames, size, size, 3] of a scene, in the order of the pair's first class.
 
-    The same arguments give the same frames. `pair` is an index into `MIRROR_PAIRS`; with it, `seed` and the number `scene`
+    The same arguments give the same frames. `pair` is an index into `REVERSED_PAIRS`; with it, `seed` and the number `scene`
     determine all random choices. `look` draws background and object; the path of the object does not depend on the look.
     """
     random = random_for(seed, pair, scene)
@@ -85,7 +85,7 @@ class _SceneJob:
     @property
     def rows(self) -> list[tuple[str, str]]:
         """(path, class) of both videos."""
-        return [(f"{self.split}/{name}/{name}_{self.scene:05d}.mp4", name) for name in MIRROR_PAIRS[self.pair]]
+        return [(f"{self.split}/{name}/{name}_{self.scene:05d}.mp4", name) for name in REVERSED_PAIRS[self.pair]]
 
 
 def _write_scene(job: _SceneJob) -> None:
@@ -115,7 +115,7 @@ def write_motions(
 
     Args:
         folder: The output folder.
-        train: Number of videos for training, a multiple of 12 (for the twelve classes); else rounded down to one.
+        train: Number of videos for training; rounded down to a multiple of 12, since there are twelve classes.
         test: Number of videos for testing, likewise.
         size: Pixels of each side of a frame, even.
         frames: Frames of a video.
@@ -198,5 +198,5 @@ def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int
         _SceneJob(folder, split, pair, scene, size, frames, seed, look)
         for split, first, count in (("train", 0, train // 12), ("test", train // 12, test // 12))
         for scene in range(first, first + count)
-        for pair in range(len(MIRROR_PAIRS))
+        for pair in range(len(REVERSED_PAIRS))
     ]

@@ -151,7 +151,8 @@ _LARGEST = 2.4
 _OUTLINE = 0.035
 """Width of the border around an object, as a fraction of its side."""
 _CLEAR = 90.0
-"""The distance of colours from which an object is clearly visible: the root mean square over red, green and blue."""
+"""Least difference of an object's colour from the background with which it is clearly visible: the root mean square over
+red, green and blue, in levels of 0..255."""
 
 
 def _most_visible(ground: NDArray[np.float32], paints: list[Colour]) -> Colour:

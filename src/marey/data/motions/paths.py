@@ -31,7 +31,10 @@ def path_of(pair: int, random: np.random.RandomState) -> Path2D:
 
 
 def _along(random: np.random.RandomState, angle: float) -> Path2D:
-    """A straight line at constant speed, at most 0.3 from the frame's middle; `angle` in radians, clockwise from right."""
+    """A straight line at constant speed, which passes the frame's middle at a distance of at most 0.32 of the frame's side.
+
+    `angle` is the direction in radians, clockwise from right.
+    """
     length, side, wobble = random.uniform(0.4, 0.6), random.uniform(-0.22, 0.22), random.uniform(-0.15, 0.15)
     middle = 0.5 + random.uniform(-0.08, 0.08)
     dx, dy = math.cos(angle + wobble), math.sin(angle + wobble)
@@ -88,7 +91,7 @@ def _accelerate(random: np.random.RandomState) -> Path2D:
     return at
 
 
-# In the order of `MIRROR_PAIRS`.
+# In the order of `REVERSED_PAIRS`.
 _PATHS: tuple[Callable[[np.random.RandomState], Path2D], ...] = (
     lambda random: _along(random, math.pi),
     lambda random: _along(random, -math.pi / 2),

@@ -42,7 +42,7 @@ class Copies:
         return len({self.splits[row] for row in rows}) > 1
 
     def once(self) -> list[int]:
-        """The rows to leave out so that each certain set keeps one video, the first, for each of its labels and splits."""
+        """The rows to leave out so that a certain set keeps one video, the first, for each pair of a label and a split."""
         left_out = []
         for rows in self.certain:
             seen = set[tuple[str, str]]()
@@ -80,8 +80,8 @@ class Copies:
         if not (count := len(in_sets - certain)):
             return []
         return [
-            f"{counted(count, 'video')} {verb(count, 'looks', 'look')} like others in which nothing moves, as takes of one "
-            "scene do: none is left out for that."
+            f"{counted(count, 'video')} {verb(count, 'looks', 'look')} like copies of others in which nothing moves: they "
+            "may be takes of one scene, and none is left out."
         ]
 
     @staticmethod

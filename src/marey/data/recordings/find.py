@@ -45,7 +45,7 @@ MOST_COMPARED = 20_000
 _NAMED = 3
 """How many videos a sentence names."""
 _FEW_VIDEOS = 16
-"""Up to so many videos, this process is done before other processes would have started."""
+"""Number of videos up to which this process alone is faster, since other processes take longer to start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Recordings:
     """The recordings by all evidence. The number of each content in `copies` is the row of its first video; equal files, and
     re-encoded copies in which something moves, have the same number."""
     look_alike: NDArray[np.int64]
-    """[N]: like `together.copies`, but takes of a scene in which nothing moves, which look like copies, share a number."""
+    """[N]: like `together.copies`, but takes of one scene in which nothing moves have the same number, too."""
     signatures: Signatures
     links: tuple[Link, ...]
     """One link for each two videos that are related by their frames. Of equal files, only the first has links."""
@@ -257,11 +257,11 @@ def _with_all_evidence(
         ids: [N]: the names of the videos.
         signatures: The signatures of the videos.
         pairs: The related videos by equal files and by their frames.
-        corrected: [N]: whether corrections give the video's group; such a video is joined with others only by copies, too.
+        corrected: [N]: whether corrections give the video's group. Only this group and copies join such a video with others.
     """
     count, times = len(ids), RecordingTimes.of(signatures, ids)
     by_name = [pair for rows in rows_by_key(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
-    # A file of many segments, or a video with many copies, counts as one of many videos.
+    # Segments of one file, copies of a video, and videos of one recording by name count as one video.
     as_one = components(
         count, [*by_name, *pairs.copies, *(pair for rows in rows_by_key(ids) for pair in pairwise(rows))]
     )

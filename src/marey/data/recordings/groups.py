@@ -133,7 +133,7 @@ def number_groups(sources: RecordingNames, contents: NDArray[np.int64], ids: NDA
             labels = least[of_key]
         if np.array_equal(before, labels):
             break
-    # Numbered in the order of their names, so that the same names give the same split in any order of the list.
+    # Groups are numbered in the order of their names, so that the same names give the same split in any order of the list.
     order = np.argsort(np.where(sources.together, sources.of_row, ids), kind="stable")
     _, firsts, of_row = np.unique(labels[order], return_index=True, return_inverse=True)
     numbers = np.empty(count, np.int64)

@@ -33,15 +33,16 @@ _NEARLY_EQUAL = 0.68
 """Least share of agreeing blocks among the compared ones in two nearly equal frames. In one studio, two frames of one
 recording reached at least 0.72, two frames of different people at most 0.62."""
 _COPY, _STILL_COPY = 0.6, 0.85
-"""Least shares of the compared blocks that agree in every frame of a copy: where something moves, and where nothing does."""
+"""Least share of the compared blocks that agree, in each frame of a copy: where something moves, and where nothing does."""
 _CLEAR = 8.0
-"""Least standard deviation of a block, in grey levels, with which a difference counts; below it, it may be noise."""
+"""Least standard deviation of a block, in grey levels, for which a difference counts. In flatter blocks it may be noise."""
 _OVERLAP = 0.5
 """Least share of the smaller of two frames that the other one overlaps, in a copy. A crop lies completely within the frame
 that it was made from; frames that share only a bar with text overlap by little more than the bar."""
 _CHANGED, _MOSTLY_EQUAL, _FEW = 0.12, 0.025, 2
-"""Limits for a copy, as shares of the number of moving blocks: for blocks that agree in some frames and differ in others;
-and for blocks that agree in most frames and differ in some, of which `_FEW` are always allowed."""
+"""Largest numbers of contradicting blocks in a copy, as shares of the number of blocks in which something moves: blocks that
+agree in some frames and differ in others; and blocks that agree in most frames and differ in some, of which `_FEW` are
+always allowed."""
 _MIDDLE_FIRST = (2, 0, 1, 3, 4)
 """Indices of a signature's frames, the middle one first: the others are compared with it to find what moves."""
 _SEEN_MOVING = 4
@@ -144,7 +145,7 @@ class Agreement:
 
 
 def agreement(first: Signature, second: Signature, frames: tuple[int, int], alignment: Alignment) -> Agreement:
-    """Where a frame of each signature agrees with the other one under an alignment; `frames` are the indices, 0 to 4."""
+    """Where a frame of the first signature agrees with one of the second; `frames` are their indices, 0 to 4."""
     size = second.smooth.shape[1:]
     likeness = _likeness(_warped(first.smooth[frames[0]], size, alignment), _blocks(second.smooth[frames[1]]))
     return Agreement(np.where(_covered(first, size, alignment), likeness, np.nan).astype(np.float32))
@@ -153,8 +154,9 @@ def agreement(first: Signature, second: Signature, frames: tuple[int, int], alig
 def is_copy(first: Signature, second: Signature, alignment: Alignment) -> bool:
     """Whether one video is a copy of the other under an alignment: all five frames agree, also where something moves.
 
-    Blocks that agree in some frames and differ in others speak against a copy. A block that differs in every frame may be
-    covered by a logo; where the camera moves, a block at the edge of a logo differs in most frames.
+    Blocks that agree in some frames and differ in others are evidence against a copy. Blocks that differ in every frame are
+    not, since a logo may cover them. Blocks that differ in most frames are weaker evidence than those that differ in few:
+    where the camera moves, they may be at the edge of a logo.
     """
     size = second.smooth.shape[1:]
     inside = _covered(first, size, alignment)

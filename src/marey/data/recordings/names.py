@@ -8,8 +8,8 @@ is removed from the file name.
   GoPro's `GX010034`, chapter 01 of recording 0034.
 - A name that begins with a person or a session and its number or letter: `person03_walk_d1`, `P01_left_2`, `sessionA-2`.
 - A prefix, a separator and a counter: `vid12_part2`, `name (1)`, `name_000123`, `2021-01-01_cam1_00012`. The prefix is the
-  recording. Of several counters at the end all are removed, or only the last one if some class would otherwise have a
-  single recording. A number after nothing but a camera's word or a counting word is no counter
+  recording. Of several counters at the end all are removed, or only the last one if fewer classes then have a single
+  recording. A number after nothing but a camera's word or a counting word is no counter
   (`DJI_0001_part2` is of recording `DJI_0001`), nor is a date or a time.
 - What remains without the name of the class, if several videos share it: `daria_walk`, `daria_run`.
 - The folder between that of the class and the file, if the file name fits no rule: `walk/monday/001.mp4`; in a list without
@@ -236,7 +236,7 @@ class _Reading:
     """The name without the name of its class, for a name that has no counter."""
 
     def level(self, level: str) -> str:
-        """The recording by the level "coarse" or "fine"; by a published form at both."""
+        """The recording by the level "coarse" or "fine"; that of a published form is the same at both levels."""
         return self.certain or (self.coarse if level == "coarse" else self.fine)
 
 
@@ -286,7 +286,9 @@ def _published(stem: str) -> str:
 
 @cache
 def _class_word(label: str) -> re.Pattern[str] | None:
-    """The pattern that finds a class name in a file name, with any separators between words; None without a letter."""
+    """The pattern that finds a class name in a file name, with any separators between words; None for a class name without
+    letters.
+    """
     words = re.findall(r"[^\W_]+", label)
     if not re.search(r"[^\W\d_]", label):
         return None
@@ -358,7 +360,7 @@ def _without_uninformative(
 
 
 def _with_segments(found: RecordingNames, manifest: Manifest) -> RecordingNames:
-    """The recordings where segments of one file have that file as their recording, if its name shows none."""
+    """The recordings, with that of segments added: segments of one file whose name shows none have that file as theirs."""
     if manifest.times is None and manifest.frame_ranges is None:
         return found
     segments = Counter(manifest.ids.tolist())

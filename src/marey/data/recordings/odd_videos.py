@@ -10,11 +10,11 @@ videos has what it looks for. All rules report nothing for lists of fewer than `
   the frame spreads wider; the uniform frames that a decoder shows for damaged data do not.
 - **Frozen**: longer than a second, and from frame to frame 99.5 of 100 pixels of the smoothed brightness change by less than
   4 levels. Re-encoding a still image changes as much; a mouth that speaks changes more.
-- **Shape**: at most 2 of 100 videos (always 1) have a ratio of width to height within 4 % of the video's own, while 80 of
+- **Shape**: at most 2 of 100 videos, or the video alone, have a ratio of width to height within 4 % of its own, while 80 of
   100 are within 4 % of one ratio. Rounding to even sizes moves a ratio by up to 2 % at 112 pixels.
-- **Length**: its logarithm is more than 5 deviations from the median of the logarithms, and the video at least 3 times as
-  long as the median video, or a third. A deviation is 1.4826 times the median absolute deviation; in a list of very
-  different lengths it is large, and no video is odd.
+- **Length**: its logarithm is more than 5 deviations from the median of the logarithms, and the video at least 3 times
+  as long as the median video, or at most a third as long. A deviation is 1.4826 times the median absolute deviation; in
+  a list of very different lengths it is large, and no video is odd.
 """
 
 from collections.abc import Callable, Sequence

@@ -14,8 +14,8 @@ from marey.data.recordings.signature_cache import Signatures
 _PAUSE = 600.0
 """Least number of seconds between the times of two consecutive videos of a fixed camera that are of two recordings."""
 _OVERLAPPING = 0.1
-"""Largest share, 0 to 1, of the intervals between creation times that may be shorter than the videos are long, since two
-cameras may record at the same time."""
+"""Largest share, 0 to 1, of consecutive creation times that may be closer to each other than the earlier video is long: two
+cameras may record at the same time. With a larger share, the times are those of a conversion."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class RecordingTimes:
 
 
 def _are_conversions(created: NDArray[np.float64], seconds: NDArray[np.float64]) -> bool:
-    """Whether creation times [N] are times of a conversion: too many of them follow the time before sooner than that video
-    lasts (`seconds` [N]), so that one camera could not have recorded both.
+    """Whether creation times [N] are times of a conversion: too many videos begin before the previous one has ended, so that
+    one camera could not have recorded both. `seconds` [N] are the lengths of the videos.
     """
     longest: dict[float, float] = {}
     for time, length in zip(created.tolist(), seconds.tolist(), strict=True):

@@ -26,9 +26,9 @@ _SAMPLE = 30_000
 _ROUNDS = 10
 """Iterations of k-means."""
 _NEAREST = {False: 8, True: 4}
-"""Candidates for each frame with keypoints (False) and for its mirror image (True)."""
+"""Number of candidates for each frame with keypoints (False) and for its mirror image (True)."""
 _ALIKE = {False: 5, True: 3}
-"""Candidates for each video by its thumbnails (False), and by their mirror images (True)."""
+"""Number of candidates for each video by its thumbnails (False), and by their mirror images (True)."""
 _SIDE = 12
 """Side of a thumbnail in pixels."""
 _STILL = 1.0
@@ -42,7 +42,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, order=True)
 class CandidatePair:
-    """Two videos that may show the same scene, in the order of `Signatures.keys`."""
+    """Two videos that may show the same scene; the first one has the lower key in `Signatures.keys`."""
 
     first: int
     second: int
@@ -50,7 +50,8 @@ class CandidatePair:
     mirrored: bool
     """Whether the first video is mirrored before it is compared."""
     frames: tuple[int, int]
-    """Index, 0 to 2, of the frame with keypoints of each video that may show the same; `WHOLE`: all frames, in order."""
+    """Index, 0 to 2, of the frame with keypoints of each video that may show the scene of the other; `WHOLE`: all frames, in
+    order."""
 
 
 WHOLE = (-1, -1)

@@ -27,13 +27,13 @@ _SHORT = 160
 _LONGEST = 3
 """Largest ratio of the longer side to the shorter one. Frames with a larger ratio are squeezed to this one."""
 _KEYPOINTS = 250
-"""Most keypoints in a frame; the strongest are taken."""
+"""Maximum number of keypoints in a frame; the strongest are used."""
 _CONTRAST, _EDGE = 0.02, 12
 """SIFT's thresholds. The contrast is half of OpenCV's default, since small frames of walls and meadows have little
 contrast."""
 _OFFSET = 0.25
-"""Pixels by which OpenCV's SIFT keypoints lie too far to the right and down: it doubles the frame's sides first, and halves
-coordinates as if the centres of the first pixels coincided."""
+"""Pixels by which OpenCV's SIFT keypoints lie too far to the right and down. OpenCV finds them in a frame of twice the size
+and halves their coordinates, as if the first pixels of both frames had the same centre."""
 _BLUR = 1.5
 """Standard deviation in pixels of the Gaussian that smooths frames."""
 _QUALITY = 90

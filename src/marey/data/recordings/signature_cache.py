@@ -22,8 +22,8 @@ from marey.data.recordings.signature import Signature, signature_of, single_thre
 from marey.video.open import open_source
 
 _AT_ONCE = 4
-"""Videos that a process gets at a time, and whose signatures are cached together. A call that is stopped loses at most
-those that its processes have at work."""
+"""Number of videos that a process gets at a time, and whose signatures are cached together. A call that is stopped loses at
+most the signatures that its processes are computing."""
 _FORM = "2"
 """Version of the signatures' format and computation, raised when either changes: older files are then not read."""
 _UNREAD = "does not exist, or may not be read"
@@ -78,7 +78,7 @@ class Signatures:
         return np.array([key != 0 for key in self.keys], np.bool_)
 
     def equal_rows(self) -> list[tuple[int, int]]:
-        """Pairs of rows of equal content: the first row of each content with every other one."""
+        """Pairs of rows of equal content: the first row of each content with each further row of it."""
         first = _first_rows(self.keys)
         return [(first[key], row) for row, key in enumerate(self.keys) if key and first[key] != row]
 
@@ -122,7 +122,7 @@ def compute_signatures(videos: Videos, *, workers: int | None = None) -> Signatu
     """The signatures of all videos; cached ones are not computed again, and each content is computed once.
 
     Signatures are cached while others are still computed, so that an interrupted call can be repeated at little cost. The
-    videos that cannot be read, and stored flow, are in `broken`, with the reason.
+    videos that cannot be read, and files of stored flow, are in `broken`, with the reason.
 
     Args:
         videos: A `Manifest` or a `VideoList`.

@@ -105,7 +105,9 @@ def _links_of(comparisons: _Comparisons) -> list[Link]:
 
 
 def _link(first: Path, others: Sequence[tuple[Path, CandidatePair]], *, mirrored: bool) -> Link | None:
-    """The link of two videos by all their candidate pairs that are mirrored, or not; None where they are not related."""
+    """The link of two videos by those of their candidate pairs that are mirrored, or by the others; None where there is no
+    relation.
+    """
     candidates = [candidate for _, candidate in others if candidate.mirrored == mirrored]
     if not candidates:
         return None

@@ -101,11 +101,13 @@ class CorrectedData:
         lists = {TRAIN: given.train, **given.tested}
         merged: dict[VideoRow, Correction] = {}
         for of_row in corrections:
-            for clip, one in of_row.items():
-                merged[clip] = merged.get(clip, Correction()) | one
-        changes = {clip: VideoChange.of(one, lists[clip.split], clip.row) for clip, one in merged.items()}
-        changes = {clip: changes[clip] for clip in sorted(changes, key=lambda c: (list(lists).index(c.split), c.row))}
-        changes = {clip: change for clip, change in changes.items() if change}
+            for video, one in of_row.items():
+                merged[video] = merged.get(video, Correction()) | one
+        changes = {video: VideoChange.of(one, lists[video.split], video.row) for video, one in merged.items()}
+        changes = {
+            video: changes[video] for video in sorted(changes, key=lambda c: (list(lists).index(c.split), c.row))
+        }
+        changes = {video: change for video, change in changes.items() if change}
         without_effect = sum(
             not any(VideoChange.of(one, lists[c.split], c.row) for c, one in row.items()) for row in corrections
         )
@@ -194,11 +196,11 @@ class CorrectedData:
         """
         one_root = len({manifest.root for manifest in self.listed.values()}) == 1
         rows: dict[tuple[str, ...], None] = {}
-        for clip, change in self.changes.items():
-            manifest = self.listed[clip.split]
-            video = manifest[clip.row]
-            segment = video.id.removeprefix(str(manifest.ids[clip.row]))
-            name = video.id if one_root else f"{absolute(video.path)}{segment}"
+        for video, change in self.changes.items():
+            manifest = self.listed[video.split]
+            entry = manifest[video.row]
+            segment = entry.id.removeprefix(str(manifest.ids[video.row]))
+            name = entry.id if one_root else f"{absolute(entry.path)}{segment}"
             label = "|".join(manifest.class_names[index] for index in change.label)
             rows[name, label, change.group, "x" if change.left_out else ""] = None
         text = io.StringIO()
@@ -222,7 +224,7 @@ def labels_of(manifest: Manifest, row: int) -> tuple[int, ...]:
 
 def _of_split(changes: Mapping[VideoRow, VideoChange], split: str) -> dict[int, VideoChange]:
     """The changes in one split, by the rows of its list."""
-    return {clip.row: change for clip, change in changes.items() if clip.split == split}
+    return {video.row: change for video, change in changes.items() if video.split == split}
 
 
 def _with_groups(manifest: Manifest, changes: Mapping[int, VideoChange]) -> Manifest:

@@ -56,7 +56,7 @@ _HEADER = f"the first line names the columns: {COLUMNS[0]}, and one or more of {
 _NAMED = 3
 """How many rows an error names."""
 _COMPARED = 5_000
-"""Up to so many names, an error message suggests the most similar one; each is compared letter by letter."""
+"""Number of names up to which an error message suggests the most similar one. More would take long to compare."""
 _PATH_AND_SEGMENT = re.compile(r"(.+)(@f?[\d.e+-]+-[\d.e+-]*)")
 
 
@@ -266,10 +266,10 @@ class _ListedVideos:
         videos = self._videos_of.get(file, [])
         return [video for video in videos if segment in ("", self._segment(video))]
 
-    def _segment(self, clip: VideoRow) -> str:
+    def _segment(self, video: VideoRow) -> str:
         """The end of a video's id that gives its segment, such as "@1-2"; "" for a complete file."""
-        manifest = self._lists[clip.split]
-        return manifest[clip.row].id.removeprefix(str(manifest.ids[clip.row]))
+        manifest = self._lists[video.split]
+        return manifest[video.row].id.removeprefix(str(manifest.ids[video.row]))
 
 
 def _segments(rows: Rows) -> list[str]:
@@ -298,10 +298,10 @@ def _refuse_contradictions(rows: Rows, corrections: Sequence[Mapping[VideoRow, C
     merged: dict[VideoRow, Correction] = {}
     faults = []
     for line, path, of_row in zip(rows.lines, rows.paths, corrections, strict=True):
-        before = {clip: merged.get(clip, Correction()) for clip in of_row}
-        if any(before[clip] | one != one | before[clip] for clip, one in of_row.items()):
+        before = {video: merged.get(video, Correction()) for video in of_row}
+        if any(before[video] | one != one | before[video] for video, one in of_row.items()):
             faults.append((line, path))
-        merged |= {clip: before[clip] | one for clip, one in of_row.items()}
+        merged |= {video: before[video] | one for video, one in of_row.items()}
     rule = "corrected in another way in a row above"
     _refuse(rows.source, faults, f"is {rule}", f"are {rule}", ": leave one of these rows out.")
 

@@ -6,15 +6,16 @@ fold. So the folds are the same for any order of the rows, on any machine and in
 when videos, recordings or a class are added or removed. No rule that makes folds exactly equal in size could do that:
 such a rule makes the fold of a group depend on other groups.
 
-**Repairs** move groups of a class of which one fold has more than half (of two or three groups, more than one). The groups
-with the highest hashes move first, each to the fold of its second hash, or third, ..., in which no class would exceed its
-half. So the training share of each fold has at least half of the groups of each class of two or more groups; or, where
-groups of several classes prevent that, at least one group if possible.
+**Repairs** move groups where one fold has more than half of the groups of a class (of two or three groups, more than one).
+The groups with the highest hashes move first, each to the first fold of its further hashes (second, third, ...) in which
+none of its classes would then exceed half. So the training share of each fold has at least half of the groups of each class
+of two or more groups; or, where groups of several classes prevent that, at least one group if possible.
 
 **Ten folds** make up for the random sizes of folds: their training shares are about as large as those of five equal folds.
-Measured with 400 classes, where each group has one class. The middle columns are numbers of groups of a class: in
-training shares, and in those of folds of equal size; the standard deviation of the number in a fold. "moved" is the
-share of groups that a repair moved, "changed" the share of groups that change their fold when 10 % more groups are added:
+Measured with 400 classes, where each group has one class. Three columns are about numbers of groups of a class: mean and
+least number in the training share of a fold; the number there with folds of equal size; standard deviation of the number
+in a fold. "moved" is the share of groups that a repair moved, "changed" the share of groups that change their fold when
+10 % more groups are added:
 
 | folds | groups of a class | training share: mean, least | of equal folds | deviation in a fold | moved | changed |
 |---|---|---|---|---|---|---|
@@ -43,8 +44,8 @@ from marey.data.lists.manifest import Manifest, video_paths
 from marey.data.recordings.names import RecordingNames
 
 _ATTEMPTS = 50
-"""Number of hashes of a group that are tried for a fold, the first included. The 49 others miss a certain one of ten folds
-in one of 170 cases."""
+"""Number of hashes of a group that are tried for a fold, the first included. In one of 170 cases none of the 49 others leads
+to a given one of ten folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,8 @@ class _Repair:
 
     def relieve(self, label: int, limits: NDArray[np.int64]) -> None:
         """Move groups of a class, those with the highest hashes first, until no fold exceeds the class's limit or no group
-        can be moved without exceeding the limit of another class; `limits` [K]: most groups of each class in one fold.
+        can be moved without exceeding the limit of another class. `limits` [K] are the largest numbers of groups of each
+        class in one fold.
         """
         groups = self._groups_of[label]
         for group in groups[np.argsort(self._hashes[groups], kind="stable")[::-1]].tolist():

@@ -22,7 +22,8 @@ from marey.data.splits.fold_assignment import GroupClasses, assign_folds, group_
 
 _FOLDS = 10
 _MANY = 500
-"""Most videos for which ten folds are made; more get half as many, since ten would take four times as long for no gain."""
+"""Number of videos up to which ten folds are made. More are divided into five, since ten take four times as long for no
+gain."""
 NEVER = -1
 """In place of a fold: the video is in the training share of every fold and never held out."""
 _FEW = 5
@@ -48,7 +49,7 @@ class Folds:
     judged: NDArray[np.bool_]
     """[K]: whether the class can be judged: it has two or more groups, not all in one fold. Where videos may have several
     labels, two or more groups must also have videos without the class. The training share of every fold has a video of each
-    judged class; where videos have one label, also of each other class, since videos of those are never held out.
+    judged class. Where videos have one label, it also has one of each other class, whose videos are never held out.
     """
     notes: tuple[str, ...]
     """Sentences on what was assumed, what is doubtful and what cannot be judged."""
@@ -90,7 +91,7 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Record
     table = GroupClasses.of(manifest, groups)
     folds, loads = assign_folds(manifest, table, group_hashes(manifest, sources, groups), count)
     apart = loads.max(1) < loads.sum(1)
-    judged = apart & ~_in_every_clip(manifest, groups)
+    judged = apart & ~_in_every_video(manifest, groups)
     _refuse_too_few(manifest, sources, judged)
     held = _has_any(manifest, apart)
     used, of_held = np.unique(folds[groups[held]], return_inverse=True)
@@ -117,7 +118,7 @@ def _has_any(manifest: Manifest, classes: NDArray[np.bool_]) -> NDArray[np.bool_
     return found
 
 
-def _in_every_clip(manifest: Manifest, groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _in_every_video(manifest: Manifest, groups: NDArray[np.int64]) -> NDArray[np.bool_]:
     """[K]: whether all videos have the class, or all outside a single group: when that group is held out, no video without
     the class is left for training. All False where videos have one label.
     """

@@ -71,6 +71,6 @@ def copies_across_splits(manifest: Manifest) -> str | None:
 
 
 def _segments(manifest: Manifest) -> list[tuple[float, ...]]:
-    """[N]: the segment of each video: start and end in seconds (-1 for NaN, which equals nothing), and frame range."""
+    """[N]: the segment of each video: start and end in seconds (-1 for NaN, which is not equal to NaN), and frame range."""
     columns = np.nan_to_num(times_of(manifest), nan=-1.0), frame_ranges_of(manifest)
     return list(map(tuple, np.hstack(columns).tolist()))

@@ -239,7 +239,7 @@ def join_splits(train: Manifest, held_out: Mapping[str, Manifest]) -> Manifest:
 
 
 def shared_video_notes(train: Manifest, tested: Mapping[str, Manifest]) -> tuple[str, ...]:
-    """A line for each two splits that share videos, by paths: a test on trained videos does not hold for new ones."""
+    """A line for each two splits that share videos, by paths: accuracy on training videos does not hold for new ones."""
     if not tested:
         return ()
     splits = {TRAIN: train, **tested}

@@ -34,7 +34,7 @@ class ConfusableClasses:
     right: int
     """Number of videos for which the true class of a pair has the higher probability, summed over all pairs of the set."""
     by_chance: float
-    """The expected value of `right` if the predictions, as often for each class as now, did not depend on the true class."""
+    """The expected value of `right` for predictions that name each class as often, but independently of the true class."""
     clips: int
     """Number of videos that have exactly one class of a pair, summed over all pairs of the set."""
     groups: int
@@ -49,15 +49,15 @@ class ConfusableClasses:
         of_pairs = " (in pairs of these classes)" if len(self.classes) > 2 else ""
         over = counted(self.groups, "recording" if self.of_recordings else "video")
         return (
-            f"{names} are not distinguished at this size: {self.right} of {self.clips} right where either is the true one"
-            f"{of_pairs}, {self.by_chance:.0f} by chance (a test over {over}, one-sided, level {100 * CHANCE:.0f} %)."
+            f"{names} are not distinguished with this many videos: {self.right} of {self.clips} right where either is the "
+            f"true one{of_pairs}, {self.by_chance:.0f} by chance "
+            f"(a test over {over}, one-sided, level {100 * CHANCE:.0f} %)."
         )
 
 
 def find_confusable_classes(scores: Scores) -> list[ConfusableClasses]:
-    """The classes that are not distinguished: sets in which no two classes are distinguished; where classes that are
-    linked by such pairs do not all form pairs, the pairs themselves. Classes of fewer than `FEWEST_GROUPS` recordings
-    (or videos) are left out, since so few show nothing.
+    """The classes that are not distinguished: pairs, which `_joined_pairs` joins to larger sets where it can. Classes of
+    fewer than `FEWEST_GROUPS` recordings (or videos) are left out, since so few show nothing.
     """
     positives = scores.positives
     if positives.shape[1] > _MOST:
@@ -116,7 +116,10 @@ class _PairTest:
 
 
 def _joined_pairs(pairs: list[tuple[int, int]]) -> list[tuple[int, ...]]:
-    """Join pairs that share classes to sets in which each two classes are a pair; where they are not, keep the pairs."""
+    """Join pairs that share classes to a set, if every two classes of the set are a pair; otherwise keep the pairs.
+
+    The pairs (a, b), (b, c) and (a, c) become the set (a, b, c); (a, b) and (b, c) alone stay two pairs.
+    """
     connected: list[set[int]] = []
     for pair in pairs:
         with_it = [classes for classes in connected if classes & set(pair)]

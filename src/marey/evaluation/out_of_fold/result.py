@@ -33,7 +33,8 @@ _NEEDS = 3
 """How many classes that need more videos the summary names."""
 _WEAK = 0.1
 """A share, 0 to 1. A threshold for "none of these" counts as weak if less than this share of the wrong predictions is below
-it, or if it lies in the lowest such share of the range of probabilities that a prediction can have, 1 / K to 1."""
+it. It also counts as weak if it is too near 1 / K, the least probability that a predicted class can have: if the distance is
+less than this share of the range 1 / K to 1."""
 _CROSS_FITTED = "Each video is judged here by a temperature and thresholds that were fitted on other videos."
 FINAL = (
     "The classifier of this run was fitted on all videos; each number comes from heads that were fitted without the "

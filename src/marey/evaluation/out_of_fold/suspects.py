@@ -22,7 +22,7 @@ SUSPECTS, SUSPECTS_PAGE = "suspects.csv", "suspects.json"
 COLUMNS = ("path", "label", "may_be", "why", "leave_out")
 """The columns of suspects.csv."""
 SHOWN = 40
-"""Most videos that the report shows with frames."""
+"""The report shows at most this many videos, with frames."""
 _HEIGHT, _WIDEST = 90, 200
 """Largest height and width in pixels of a frame in a strip of frames."""
 _QUALITY = 70

@@ -26,7 +26,7 @@ _HEIGHT, _QUALITY = 72, 75
 _ROWS, _ACROSS = 40, 12
 """Recordings, and videos of each, that are shown at most."""
 _ALONE = 60
-"""Most videos shown of those that are the only video of their recording."""
+"""Of the videos that are the only one of their recording, at most this many are shown."""
 _TAKES = "nothing moves: perhaps takes of one scene"
 """The name of a set of videos that look like copies but may be takes of one scene, in which nothing moves."""
 _CLASSES = 6

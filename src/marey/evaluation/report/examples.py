@@ -147,8 +147,8 @@ def _by_confusion(
 ) -> list[tuple[tuple[int, int], int, list[int]]]:
     """The confusions (own class, predicted class) of the rows `bad`, the most frequent first, at most `_CONFUSIONS`.
 
-    Each has its number of rows and the rows to show. These are `count` in total: confusions get one row after the other in
-    turns, first the row with the lowest probability of its own class.
+    Each has its number of rows and the rows to show, at most `count` in total. The confusions take turns: in each turn every
+    confusion gets one row, the lowest probability of the own class first.
     """
     confusions: dict[tuple[int, int], list[int]] = {}
     for row in bad[np.argsort(margins.own_probability[bad], kind="stable")].tolist():

@@ -48,7 +48,7 @@ class OutOfFoldPage:
     needs: Sequence[ClassNeed]
     """The classes that need more videos, the lowest share of right predictions first."""
     needed: str
-    """What should be added to them (`needed_clips`)."""
+    """What should be added to these classes (`needed_clips`)."""
     needs_left: int
     """How many further classes need more videos."""
     curve: Markup | None
@@ -100,7 +100,8 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
     title = standing.metric.title
     own = "share of videos that are named rightly" if standing.metric.name == "top1" else standing.metric.note
     if found.left_out:
-        own += f", {len(result.scores.class_names):,} of them; of {len(found.left_out):,} nothing can be said"
+        classes = counted(len(result.scores.class_names), "class")
+        own += f", over {classes}; of {len(found.left_out):,} more nothing can be said"
     yield NumberRow(f"{title} out of fold", percent(standing.metric.value), own)
     for metric in result.task_metrics()[1:]:
         if metric.shown == "summary":
@@ -165,9 +166,9 @@ def _cost(found: OutOfFold) -> list[tuple[str, str]]:
     cost = found.cost
     return [
         ("videos through the network now", f"{cost.computed:,}"),
-        ("videos whose features were kept", f"{cost.kept:,}"),
+        ("videos whose features were cached by an earlier run", f"{cost.kept:,}"),
         ("core-seconds (time of each core that worked)", f"{cost.core_seconds:,.0f}"),
-        ("of them to compare pictures", f"{cost.pictures:,.0f}"),
+        ("of these, core-seconds to compare frames", f"{cost.pictures:,.0f}"),
         ("time on the clock", lasting(cost.seconds)),
     ]
 

@@ -34,15 +34,15 @@ from marey.tasks.metrics import most_confused
 from marey.tasks.task import ClassRow
 
 _HEAT_CLASSES = 40
-"""Most classes of a heat map; with more only the list of the most frequent confusions is shown."""
+"""With more classes than this, the page shows no heat map, only the list of the most frequent confusions."""
 _CONFUSED = 20
-"""Most confusions that are listed, and most rows of a long table of classes that are not folded."""
+"""The page lists at most this many confusions; of a long table of classes it shows this many rows and folds the others."""
 _IDS = 30
 """How many videos of a confusion are named."""
 _FOLDED = 40
 """With more classes than this, the table shows the first `_CONFUSED` and folds the others."""
 _LISTED, _OPEN = 100, 20
-"""Most broken files, and most doubtful labels for each reason, that the page lists; and how many of these are not folded."""
+"""The page lists at most `_LISTED` broken files, and as many doubtful labels for each reason; `_OPEN` are not folded."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from marey.evaluation.scores import Scores
 _OPEN = 10
 """Number of suspects that are not folded."""
 _ALIKE = 10
-"""Most sets of classes that are not distinguished that the page names."""
+"""The page names at most this many sets of classes that are not distinguished."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def _how(found: SuspectList, *, corrected: bool) -> str:
             "" if found.disagreeing <= found.wrong else f" ({found.disagreeing:,} in all, of which these are the first)"
         )
         sentences.append(
-            "For these videos another label is more probable, compared with other videos of both classes, in "
-            f"predictions of heads fitted without the video: {'; '.join(found.by)}{rest}. The label may be "
-            "wrong, or the video is hard."
+            "For these videos another label is more probable than their own, measured by what is usual for videos of each "
+            "of the two classes. The predictions are of heads fitted without the video: "
+            f"{'; '.join(found.by)}{rest}. The label may be wrong, or the video is hard."
         )
     if found.clips:
         again = "copy these rows into your table of corrections, and train again with it"

@@ -29,7 +29,8 @@ class CSNConfig(Declaration):
     """How far a bottleneck mixes channels. "reduced": a depthwise 3x3x3 convolution alone (ir-CSN). "preserved": a 1x1x1
     convolution before it (ip-CSN)."""
     preserved_relu: bool = False
-    """Whether a ReLU lies between these two: on in MMAction's code, off for VMZ's and MMAction2's weights."""
+    """Whether a ReLU lies between the two convolutions of "preserved": on in MMAction's code, off for VMZ's and MMAction2's
+    weights."""
     depthwise: bool = True
     """Whether the 3x3x3 convolution is depthwise. Off for ip-CSN in MMAction's code, which has a full one."""
     first_pool: bool = True

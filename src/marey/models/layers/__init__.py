@@ -1,4 +1,4 @@
-"""Trunks and layers that several networks share. None knows a paper's network.
+"""Trunks and layers that several networks share. None depends on the network of one paper.
 
 - `trunk`: the interface of trunks; `resnet`, `inception`, `efficientnet`: the trunks
 - `factorised`: convolutions in two steps, for R(2+1)D and CSN; `non_local`: the non-local block

@@ -1,4 +1,4 @@
-"""Declarations that the configs of several networks and recipes share: initial values, non-local blocks. Knows no torch."""
+"""Declarations that the configs of several networks and recipes share: initial values, non-local blocks; without torch."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ class Initialisation(Declaration):
     """Initial values of parameters that are not loaded from a file. Convolutions are always Kaiming normal (fan out)."""
 
     last_gamma_zero: bool = False
-    """The scale of each residual block's last batch norm is 0 at first, so that the block is the identity."""
+    """Whether the scale of each residual block's last batch norm is 0 at first (the block is the identity then), else 1."""
     head_std: PositiveFloat = 0.01
     """Standard deviation of the head's weights."""
 

@@ -6,12 +6,13 @@ Both faults are in the gradient of the weights, and both were seen with torch 2.
   past the end of its buffer: with one thread it corrupts the heap, with several it computes wrong values or never returns.
   1D, 3D and grouped convolutions are not affected, nor are inputs with a side that is no multiple of the stride.
   https://github.com/uxlfoundation/oneDNN/issues/6035
-- bfloat16 and a kernel longer than its input (3 over 2 padded frames is enough): wrong values, NaN, a corrupted heap.
+- A convolution in bfloat16 whose kernel is longer than its input without padding (a kernel of 3 on 2 frames is enough)
+  computes wrong values or NaN, or corrupts the heap.
 
 `tools/convolution_faults.py` searches for them. All networks of Marey are built of `Conv2d` and `Conv3d`;
 `SafeConvolutions` changes the convolutions of other modules in the same way. A changed convolution computes the same sum.
-Whether a convolution is changed depends on shapes and types, not on the machine, and on whether a gradient is recorded:
-inference and exports use PyTorch's own convolution.
+Whether a convolution on a CPU is changed depends on shapes, types and whether a gradient is recorded, not on the kind of
+CPU. Inference and exports use PyTorch's own convolution.
 
 Shape suffixes: B batch, C channels, T frames, H height, W width.
 """

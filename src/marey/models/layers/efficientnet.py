@@ -98,9 +98,9 @@ class InvertedResidual(nn.Module):
         self.drop_path = DropPath()
 
     def set_initial_values(self, how: Initialisation) -> None:
-        """Depthwise filters are normal with deviation sqrt(2) / k, as in the authors' code.
+        """Depthwise filters of k x k are normal with deviation sqrt(2) / k, as in the authors' code.
 
-        It is Kaiming's for a fan out of k * k, because each filter has one output channel.
+        This is Kaiming's deviation for a fan out of k * k, because each filter has one output channel.
         """
         filters = self.depthwise.conv
         nn.init.normal_(filters.weight, std=(2 / (filters.kernel_size[0] * filters.kernel_size[1])) ** 0.5)

@@ -46,7 +46,7 @@ class SamePool(nn.Module):
     """Max pool padded as TensorFlow's 'SAME'. The padding is never the maximum.
 
     It makes no padded copy of the map: the padding before is an argument of the pool, and the padding after follows from
-    rounding the number of windows up. That equals 'SAME' if the window's size is odd, or is its stride.
+    rounding the number of windows up. That equals 'SAME' if the window's size is odd or equal to its stride.
     """
 
     def __init__(self, size: tuple[int, ...], step: tuple[int, ...]) -> None:

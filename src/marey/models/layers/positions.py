@@ -18,8 +18,8 @@ Grid = tuple[int, int, int]
 """(T, H, W)."""
 
 _MAX_RATIO = 64
-"""Most positions of a file, as a multiple of the network's. More are refused: a small file can declare a tensor of any
-size."""
+"""Largest number of positions in a file, as a multiple of the network's. More are not resized: a small file can declare a
+tensor of any size."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The ResNet family in two and three dimensions: He et al., Deep Residual Learning, CVPR 2016.
 
 TSN (2D) and the 3D networks have the same trunk. A temporal kernel of None makes a layer two-dimensional; a 3D network has
-the same layers with a third number in every kernel. The 3x3 convolution has the spatial stride of 2.
+the same layers with a third number in every kernel. In a block that halves the map, the 3x3 convolution (of two, the first)
+has the spatial stride of 2.
 
 Shape suffixes: B batch, C channels, T frames, H height, W width.
 """
@@ -256,7 +257,7 @@ class ResNetTrunk(Trunk):
         return self.pool(self.relu(self.stem(x)))  # type: ignore[no-any-return]
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """The output of a stage by its index, from 0; that of the first one after the second pool."""
+        """The output of a stage by its index, from 0; the first stage includes the second pool."""
         x = super().stage(index, x)
         return self.second_pool(x) if index == 0 else x
 

@@ -58,7 +58,7 @@ class I3DResNetConfig(Declaration):
     """Temporal stride of the first convolution: 2 for clips of 32x2 (MMAction's and MMAction2's weights), 1 for 8x8
     (PySlowFast's and PyTorchVideo's) and for "heavy"."""
     pool_stride: Literal[1, 2] = 2
-    """Temporal stride of the pool after the stem, whose window is one frame long. Published weights have that of
+    """Temporal stride of the pool after the stem, whose window is one frame long. In published weights it equals
     `stem_stride`."""
     second_pool: Literal[1, 2] = 2
     """Temporal length and stride of the pool after the first stage; 1: no pool."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class R2Plus1DConfig(Declaration):
     """A 3D ResNet whose 3x3x3 convolutions are factorised into a spatial and a temporal one (table 1).
 
-    The defaults are VMZ's R(2+1)D-34. A file's shapes show the number of channels between the two convolutions, but neither
-    pools nor strides.
+    The defaults are VMZ's R(2+1)D-34. The tensors in a weights file show by their shapes how many channels are between the
+    two convolutions, but show neither pools nor strides.
     """
 
     network: Literal["r2plus1d"] = "r2plus1d"
@@ -27,11 +27,11 @@ class R2Plus1DConfig(Declaration):
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
     convolutions: Literal["space_time", "block_space_time", "time_space", "whole", "mixed"] = "space_time"
-    """What replaces a 3x3x3 convolution. "space_time": 1x3x3, then 3x1x1; the number of channels between them keeps the
-    number of parameters (VMZ's, MMAction's, MMAction2's weights). "block_space_time": the same number in all convolutions of
-    a block (torchvision's). "time_space": 3x1x1, then 1x3x3, with the output's channels between them (PyTorchVideo's).
-    "whole": nothing replaces it, which is R3D (torchvision's r3d_18). "mixed": nothing in the first stage, 1x3x3 in the
-    others, which is MC3 (torchvision's mc3_18)."""
+    """What replaces a 3x3x3 convolution. "space_time": 1x3x3, then 3x1x1, with so many channels between them that the number
+    of parameters is the same (VMZ's, MMAction's, MMAction2's weights). "block_space_time": likewise, but with equally many
+    channels between them in all convolutions of a block (torchvision's). "time_space": 3x1x1, then 1x3x3, with the output's
+    channels between them (PyTorchVideo's). "whole": nothing replaces it, which is R3D (torchvision's r3d_18). "mixed":
+    nothing in the first stage, 1x3x3 in the others, which is MC3 (torchvision's mc3_18)."""
     stem_middle: NonNegativeInt = 45
     """Channels between the stem's 1x7x7 and 3x1x1 convolution: 45 (VMZ's, MMAction's, torchvision's weights), 83
     (MMAction2's). 0: the stem is one convolution (PyTorchVideo's, R3D's and MC3's)."""
@@ -50,7 +50,7 @@ class R2Plus1DConfig(Declaration):
     norm_eps: PositiveFloat = 1e-3
     """Epsilon of the batch norms, added to the variance: 1e-5 for PyTorchVideo's and torchvision's weights."""
     middle_eps: PositiveFloat | None = None
-    """Epsilon of the batch norms between the two steps: 1e-5 for MMAction2's weights. None: as `norm_eps`."""
+    """Epsilon of the batch norms between the two convolutions: 1e-5 for MMAction2's weights. None: as `norm_eps`."""
     pool_window: PositiveInt | None = None
     """Side of the head's sliding pool on the last map: 7 for PyTorchVideo's weights, whose published accuracy averages over
     its positions. None: the complete map is pooled."""

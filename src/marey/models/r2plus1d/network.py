@@ -36,9 +36,8 @@ class R2Plus1D(PooledClassifier):
 
 
 def middle_channels(in_channels: int, out_channels: int, side: int) -> int:
-    """Channels between a 1 x side x side and a 3x1x1 convolution with as many parameters as one of 3 x side x side.
-
-    Rounded down (section 3.5).
+    """Channels between a 1 x side x side and a 3x1x1 convolution, for which both together have as many parameters as one of
+    3 x side x side. Rounded down (section 3.5).
     """
     return 3 * side**2 * in_channels * out_channels // (side**2 * in_channels + 3 * out_channels)
 

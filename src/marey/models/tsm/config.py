@@ -23,7 +23,7 @@ class ShiftConfig(Declaration):
 
 
 class TSMConfig(ResNetSegmentsConfig, ShiftConfig):
-    """TSN's 2D ResNet with a shift in every residual block; from ResNet-101 on in every second one."""
+    """TSN's 2D ResNet with a shift in every residual block; with "blockres", from ResNet-101 on, in every second one."""
 
     network: Literal["tsm"] = "tsm"
     style: Literal["blockres", "block"] = "blockres"

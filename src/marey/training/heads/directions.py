@@ -1,12 +1,13 @@
-"""Principal directions of the standardised features of training clips, and the clips' coordinates along them.
+"""Principal directions of the standardised features of training videos, and the videos' coordinates along them.
 
-The weights of a linear model with an L2 penalty lie in the space that the training clips span. The N x N matrix of the
-clips' inner products gives orthogonal directions of that space, at a cost that grows only linearly with the number of
-features. Of more than `MOST_DIRECTIONS` directions the leading ones are kept. They are found by random combinations of
-the clips and one step of subspace iteration (Halko, Martinsson and Tropp, Finding Structure with Randomness, SIAM
-Review 2011, algorithms 4.4 and 5.1), which bounds memory and time, for example for 10,000 clips of 20,480 features.
+The weights of a linear model with an L2 penalty lie in the space that the training videos span. The N x N matrix of the
+videos' inner products gives orthogonal directions of that space, at a cost that grows only linearly with the number of
+features. If there are more than `MOST_DIRECTIONS` directions, only the leading ones are kept. They are found from
+random combinations of the videos with one step of subspace iteration (Halko, Martinsson and Tropp, Finding Structure
+with Randomness, SIAM Review 2011, algorithms 4.4 and 5.1), which bounds memory and time, for example for 10,000 videos
+of 20,480 features.
 
-Shapes: N training clips, M other clips, F features, R directions.
+Shapes: N training videos, M other videos, F features, R directions.
 """
 
 import math
@@ -21,39 +22,41 @@ from torch import Tensor
 from marey.models.probe.pooled import PooledFeatures
 
 MOST_DIRECTIONS = 1024
+"""Largest number of directions that are kept."""
 _MORE = 64
-"""Number of random combinations beyond the directions that are kept, since the last ones are inexact."""
+"""Number of additional random combinations: the last directions of such a decomposition are inexact and are not kept."""
 _LEAST_DEVIATION = 0.01
-"""Smallest standard deviation of a feature, as a share of the root mean square deviation in its block: dividing a nearly
-constant feature by its own deviation would turn small differences of new clips into large numbers."""
+"""Least standard deviation by which a feature is divided, as a share of the root mean square deviation in its block. A
+nearly constant feature, divided by its own deviation, would turn small differences of new videos into large numbers."""
 _ROUNDING, _ROUNDING_FLOAT32 = 1e-10, 1e-5
-"""Variance along a direction, as a share of the largest one, up to which it may be rounding error."""
+"""Directions with at most this share of the largest variance are left out, because they may be rounding error; with
+float64, and with float32."""
 _COLUMNS = 512
 """Number of features that are standardised at a time, which bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """Orthogonal directions of unit length, sorted by the variance of the training clips along them, the least first."""
+    """Orthogonal directions of unit length, sorted by the variance of the training videos along them, the least first."""
 
     pooled: PooledFeatures
-    """The features of all clips."""
+    """The features of all videos."""
     rows: NDArray[np.int64]
-    """[N]: the rows of the training clips among them."""
+    """[N]: the rows of the training videos among them."""
     mean: Tensor
-    """[F], float64: the mean of each feature over the training clips."""
+    """[F], float64: the mean of each feature over the training videos."""
     scale: Tensor
     """[F], float64: a standardised feature is the feature less its mean, multiplied by this."""
     coordinates: Tensor
-    """[N, R], float64: the coordinates of the training clips. The columns are orthogonal."""
+    """[N, R], float64: the coordinates of the training videos. The columns are orthogonal."""
     squares: Tensor
     """[R]: the sum of squares of each column of the coordinates."""
     combinations: Tensor
-    """[N, R]: each direction as a linear combination of the standardised training clips."""
+    """[N, R]: each direction as a linear combination of the standardised training videos."""
 
     @classmethod
     def of(cls, pooled: PooledFeatures, rows: NDArray[np.int64]) -> "Directions":
-        """The directions of some clips, given by their rows, the training clips."""
+        """The directions of the training videos, given by their rows [N]."""
         mean, scale = _standard(pooled, rows)
         if len(rows) <= MOST_DIRECTIONS:
             products = torch.zeros(len(rows), len(rows), dtype=torch.float64)
@@ -70,14 +73,15 @@ class Directions:
         )
 
     def coordinates_only(self, indices: NDArray[np.int64]) -> "Directions":
-        """The same directions with the coordinates of some of the training clips, given by their indices [M] among these, to
-        fit heads on them. The columns are then no longer orthogonal.
+        """The same directions with only the coordinates of some training videos, to fit heads on these videos.
+
+        `indices` [M] are their indices among the training videos. The columns are then no longer orthogonal.
         """
         some = self.coordinates[indices]
         return replace(self, coordinates=some, squares=some.square().sum(dim=0))
 
     def coordinates_of(self, rows: NDArray[np.int64]) -> Tensor:
-        """[M, R]: the coordinates of other clips, given by their rows [M]."""
+        """[M, R]: the coordinates of other videos, given by their rows [M]."""
         products = torch.zeros(len(rows), len(self.rows), dtype=torch.float64)
         own, others = (_standardised(self.pooled, some, self.mean, self.scale) for some in (self.rows, rows))
         for (_, clips), (_, other) in zip(own, others, strict=True):
@@ -85,7 +89,7 @@ class Directions:
         return products @ self.combinations
 
     def weight(self, along: Tensor) -> Tensor:
-        """[F, K], float64: the weights of the features before standardisation, from weights along the directions [R, K]."""
+        """The weights [F, K], float64, of features that are not standardised, from weights along the directions [R, K]."""
         weight_FK, of_clips = along.new_empty(len(self.mean), along.shape[1]), self.combinations @ along
         for columns, clips in _standardised(self.pooled, self.rows, self.mean, self.scale):
             weight_FK[columns] = self.scale[columns, None] * (clips.T @ of_clips)
@@ -93,7 +97,7 @@ class Directions:
 
 
 def _standard(pooled: PooledFeatures, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Mean and scale of each feature over these clips, [F] each."""
+    """The mean and scale of each feature ([F] each) over the videos in these rows."""
     mean, deviation = (torch.empty(pooled.features.shape[1], dtype=torch.float64) for _ in range(2))
     for columns in _column_blocks(pooled):
         variance, mean[columns] = torch.var_mean(_read(pooled, rows, columns), dim=0, correction=0)
@@ -107,8 +111,9 @@ def _standard(pooled: PooledFeatures, rows: NDArray[np.int64]) -> tuple[Tensor, 
 
 
 def _leading(pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Combinations of the clips [N, R] that give the leading directions, and their products with the N x N matrix of inner
-    products, which is never computed; float64, with the precision of float32.
+    """The leading directions as combinations of the videos [N, R], and the N x N matrix of inner products times these.
+
+    The matrix itself is never computed. The results are float64, with the precision of float32.
     """
     random = torch.Generator().manual_seed(0)
     products = torch.randn(len(rows), min(MOST_DIRECTIONS + _MORE, len(rows)), generator=random)
@@ -126,7 +131,7 @@ def _leading(pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scal
 def _standardised(
     pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scale: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
-    """The standardised features of some clips in blocks of columns: the columns, and [N, columns] in float64."""
+    """Yield the standardised features of the videos in these rows in blocks: the columns, and [N, columns] in float64."""
     for columns in _column_blocks(pooled):
         yield columns, (_read(pooled, rows, columns) - mean[columns]) * scale[columns]
 

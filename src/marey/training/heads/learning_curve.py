@@ -1,4 +1,4 @@
-"""The learning curve: the task's metric out of fold, with heads that were fitted on a share of the clips."""
+"""The learning curve: the task's metric, out of fold, of heads that were fitted on a share of the videos."""
 
 import math
 from collections.abc import Sequence
@@ -20,32 +20,32 @@ from marey.training.heads.logistic import Targets, solve
 Number = TypeVar("Number", np.float64, np.int64)
 
 SHARES = (0.25, 0.5, 0.75)
-"""Shares of the recordings that are not held out, 0 to 1, beside all of them."""
+"""Shares, 0 to 1, of the recordings that are not held out, on which heads are fitted, besides all of them."""
 _DRAWS, _MANY = 3, 600
-"""How often each share is drawn; for more than `_MANY` clips once, since fits take longer and draws differ less."""
+"""Number of draws of each share. For more than `_MANY` videos it is 1, since fits take longer and draws differ less."""
 
 
 def learning_curve(
     pooled: PooledFeatures, targets: Targets, folds: Folds, *, classes: int, task: TaskConfig, strength: float
 ) -> tuple[CurvePoint, ...]:
-    """The task's first metric out of fold (top-1, or mean average precision), by the number of training clips.
+    """The task's first metric (top-1, or mean average precision) out of fold, for different numbers of training videos.
 
-    For each fold a head is fitted on 1/4, 1/2, 3/4 and all of the recordings that are not held out, with at least one clip
-    of each class that they have, and in about the proportions of the classes. Each share is drawn three times, and the
-    mean of the metric is taken. `low` and `high` are a 90 % interval of the difference to the last point, which has the
-    same clips, placed around the point (`marey.evaluation.paired_difference`; the mean over the
-    draws; 0 to 1 where there are too
-    few recordings). For the last point both are the metric itself.
+    For each fold a head is fitted on 1/4, 1/2, 3/4 and all of the recordings that are not held out. A share has at
+    least one video of each class that these recordings have, and about the same proportions of classes. Each share is
+    drawn `_DRAWS` times; the point is the mean of the metric. `low` and `high` are the point minus and plus half of the
+    90 % interval of its difference to the last point on the same videos (`marey.evaluation.paired_difference`, the mean
+    over the draws), or 0 and 1 if there are too few recordings. In the last point both are the metric itself.
 
-    Shares with the same number of clips are one point. The same clips in the same order give the same curve.
+    If a share has no fewer videos than the next larger one, it gives no point. The same videos in the same order give
+    the same curve.
 
     Args:
-        pooled: The features of N clips.
-        targets: One class a clip [N], or which clip has which label [N, K].
-        folds: The folds. Clips that are never held out are always among those to draw from.
+        pooled: The features of N videos.
+        targets: One class per video [N], or which video has which label [N, K].
+        folds: The folds. Shares are drawn from the videos of the other folds and from those that are never held out.
         classes: The number of classes, K.
         task: Softmax or sigmoids.
-        strength: The strength of all heads.
+        strength: The strength of all heads (C of scikit-learn).
     """
     curve = _Curve(pooled, targets, folds, classes, task, strength)
     clips, full = curve.predict(1.0, 0)
@@ -63,7 +63,7 @@ def learning_curve(
 
 
 class _Curve:
-    """Heads that are fitted on shares of the clips, and their out-of-fold predictions."""
+    """Fits heads on shares of the videos and measures their out-of-fold predictions."""
 
     def __init__(
         self, pooled: PooledFeatures, targets: Targets, folds: Folds, classes: int, config: TaskConfig, strength: float
@@ -73,10 +73,13 @@ class _Curve:
         self.task: Task = task_of(config)
         self.labels = targets.astype(np.int64)
         self.held = np.flatnonzero(folds.of_row >= 0)
-        """The rows of the clips that a fold holds out."""
+        """The rows of the videos that a fold holds out."""
 
     def predict(self, share: float, draw: int) -> tuple[int, NDArray[np.float64]]:
-        """The mean number of training clips, and logits [N, K]; rows of clips that are never held out are 0."""
+        """Out-of-fold predictions of heads on a share: the mean number of training videos, and logits [N, K].
+
+        Rows of videos that are never held out are 0.
+        """
         logits, clips = np.zeros((len(self.pooled), self.classes)), 0
         for fold in range(self.folds.count):
             own = np.flatnonzero(self.folds.of_row == fold)
@@ -92,11 +95,10 @@ class _Curve:
         return round(clips / self.folds.count), logits
 
     def _drawn(self, rows: NDArray[np.int64], share: float, random: np.random.Generator) -> NDArray[np.int64]:
-        """The clips, among these rows, of a share of their recordings, stratified: of each class, about this share is taken.
+        """Draw a share of the recordings of the videos in `rows`, stratified by class; return the rows of their videos.
 
-        A recording belongs to the stratum of its rarest class. Within each stratum recordings are spread evenly over 0
-        to 1 in random order, and those with the lowest values are taken; the first ones of each class come before all
-        others.
+        A recording belongs to the stratum of its rarest class. In each stratum the recordings, in random order, get evenly
+        spaced values from 0 to 1; the recordings with the lowest values are taken, but first one recording of each class.
         """
         _, group_of = np.unique(self.folds.groups[rows], return_inverse=True)
         has_NK = self.task.positives(self.labels[rows], self.classes)
@@ -119,12 +121,13 @@ class _Curve:
         return rows[np.isin(group_of, taken)]
 
     def score(self, logits: NDArray[np.float64]) -> float:
-        """The task's first metric on the clips that are held out."""
+        """The task's first metric on the videos that are held out."""
         return self.task.score(self._judged(logits[self.held]), self._judged(self.labels[self.held]))
 
     def error(self, full: NDArray[np.float64], drawn: Sequence[NDArray[np.float64]]) -> float:
-        """Half of the 90 % interval of the difference between the metric of the logits `full` and of each of `drawn`,
-        the mean over these; 1 where it cannot be computed.
+        """Half the length of the 90 % interval of the difference of the metric between `full` and each of `drawn` (logits).
+
+        The mean over `drawn`; 1 for each that cannot be computed.
         """
         logits, labels = self._judged(full[self.held]), self._judged(self.labels[self.held])
         groups = self.folds.groups[self.held].astype(np.str_)
@@ -132,7 +135,7 @@ class _Curve:
         return float(np.mean([1.0 if one is None else (one.high - one.low) / 2 for one in found]))
 
     def _judged(self, of_clips: NDArray[Number]) -> NDArray[Number]:
-        """Where clips have several labels, the columns of the classes that can be judged, of logits or labels [N, K]; else
-        unchanged.
+        """With several labels per video, only the columns (of logits or labels [N, K]) of classes that can be judged;
+        else all of them.
         """
         return of_clips[:, self.folds.judged] if self.labels.ndim == 2 else of_clips

@@ -1,14 +1,15 @@
-"""Linear heads on pooled features: L2-regularised logistic regression, of a softmax or, for several labels, of sigmoids.
+"""Linear heads on pooled features: L2-regularised logistic regression with a softmax or, for several labels, sigmoids.
 
     minimise over W and b:   |W|^2 / 2 + strength * sum_i loss(W x_i + b, target_i)
 
-The strength is the C of scikit-learn; the bias is not regularised. x are the pooled features, standardised on the training
-clips, where each block is divided by the square root of its width: every block then has a mean square length of 1.
+The strength is the C of scikit-learn; the bias is not regularised. x_i are the pooled features of video i, standardised
+on the training videos. Each block of them is divided by the square root of its width, so that the mean squared length
+of every block is 1.
 
-The problem is solved along the directions that the training clips span (`marey.training.heads.directions`): the
-solution lies in them, and a few clips have fewer directions than features.
+The problem is solved along the directions that the training videos span (`marey.training.heads.directions`): the
+solution lies in their span, and few videos have fewer directions than features.
 
-Shapes: N clips, F features, K classes, R directions.
+Shapes: N videos, F features, K classes, R directions.
 """
 
 import math
@@ -26,26 +27,27 @@ from marey.recipe import MultiLabel, TaskConfig
 from marey.training.heads.directions import Directions
 
 Targets = NDArray[np.int64] | NDArray[np.bool_]
-"""One class a clip [N], int64; or which clip has which label [N, K], bool."""
+"""One class per video [N], int64; or which video has which label [N, K], bool."""
 
 GRADIENT_TOLERANCE = 1e-6
-"""Largest derivative, at the solution, of the objective divided by strength * N, in the coordinates in which it is
-minimised. Its second derivatives are there about those of the loss itself."""
+"""Largest derivative that the objective, divided by strength * N, may have at the solution, in the scaled coordinates
+of `_minimum`. In these its second derivatives are about those of the loss."""
 _MOST_ITERATIONS = 1000
+"""Largest number of L-BFGS iterations."""
 _ROWS = 512
-"""Number of clips whose features are converted to float64 at a time, which bounds memory."""
+"""Number of videos whose features are converted to float64 at a time, which bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A linear classifier on pooled features; their standardisation is contained in weight and bias."""
+    """A linear classifier on pooled features that are not standardised: weight and bias contain the standardisation."""
 
     weight: NDArray[np.float32]
-    """[K, F]"""
+    """The weights [K, F]."""
     bias: NDArray[np.float32]
-    """[K]"""
+    """The biases [K]."""
     strength: float
-    """The strength that it was fitted with."""
+    """The strength with which the head was fitted."""
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits [N, K] of pooled features [N, F]."""
@@ -59,28 +61,29 @@ class Solution:
     """A head whose weights are given along directions."""
 
     weight: Tensor
-    """[R, K], float64."""
+    """The weights [R, K] along the directions, float64."""
     bias: Tensor
-    """[K], float64."""
+    """The biases [K], float64."""
     strength: float
-    """The strength that it was fitted with."""
+    """The strength with which the head was fitted."""
 
     def logits(self, coordinates: Tensor) -> Tensor:
-        """Logits [N, K] of clips with these coordinates [N, R]."""
+        """Logits [N, K] of videos with these coordinates [N, R]."""
         return coordinates @ self.weight + self.bias
 
 
 def fit_head(pooled: PooledFeatures, targets: Targets, *, classes: int, strength: float, task: TaskConfig) -> Head:
-    """Fit a head to training clips.
+    """Fit a head to training videos.
 
-    A class without a training clip (with several labels, also a class of all clips) has weights of 0. Its bias makes it as
-    likely as half a clip among the training clips; a softmax never predicts it.
+    A class without a training video has weights of 0 and a bias that gives it about the share that half a video has of
+    the training videos; a softmax never predicts it. With several labels, a class that all videos have has weights of 0,
+    too, and a bias as if half a video lacked it.
 
     Args:
-        pooled: The features of the training clips.
-        targets: The targets of the training clips.
+        pooled: The features of the training videos.
+        targets: The targets of the training videos.
         classes: The number of classes, K.
-        strength: Above 0; the larger, the closer the head follows the training clips.
+        strength: Above 0; the larger, the weaker is the penalty, and the closer the head follows the training videos.
         task: Softmax or sigmoids.
     """
     directions = Directions.of(pooled, np.arange(len(pooled)))
@@ -88,14 +91,14 @@ def fit_head(pooled: PooledFeatures, targets: Targets, *, classes: int, strength
 
 
 def _with_standardisation(directions: Directions, solution: Solution) -> Head:
-    """The head on features before their standardisation."""
+    """The same head for features that are not standardised."""
     weight_FK = directions.weight(solution.weight)
     bias = solution.bias - directions.mean @ weight_FK
     return Head(weight_FK.T.contiguous().float().numpy(), bias.float().numpy(), solution.strength)
 
 
 def solve(directions: Directions, targets: Targets, *, classes: int, strength: float, task: TaskConfig) -> Solution:
-    """As `fit_head`, along given directions, so that several strengths can share them."""
+    """Fit a head as `fit_head` does, along given directions, which fits of several strengths can share."""
     known = torch.from_numpy(np.ascontiguousarray(targets))
     if isinstance(task, MultiLabel):
         return _sigmoids(directions, known.double(), strength)
@@ -112,7 +115,7 @@ def _softmax(directions: Directions, targets: Tensor, classes: int, strength: fl
         return -(logs * hot).sum() / clips, (logs.exp() - hot) / clips
 
     fitted = _minimum(directions, loss, len(present), 0.3 / len(present), strength)
-    # A constant added to all logits changes nothing; this choice makes the largest logit of a clip positive.
+    # A constant added to all logits changes nothing. With mean 0 over classes, the largest logit of a video is positive.
     own_bias = fitted.bias - fitted.bias.mean()
     likely = (directions.coordinates @ fitted.weight + own_bias).logsumexp(dim=1).mean() - math.log(2 * len(targets))
     weight = fitted.weight.new_zeros(len(fitted.weight), classes)
@@ -147,17 +150,17 @@ def _minimum(
     curvature: float,
     strength: float,
 ) -> Solution:
-    """The weights along directions that minimise the mean loss with the penalty |W|^2 / (2 strength N), by L-BFGS.
+    """Minimise the mean loss plus the penalty |W|^2 / (2 strength N) over weights along directions, by L-BFGS.
 
     Each direction is scaled so that the objective's second derivative along it is about `curvature`. In these units few
     steps are needed, whatever the strength.
 
     Args:
-        directions: The directions, with the coordinates of N clips.
-        loss: From logits [N, outputs] to the mean loss and its derivative by the logits. Written out, the derivative takes
-            half of autograd's time.
+        directions: The directions, with the coordinates of N videos.
+        loss: From logits [N, outputs] to the mean loss and its derivative by the logits. The derivative is written by
+            hand, which takes half of autograd's time.
         outputs: The number of logits.
-        curvature: About the second derivative of the loss by a logit (a third of its largest value).
+        curvature: A typical second derivative of a video's loss by a logit, about a third of the largest one.
         strength: Above 0.
     """
     clips, length = directions.coordinates.shape

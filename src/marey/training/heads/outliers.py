@@ -1,12 +1,12 @@
-"""Outliers: clips that are far from all others of their class in a frozen network's features, such as a wrong file.
+"""Outliers: videos that are far from all others of their class in a frozen network's features, such as wrong files.
 
-The distance of a clip to its class is the mean distance to its `NEAREST` nearest clips of the class from other recordings.
-What is usual follows from the other clips of the class: the median of the logarithms of their distances, and 1.4826 times
-the median absolute deviation from it, which is the standard deviation of a normal distribution (Rousseeuw and Croux,
-Alternatives to the Median Absolute Deviation, Journal of the American Statistical Association 1993). A few outliers hardly
-change either.
+The distance of a video to its class is the mean distance to the `NEAREST` nearest videos of the class from other
+recordings. Usual distances are estimated from all videos of the class: the median of the logarithms of their distances,
+and as their standard deviation 1.4826 times the median absolute deviation from this median, which is right for a normal
+distribution (Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, Journal of the American Statistical
+Association 1993). A few outliers hardly change the two numbers.
 
-Shapes: N clips, K classes, R directions.
+Shapes: N videos, K classes, R directions.
 """
 
 from dataclasses import dataclass
@@ -18,39 +18,42 @@ from marey.training.heads.directions import Directions
 from marey.training.heads.logistic import Targets
 
 NEAREST = 5
-"""Number of clips of the class that a clip is compared with; a class may have more than that of a kind of its own."""
+"""Number of nearest videos with which a video is compared. A class may contain a group of more unusual videos that are
+alike."""
 _FEWEST = 10
-"""Number of recordings of a class below which it has no outliers, since nothing is usual."""
+"""Least number of recordings of a class for outliers to be searched: with fewer, usual distances cannot be estimated."""
 _FAR = 4.5
-"""Deviations above the median from which on a clip is an outlier: of normally distributed logarithms, one of 300,000 is
-beyond. Clips of quite other things, put one at a time among 189 clips of skateboarding, or 252 and 720 drawn ones, were
-at least 4.7 above it, and so were at most 1 in 100 of the clips that belong there."""
+"""Number of standard deviations above the median beyond which a video is an outlier; of normally distributed logarithms
+one in 300,000 is. Videos of other subjects, added one at a time to 189 videos of skateboarding, or to 252 and 720 drawn
+ones, were at least 4.7 above the median. So were at most 1 in 100 of the videos that belong to the set."""
 _FARTHER = 1.3
-"""Ratio to the median distance that an outlier must exceed, too: in a class of clips that are about equally far from
-each other, small differences make no outliers."""
+"""An outlier's distance must also be more than this multiple of the median distance: if the videos of a class are about
+equally far from each other, small differences make no outliers."""
 _MANY = 0.05
-"""Largest share of a class that may be outliers, 0 to 1: where there are more, the class consists of several kinds, and has
-none."""
+"""Largest share of a class that may be outliers, 0 to 1. If more videos are far, the class consists of several kinds of
+videos, and none counts as an outlier."""
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """A clip that is far from all others of its class."""
+    """A video that is far from all others of its class."""
 
     row: int
+    """Index of the video."""
     label: int
+    """Index of the class."""
     times: float
-    """Its distance to the class divided by the usual distance, above 1."""
+    """The video's distance to the class divided by the median distance of the class, above 1."""
 
 
 def class_outliers(directions: Directions, targets: Targets, groups: NDArray[np.int64]) -> list[Outlier]:
-    """The outliers of all classes, the farthest first, each clip once.
+    """The outliers of all classes, the farthest first, each video once.
 
     Args:
-        directions: The directions of all N clips, whose coordinates are compared.
-        targets: One class a clip [N], or which clip has which label [N, K]: then a clip must be an outlier of each of its
-            classes that has enough recordings.
-        groups: [N]: a number for each clip, equal for clips of one recording, and for copies.
+        directions: The directions of all N videos, whose coordinates are compared.
+        targets: One class per video [N]; or which video has which label [N, K], and then a video must be an outlier in
+            each of its classes that has enough recordings.
+        groups: [N]: a number for each video, equal for videos of one recording, and for copies.
     """
     points = directions.coordinates.numpy()
     hot = np.eye(int(targets.max()) + 1, dtype=np.bool_)[targets] if targets.ndim == 1 else targets
@@ -71,10 +74,10 @@ def class_outliers(directions: Directions, targets: Targets, groups: NDArray[np.
 
 
 def _far_clips(points: NDArray[np.float64], groups: NDArray[np.int64]) -> list[tuple[int, float]]:
-    """The clips of a class that are far from the others: index, and distance divided by the usual distance.
+    """The videos of a class that are far from the others: index, and distance divided by the median distance.
 
     Args:
-        points: [M, R]: the coordinates of the class's clips.
+        points: [M, R]: the coordinates of the class's videos.
         groups: [M]: a number for each recording.
     """
     squares = np.square(points).sum(axis=1)

@@ -1,17 +1,17 @@
 """Choice of a head's pooling and strength by nested cross-validation, which also gives its out-of-fold predictions.
 
-The folds are used twice. For the head of all clips, each candidate and strength is fitted on all folds but one and judged on
-that one, in turn; the best is then fitted on all clips. Its out-of-fold predictions come from the same procedure without the
-predicted fold: the other folds judge candidates and strengths, each fitted without two folds, and the best is fitted on the
-other folds. So no clip influences the choice or the fit behind its own prediction (Varma and Simon, Bias in error estimation
-when using cross-validation for model selection, BMC Bioinformatics 2006). A fit without folds a and b serves twice: it is
-judged on b where a is predicted, and on a where b is predicted. For judging, more than `MOST_JUDGING` folds are joined
-to fewer (`judging_folds`).
+To choose the final head, each candidate and strength is fitted on all folds but one and judged on that fold, for each
+fold in turn; the best is then fitted on all videos. To predict a fold out of fold, the same procedure runs on the other
+folds: each candidate and strength is fitted without the predicted fold and one more, and judged on the latter; the best
+is then fitted on all folds but the predicted one. So no video influences the choice or the fit behind its own
+prediction (Varma and Simon, Bias in error estimation when using cross-validation for model selection, BMC
+Bioinformatics 2006). A fit without folds a and b is used twice: judged on b to predict a, and judged on a to predict b.
+For judging, more than `MOST_JUDGING` folds are joined to fewer (`judging_folds`).
 
-There are few strengths and few candidates, and the first candidate is kept unless another one is better beyond chance: every
-further choice costs accuracy where clips are few.
+There are few strengths and few candidates, and the first candidate is kept unless another one is better beyond chance,
+because every further choice costs accuracy if there are few videos.
 
-Shapes: N clips, K classes, S strengths, J judging folds.
+Shapes: N videos, K classes, S strengths, J judging folds.
 """
 
 import math
@@ -35,29 +35,29 @@ from marey.training.heads.directions import MOST_DIRECTIONS, Directions
 from marey.training.heads.logistic import Head, Targets, fit_head, solve
 
 STRENGTHS = (1.0, 10.0, 100.0)
-"""The strengths that are compared, weakest first: of equally good ones the weakest is taken."""
+"""The strengths that are compared, the smallest (strongest penalty) first; of equally good ones the smallest is taken."""
 USUAL_STRENGTH = 10.0
-"""The strength where nothing can judge, since there are only two folds, or where judging would take too long."""
+"""The strength if strengths cannot be compared, because there are only two folds or it would take too long."""
 MOST_WORK = 500_000_000
-"""Product of clips, directions and classes of one fit, beyond which only the usual strength is tried: its time grows
-with the product, and at the limit all fits for three candidates take several minutes of one core."""
+"""If the product of videos, directions and classes of a fit is larger, only `USUAL_STRENGTH` is tried. The time of a
+fit grows with this product; at the limit all fits for three candidates take several minutes of one core."""
 MOST_JUDGING = 5
-"""Most folds that judge candidates and strengths; more are joined for that, which saves most of the fits."""
+"""Largest number of folds that judge candidates and strengths; more folds are joined for judging, which saves most fits."""
 ERRORS = 2.0
-"""Number of standard errors by which another candidate must be better than the first one."""
+"""Number of standard errors of the mean difference by which another candidate must be better than the first one."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeadCandidate:
-    """One way to pool the features of all clips for a head."""
+    """One way to pool the features of all videos for a head."""
 
     name: str
-    """The pooling in words."""
+    """The pooling, as text."""
     pooling: Pooling
     pooled: PooledFeatures
     """The pooled features."""
     chosen_if_better: bool = True
-    """False: a baseline, which is fitted and predicts but is never chosen."""
+    """Whether the candidate may be chosen. False: a baseline, which is fitted and predicts but is never chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,34 +66,35 @@ class HeadChoice:
 
     candidate: HeadCandidate
     head: Head
-    """The candidate's head, fitted on all clips."""
+    """The candidate's head, fitted on all videos."""
     out_of_fold: NDArray[np.float64]
-    """[N, K]: logits of the complete procedure; neither choice nor fit used the clip's fold."""
+    """[N, K]: out-of-fold logits of the complete procedure; a video's fold took part neither in the choice nor in the
+    fit."""
     of_candidates: tuple[tuple[HeadCandidate, NDArray[np.float64]], ...]
-    """[N, K]: out-of-fold logits of each candidate by itself, whose strength is chosen in the same way."""
+    """Each candidate with its own out-of-fold logits [N, K], for which only its strength was chosen in this way."""
 
 
 def choose_head(
     candidates: Sequence[HeadCandidate], targets: Targets, folds: NDArray[np.int64], *, classes: int, task: TaskConfig
 ) -> HeadChoice:
-    """Choose candidate and strength by folds, fit the head on all clips, and predict each clip out of fold.
+    """Choose candidate and strength by folds, fit the head on all videos, and predict each video out of fold.
 
-    The strength is chosen by the mean loss on the folds left out; beyond `MOST_WORK` it is `USUAL_STRENGTH`, with a
-    notice. The first candidate is chosen, unless the loss of another one is lower in each of the folds that judge and,
-    over their clips, by more than `ERRORS` standard errors of the mean difference; of several such candidates, the one
-    with the lowest loss. With two folds no fold is left to judge while one is predicted: then the first candidate is
-    used, at `USUAL_STRENGTH`. `fit_head` says how a class is treated that a fit lacks.
+    The strength with the lowest mean loss on left-out folds is chosen; above `MOST_WORK` it is `USUAL_STRENGTH`, with a
+    notice. The first candidate is chosen, unless the loss of another one is lower in each judging fold, and lower over
+    all their videos by more than `ERRORS` standard errors of the mean difference; of several such candidates, the one
+    with the lowest loss is chosen. With two folds no fold is left to judge while the other one is predicted: then the
+    first candidate is used, with `USUAL_STRENGTH`. For a class without videos in a fit see `fit_head`.
 
     Args:
-        candidates: Candidates for the same N clips; the first one must be eligible.
-        targets: One class a clip [N], or which clip has which label [N, K].
-        folds: [N]: the fold of each clip, from 0; the clips of one recording must be in one fold. Clips with a negative
-            number are fitted on and never held out; their rows of the out-of-fold logits are 0.
+        candidates: Candidates for the same N videos; of the first one `chosen_if_better` must be True.
+        targets: One class per video [N], or which video has which label [N, K].
+        folds: [N]: the fold of each video, from 0; the videos of one recording must be in one fold. Videos with a
+            negative number are in every fit and never held out; their rows of the out-of-fold logits are 0.
         classes: The number of classes, K.
         task: Softmax or sigmoids.
 
     Raises:
-        DataError: all clips are in one fold.
+        DataError: all videos are in one fold.
     """
     nested = _NestedFolds.of(targets, folds, classes, task)
     results = [nested.cross_validate(candidate.pooled) for candidate in candidates]
@@ -103,7 +104,7 @@ def choose_head(
     for fold in range(nested.judging if nested.judging > 2 else 0):
         others = held[judge_of_row[held] != fold]
         chosen[fold] = _preferred([one.inner[fold, others] for one in results], judge_of_row[others], eligible)
-    # By the same rule as without each fold, so that the predictions are those of the procedure that made the head.
+    # The rule is the same as without each fold, so that the out-of-fold logits are those of this procedure.
     can_judge = nested.judging > 2
     final = _preferred([one.losses[held] for one in results], judge_of_row[held], eligible) if can_judge else 0
     out_of_fold = np.zeros((len(folds), classes))
@@ -120,51 +121,51 @@ def choose_head(
 
 
 def judging_folds(folds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The judging fold of each clip [N], 0 to at most `MOST_JUDGING` - 1, from its fold [N], from 0. -1 stays -1."""
+    """The judging fold of each video [N], 0 to at most `MOST_JUDGING` - 1, by its fold [N], 0, 1, ...; -1 stays -1."""
     count = int(folds.max()) + 1
     return np.where(folds >= 0, folds * min(count, MOST_JUDGING) // count, -1)
 
 
 @dataclass(frozen=True, eq=False)
 class _CandidateResult:
-    """Losses and predictions of a candidate at the strengths chosen for it. Rows of clips that are never held out are 0."""
+    """Losses and predictions of a candidate at the strengths chosen for it; 0 for videos that are never held out."""
 
     strength: float
-    """The strength chosen by all folds."""
+    """The strength chosen with all folds."""
     losses: NDArray[np.float64]
-    """[N]: the loss of each clip at this strength, by the fit without its fold."""
+    """[N]: the loss of each video by the fit with this strength and without the video's fold."""
     inner: NDArray[np.float64]
-    """[J, N]: for each judging fold, the loss of each clip of the others, by the fit without that fold and its own, at the
-    strength chosen without that fold."""
+    """[J, N]: for each judging fold j, the losses of the videos outside j, by fits without j and without the video's
+    own judging fold, with the strength chosen without j."""
     logits: NDArray[np.float64]
-    """[N, K]: out-of-fold logits, those of each fold at the strength chosen without it."""
+    """[N, K]: out-of-fold logits; those of a fold are with the strength chosen without this fold."""
 
 
 @dataclass(frozen=True, eq=False)
 class _NestedFolds:
-    """The folds that predict and judge, the same for each candidate."""
+    """The folds and judging folds of nested cross-validation, the same for each candidate."""
 
     targets: Targets
     of_row: NDArray[np.int64]
-    """[N]: the fold in which a clip is predicted, 0 to `count` - 1; -1 where it is never held out."""
+    """[N]: the fold of each video, 0 to `count` - 1; -1 if the video is never held out."""
     judge_of_row: NDArray[np.int64]
-    """[N]: the judging fold, which is one fold or several, 0 to `judging` - 1; or -1."""
+    """[N]: the judging fold of each video, which consists of one or several folds, 0 to `judging` - 1; or -1."""
     count: int
     """The number of folds."""
     judging: int
     """J, the number of judging folds, at most `MOST_JUDGING`."""
     classes: int
-    """K"""
+    """K, the number of classes."""
     task: TaskConfig
     strengths: tuple[float, ...]
     """The strengths to compare."""
 
     @classmethod
     def of(cls, targets: Targets, folds: NDArray[np.int64], classes: int, task: TaskConfig) -> "_NestedFolds":
-        """The nested folds of clips that are in these folds [N].
+        """The nested folds of videos whose folds [N] are given.
 
         Raises:
-            DataError: all clips are in one fold.
+            DataError: all videos are in one fold.
         """
         held = folds >= 0
         used, dense = np.unique(folds[held], return_inverse=True)
@@ -180,13 +181,13 @@ class _NestedFolds:
 
     @property
     def held(self) -> NDArray[np.int64]:
-        """The rows of the clips that a fold holds out."""
+        """The rows of the videos that a fold holds out."""
         return np.flatnonzero(self.of_row >= 0)
 
     def cross_validate(self, pooled: PooledFeatures) -> _CandidateResult:
         """Losses and out-of-fold predictions of one candidate."""
         clips, held = len(self.of_row), self.held
-        # [J, S, N]: the loss of each clip by the fit without this judging fold and the clip's own.
+        # [J, S, N]: for judging fold j and each strength, the losses by the fits without j and the video's own fold.
         without_two = np.zeros((self.judging, len(self.strengths), clips))
         for left_out in combinations(range(self.judging), 2):
             rows, by_strength = self._predict(pooled, np.isin(self.judge_of_row, left_out))
@@ -210,17 +211,15 @@ class _NestedFolds:
         return _CandidateResult(self.strengths[final], losses[final], inner, out_of_fold)
 
     def _best_strength(self, losses: NDArray[np.float64]) -> int:
-        """The index of the strength with the lowest mean loss, from the losses of M clips [S, M]; with two judging folds, of
-        the usual strength.
+        """The index of the strength with the lowest mean loss, from the losses of M videos [S, M]; with two judging
+        folds, the index of `USUAL_STRENGTH`.
         """
         return int(losses.mean(axis=1).argmin()) if self.judging > 2 else self.strengths.index(USUAL_STRENGTH)
 
     def _predict(
         self, pooled: PooledFeatures, left_out: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], Iterator[Tensor]]:
-        """The rows of the clips that are left out [M], and their logits [M, K] by the fits on the others, one for each
-        strength.
-        """
+        """The rows [M] of the left-out videos, and for each strength their logits [M, K] by the fit on all other videos."""
         rows, training = np.flatnonzero(left_out), np.flatnonzero(~left_out)
         return rows, self._by_strength(pooled, training, rows) if len(training) else iter(())
 
@@ -244,7 +243,7 @@ def _strengths(clips: int, classes: int) -> tuple[float, ...]:
 
 
 def _losses(logits: Tensor, targets: Targets, task: TaskConfig) -> NDArray[np.float64]:
-    """The loss of each clip [N]: cross-entropy, or the mean of the binary cross-entropy over classes."""
+    """The loss of each video [N]: cross-entropy, or the mean of the binary cross-entropy over classes."""
     known = torch.from_numpy(targets)
     if isinstance(task, MultiLabel):
         losses = F.binary_cross_entropy_with_logits(logits, known.double(), reduction="none").mean(dim=1)
@@ -254,11 +253,11 @@ def _losses(logits: Tensor, targets: Targets, task: TaskConfig) -> NDArray[np.fl
 
 
 def _preferred(losses: Sequence[NDArray[np.float64]], of_row: NDArray[np.int64], eligible: Sequence[bool]) -> int:
-    """The index of the candidate to choose.
+    """The index of the candidate that is chosen (rule: `choose_head`).
 
     Args:
-        losses: For each candidate, the losses of the same clips [N].
-        of_row: [N]: the fold of each clip.
+        losses: For each candidate, the losses of the same videos [N].
+        of_row: [N]: the fold of each video.
         eligible: For each candidate, whether it may be chosen.
     """
     best, lowest = 0, losses[0].mean()

@@ -220,7 +220,7 @@ def resize_aligned(image_BHW: Tensor, size: Size) -> Tensor:
 
 
 def resize_by_step(image_BHW: Tensor, size: Size, step: tuple[float, float]) -> Tensor:
-    """Resize bilinearly without antialias; a new pixel is `step` old ones high and wide (OpenCV's INTER_LINEAR).
+    """Resize bilinearly without antialias (OpenCV's INTER_LINEAR). `step` is (height, width) of a new pixel in old ones.
 
     `step` may differ from the ratio of the sizes: OpenCV rounds the size, but uses the given factor.
     """

@@ -161,7 +161,7 @@ class PySlowFastCrop(TrainCrop):
     short_sides: tuple[PositiveInt, PositiveInt] = (256, 320)
     """Smallest and largest short side in pixels."""
     inverse: bool = False
-    """Whether the inverse of the short side is uniform, so that small sides are more frequent, or the short side itself."""
+    """True: the inverse of the short side is drawn uniformly, so that small sides are more frequent. False: the side is."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         low, high = self.short_sides
@@ -288,8 +288,8 @@ def corner_offsets(size: Size, box: Size, count: Literal[5, 13]) -> list[tuple[i
 
 
 def _before_the_last(full: Size, side: int, random: RandomSource) -> Box:
-    """A square window at a random position except the last row and column. The row is drawn first, each only if there
-    is a choice.
+    """A square window at a random position except the last row and column. The row is drawn first, then the column;
+    where the window has the frame's height or width, nothing is drawn.
     """
     top, left = (int(random.randint(length - side)) if length > side else 0 for length in full)
     return Box(top, left, side, side)

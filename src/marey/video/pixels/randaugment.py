@@ -12,7 +12,8 @@ unchanged.
 | posterise | 4 - int(4 s) bits are kept, at least 1 |
 | solarise | values of at least 256 - int(256 s) are inverted |
 | solarise, add | int(110 s) is added to values below 128 |
-| colour, contrast, brightness, sharpness | 1 + 0.9 s or 1 - 0.9 s times the distance from grey, mean grey, black, blur |
+| colour | the difference from the grey image is multiplied by 1 + 0.9 s or 1 - 0.9 s |
+| contrast, brightness, sharpness | the same with the difference from mean grey, black, a blurred image |
 
 Results equal those of Pillow, which the toolkits call, to the last bit, except for edges and rounding of the geometric
 operations.

@@ -39,7 +39,7 @@ class _PixelRule(Declaration, ABC):
     """Order of the channels of the network's input, and of `mean` and `std`. "bgr": for weights from Caffe."""
 
     def read(self, source: FrameSource, indices: Sequence[int] | NDArray[np.integer], geometry: Geometry) -> Frames:
-        """A training clip [T, H, W, C] of a source. The first steps of its geometry are done by the reader."""
+        """A training clip [T, H, W, C] of a source. `pick` applies `crop` and `size` of the geometry."""
         return self._finish(self.pick(source, indices, size=geometry.size, crop=geometry.crop), geometry)
 
     def apply(self, frames_THWC: Frames, geometry: Geometry) -> Frames:
@@ -91,9 +91,9 @@ class Pixels(_PixelRule):
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
     """Standard deviation of each channel, in grey levels."""
     flow_x: Literal["plain", "mmaction"] = "plain"
-    """For flow: when the x component is inverted. "plain": in mirrored fields. "mmaction": as MMAction v0.2, which inverted
-    x in every field, mirrored or not. It inverted the x of mirrored test crops a second time, so that they show x
-    unchanged, but not that of mirrored training clips."""
+    """For flow: where the x component is inverted. "plain": in mirrored fields. "mmaction": as in MMAction v0.2, in all
+    training clips, mirrored or not, and in test crops that are not mirrored. (MMAction inverted all x, and that of mirrored
+    test crops twice, which leaves it unchanged.)"""
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -108,8 +108,8 @@ def test_boxes(height: int, width: int, size: int, crops: Crops) -> list[View]:
     """The square crops of a test protocol on frames of height x width, in MMAction's and MMAction2's order.
 
     - centre: one crop, with offsets (side - size) // 2.
-    - three: along the longer side first, last, middle, with a step of (long - size) // 2 and last = 2 steps. If the
-      remainder is odd, one pixel is in no crop.
+    - three: along the longer side first, last, middle, with a step of (long - size) // 2 and last = 2 steps. If
+      long - size is odd, one pixel is in no crop.
     - ten: upper left, upper right, lower left, lower right and centre, by steps of (side - size) // 4; each plain and then
       mirrored.
 

@@ -32,8 +32,8 @@ def index_by_header(file: RemoteFile, container: InputContainer, stream: VideoSt
     In that case the entire file is fetched, unless it is too large. The read position of the container changes.
 
     A full scan recognises key frames by their data. Here they are those that the container lists, which may be fewer. The
-    first packet is read to verify it. If all frames are listed as key frames, as in files without a table of key frames, the
-    result is None. After a seek, the reader checks that it arrived at a key frame.
+    first packet is read to verify that it is a key frame. If all frames are listed as key frames, as in files without a
+    table of key frames, the result is None. After a seek, the reader checks that it arrived at a key frame.
     """
     index = _index_without_media(file, container, stream)
     if index is None:

@@ -30,7 +30,7 @@ class _ImageFolder(FrameSource):
         channels: Channels of a frame.
         load: Reads the images of a frame, given their paths, in OpenCV's order of channels: uint8 [H, W, C].
         store: Writes a loaded frame into an array, in the order of channels of this source.
-        left_out: As of `FrameSource`.
+        left_out: See `FrameSource`.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ def holds_frames(folder: Path) -> bool:
 
 
 def count_frames(folder: str | Path) -> tuple[int, int]:
-    """Number of frames and number of pairs of flow images in a folder; (0, 0) if it cannot be read."""
+    """Number of frames and number of pairs of flow images in a folder; (0, 0) if `frame_series` or the system refuses it."""
     try:
         names = image_names(folder)
         frames = len(frame_series(names, folder).names)

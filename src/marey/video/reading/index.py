@@ -25,9 +25,8 @@ _TRUSTED_CODECS = {"h264", "hevc", "av1", "libdav1d", "vp9", "mpeg4", "mjpeg", "
 """Containers that store a time stamp per frame, and codecs in which every packet shows one frame."""
 
 _WITHHOLDING_DECODERS = {"h264"}
-"""Decoders that output no picture before it is complete, so that their first picture may be one that is no key frame:
-H.264 can also recover by intra refresh. Others output grey pictures with concealed errors (MPEG-4), or wait for a key
-frame."""
+"""Decoders that output nothing until they can show a complete picture. That need not be a key frame: in H.264 an intra
+refresh can complete it. Other decoders output grey pictures with concealed errors (MPEG-4), or wait for a key frame."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,8 @@ class Beginning:
     @property
     def left_out(self) -> int:
         """Number of frames before the first picture, which are not shown."""
-        # Sent before the first key frame, or, in an open GOP, after it but displayed before it. AVI has no time stamps.
+        # These frames precede the first key frame in the file; or, in an open GOP, they follow it there and are displayed
+        # before it. Display order is known by time stamps, which AVI lacks: there packets before the key frame are counted.
         keys = [number for number, (_, is_key) in enumerate(self._sent) if is_key]
         first = self._first_pts
         shown_before = 0 if first is None else sum(pts is not None and pts < first for pts, _ in self._sent)
@@ -179,8 +179,8 @@ class Beginning:
 def _is_headless(stream: VideoStream, first: "Packet[Any]") -> bool:
     """Whether the key frame at the beginning of a file was cut away, judged by its first packet.
 
-    If the container's index lists a key frame there, it is broken, not missing; except that files without a table of key
-    frames list every frame as one.
+    If the container's index lists a key frame at this packet, the key frame is broken, not cut away. An index without a
+    table of key frames shows nothing: it lists every frame as a key frame.
     """
     if first.is_keyframe:
         return False

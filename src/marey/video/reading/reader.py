@@ -57,8 +57,8 @@ def open_video(source: str | Path | Address | bytes | BinaryIO, *, conversion: C
             `marey.video.reading.conversion`).
 
     Raises:
-        DecodeError: there is no such file, it is not a video (or a song with a cover picture), none of its frames can be
-            decoded, or a server does not send it.
+        DecodeError: there is no such file, it is not a video (or only a song with a cover picture), none of its frames can
+            be decoded, or a server does not send it.
         DataError: `source` or `conversion` has another type or value; or such addresses cannot be read here.
     """
     return Video(source, conversion=conversion)
@@ -284,7 +284,7 @@ class Video(FrameSource):
         """The reason with the frame index at which a sequential decode meets the error.
 
         A planned read skips pictures, so it may meet the error later. Here all frames are decoded from the key frame
-        before it, at most up to frame `last`.
+        at or before `error.near`, at most up to frame `last`.
         """
         self._decoding = self._from_before(error.near)
         try:

@@ -30,7 +30,7 @@ _REQUEST = 8 << 20
 _STREAMED = 1 << 20
 """Bytes per read when a file is streamed."""
 _S3_TRIES = 2
-"""Attempts by botocore within each of ours; its waits are longer."""
+"""Attempts by botocore within each attempt of `ServerFile`: few, since botocore waits longer than `_WAITS`."""
 
 _REFUSED = "check that your credentials permit reading it"
 _AWS = (

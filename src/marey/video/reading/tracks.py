@@ -38,7 +38,8 @@ def find_video_track(container: InputContainer) -> VideoTrack:
     FFmpeg's "best stream" is not used: it compares sizes and bit rates, so that adding a second camera or a larger copy
     would change which track is read, and it chooses a preview if only that is marked as default.
 
-    If several tracks remain, packets are read until each has two. A file of one track needs none.
+    If rule 1 leaves several tracks, packets are read until each has two. For a single track none are read, except for one
+    of still images beside sound.
     """
     tracks = [track for track in container.streams.video if not track.disposition & _ATTACHED]
     if len(tracks) < 2 and not (tracks and _is_still(tracks[0]) and container.streams.audio):

@@ -15,7 +15,7 @@ from marey.video.sampling.rule import Indices, SamplingRule, rate, require_rando
 
 
 class _MMAction2Rule(SamplingRule):
-    """Fields and frames common to the rules with a stride in frames."""
+    """Fields of the rules with a stride in frames, and how frames follow from offsets."""
 
     beyond: Literal["loop", "repeat_last"] = "loop"
     """Frames beyond the end of a short video: "loop": the video from its beginning; "repeat_last": its last frame that
@@ -31,8 +31,8 @@ class _MMAction2Rule(SamplingRule):
 
 
 class MMAction2Test(_MMAction2Rule):
-    """Test: single frames are the middles of K equal sections; longer runs begin evenly from frame 0 to the last that
-    fits.
+    """Test: single frames are the middles of K equal sections. Longer runs begin at evenly spaced frames, from 0 to the
+    last frame from which a run fits; a single run begins in the middle of these.
     """
 
     rule: Literal["mmaction2_test"] = "mmaction2_test"
@@ -72,7 +72,8 @@ class _MMAction2FPSRule(SamplingRule, ABC):
 class MMAction2FPSTest(_MMAction2FPSRule):
     """Test with `target_fps`: clips begin floor((N - D) / (K - 1)) frames after each other, the first one at frame 0.
 
-    Single frames come from the middles of K equal sections, as without `target_fps`.
+    A single clip begins at floor((N - D) / 2). Single frames come from the middles of K equal sections, as without
+    `target_fps`.
     """
 
     rule: Literal["mmaction2_fps_test"] = "mmaction2_fps_test"
@@ -149,7 +150,11 @@ class MMAction2Train(_MMAction2Rule):
 
 
 def draw_offsets(num_frames: int, span: float, count: int, random: RandomSource) -> NDArray[Any]:
-    """`count` offsets of runs of `span` frames: a random one in each equal section, with exceptions for short videos."""
+    """`count` offsets of runs of `span` frames: a random one in each of `count` equal sections of the offsets that fit.
+
+    If fewer than `count` offsets fit, random ones of these are drawn and sorted. If moreover the video has at most
+    max(`count`, `span`) frames, evenly spread ones are taken, or zeros if no run fits.
+    """
     choices = num_frames - span + 1
     section = choices // count
     if section > 0:

@@ -18,7 +18,7 @@ from marey.video.sampling.rule import Indices, SamplingRule, evenly, rate, requi
 
 
 class _PySlowFastRule(SamplingRule, ABC):
-    """Fields and frames common to the rules."""
+    """Fields of the rules, and how frames follow from starts."""
 
     segments: Literal[1] = 1
     fps: PositiveFloat = 30.0

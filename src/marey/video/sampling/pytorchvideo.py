@@ -16,7 +16,7 @@ from marey.video.sampling.rule import Indices, SamplingRule, evenly, rate, requi
 
 
 class _PyTorchVideoRule(SamplingRule, ABC):
-    """Fields and frames common to the rules."""
+    """Fields of the rules, and how frames follow from starts."""
 
     segments: Literal[1] = 1
     stride: Literal[1] = 1

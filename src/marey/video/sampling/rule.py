@@ -78,7 +78,7 @@ class SamplingRule(Declaration, ABC):
 
     @abstractmethod
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
-        """Frame indices [K, frames], one row for each run. Arguments are as of `sample`."""
+        """Frame indices [K, frames], one row for each run. The arguments are those of `sample`."""
 
 
 def require_random(random: RandomSource | None, rule: SamplingRule) -> RandomSource:

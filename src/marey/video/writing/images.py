@@ -37,7 +37,8 @@ def extract_frames(
         short_side: Length of the shorter side to resize to, bilinearly, keeping the aspect ratio.
         quality: JPEG quality, 1 to 100.
         template: Format of the file names; the suffix selects the image format.
-        seconds: Write only frames shown from the first to the second time.
+        seconds: Write only frames shown from the first time to the second (excluded), in seconds after the video's first
+            frame.
         frames: Write only frames from the first index to the second (excluded; None: to the end).
 
     Raises:

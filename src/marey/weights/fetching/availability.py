@@ -137,8 +137,8 @@ def megabytes(size: int, *, exact: bool = True) -> str:
 def size_of(source: Source) -> tuple[int | None, bool]:
     """The size of all files of a source in bytes, and whether it is exact.
 
-    If a size is not declared, it is a lower bound: 4 bytes for each parameter of the recipe that has this address; None if
-    no recipe has it.
+    If not all sizes are declared, a lower bound: 4 bytes for each parameter of the smallest recipe that has this address;
+    None if no recipe has it.
     """
     known = [size for size in (source.size, *(part.size for part in source.parts)) if size is not None]
     if len(known) == 1 + len(source.parts):

@@ -69,8 +69,8 @@ def cached_file(source: Source, companion: CompanionFile | None = None) -> Cache
     """The cached file of a source, or of a companion of it, with its content checked; None if it is not there.
 
     Raises:
-        WeightsError: its content is neither the recorded nor the declared one (the message names both hashes), or it
-            cannot be read.
+        WeightsError: its content is not the recorded one or lacks the declared hash (the message names both hashes), or
+            it cannot be read.
     """
     path, known = cached_path(source, companion), (source if companion is None else companion).hash
     if not path.is_file():
@@ -99,7 +99,7 @@ def cached_file(source: Source, companion: CompanionFile | None = None) -> Cache
 
 
 def record_of(path: Path) -> Record | None:
-    """The record of a file that is named by its path in the cache; None for any other file.
+    """The record of the file `path`; None if it has no record or is not in the cache.
 
     Raises:
         WeightsError: its content changed since it was recorded; the message names both hashes.

@@ -157,7 +157,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects that lead to HTTPS, or on this machine from HTTP to HTTP.
 
     A redirect to a host that is reported gone is refused, and so is one to a host that is reported lost and back if no hash
-    of the file is known. It is followed if the address requested first is on a host with the same report.
+    of the file is known. Both are followed if the address requested first is on a host with the same report.
     """
 
     def __init__(self, requested: str, known: Hash | None) -> None:

@@ -72,7 +72,7 @@ def download(
 
     Args:
         url: HTTPS; plain HTTP only to this machine.
-        target: Path of the file. An existing file without the hash `known` is replaced.
+        target: Path of the file. An existing file is kept if `known` is None or its hash, and is replaced otherwise.
         known: Hash of the file. None: only `size` can be checked.
         size: Size in bytes; None: unknown.
         retries: When to try again; tests and addresses with alternatives give up earlier.
@@ -160,8 +160,8 @@ class _Download:
             try:
                 return self._attempt()
             except TemporaryError as error:
-                # Only bytes beyond the most that ever were there are progress: else a server that always restarts has
-                # no end.
+                # Only bytes beyond the largest number received so far count as progress: otherwise a server that always
+                # starts from the first byte would be tried for ever.
                 failures = 1 if self._received() - most >= _CHUNK else failures + 1
                 unanswered = 0 if error.answered else unanswered + 1
                 most = max(most, self._received())
@@ -261,7 +261,7 @@ class _Download:
     def _request(self) -> Iterator[_Response | None]:
         """Request the missing bytes. A server that now has another file, or supports no ranges, sends all bytes.
 
-        None: no bytes are missing, whatever size was announced before.
+        Yields None if the server has no further bytes (status 416) and the received ones have the known hash.
         """
         received, validator = self._received(), self._saved_validator()
         headers = {"User-Agent": "marey", "Accept-Encoding": "identity"}

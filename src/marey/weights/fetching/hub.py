@@ -121,14 +121,15 @@ def fetch_hub_file(
 
     Args:
         address: The address on the hub.
-        target: Path of the file, which is replaced if it exists.
+        target: Path of the file. A link replaces an existing file; without the extra it is kept or replaced as in
+            `download`.
         known: Hash of the file; None: unknown.
         size: Size in bytes; None: unknown.
         retries: When a download without the extra is tried again.
 
     Raises:
-        AbsentError: the file does not exist or is not public.
-        SourceError: the hub cannot be reached, or the file is not the expected one.
+        AbsentError: without the extra: the file does not exist or is not public.
+        SourceError: the hub cannot be reached, the file is not the expected one, or any error of the hub's client.
         WeightsError: an address of another form, offline, no space.
     """
     parsed = _parse_address(address, of_a_file=True)
@@ -154,7 +155,7 @@ def fetch_snapshot(address: str, *, trust_first_use: bool = False, retries: Retr
 
     Args:
         address: The address on the hub.
-        trust_first_use: Whether a model without a hash on the hub may be fetched.
+        trust_first_use: Whether a model without a hash on the hub may be fetched. The hub's client does not ask for one.
         retries: When a download without the extra is tried again.
 
     Raises:
@@ -275,7 +276,9 @@ def _snapshot(address: str, parsed: _HubAddress, trust_first_use: bool, retries:
 
 
 def _revision(address: str, parsed: _HubAddress, saved: Path, retries: RetryPolicy) -> _Revision:
-    """The hub's description of a revision; the `saved` one is used for a commit, which never changes, and offline."""
+    """The hub's description of a revision. The `saved` one is used for a commit, which never changes, and for a branch or
+    tag if the hub cannot be asked.
+    """
     wanted = parsed.revision or "main"
     if saved.is_file() and re.fullmatch("[0-9a-f]{40}", wanted):
         return _read_revision(address, saved)

@@ -39,7 +39,8 @@ class CachedItem:
     path: Path
     """Path of the file, whether or not it is there."""
     rows: tuple[str, ...]
-    """The recipes or training starts whose weights it holds; empty: they belong to another version of Marey."""
+    """The recipes or training starts whose weights it holds; empty: a model of the hub, a file at an address that the user
+    named, or weights of another version of Marey."""
     known: Hash | None
     """The hash that these recipes declare; None: unknown."""
 
@@ -108,7 +109,8 @@ def cached_items() -> tuple[CachedItem, ...]:
 
 
 def find_items(names: Sequence[str]) -> tuple[CachedItem, ...]:
-    """The items of the cache that belong to recipes or rows of two streams, or that have these file names.
+    """The items of the cache that belong to these recipes, rows of two streams, training starts or addresses, or have these
+    titles or file names.
 
     Raises:
         WeightsError: the cache has no item for one of the names.

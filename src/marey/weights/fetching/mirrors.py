@@ -4,7 +4,7 @@ r"""$MAREY_MIRROR: folders and addresses of copies, which are searched before th
 
 Mirrors are separated by blanks and searched in this order; a path with blanks is quoted as in a shell. A mirror has the
 file of https://host/path at MIRROR/host/path, as `wget -x` stores files, and that of hf://org/name@revision/file at
-MIRROR/huggingface.co/org/name/resolve/revision/file. A folder may also have a file directly under its name.
+MIRROR/huggingface.co/org/name/resolve/revision/file. In a folder the file may also be at MIRROR/file.
 """
 
 import os
@@ -90,7 +90,7 @@ def fetch_from_mirror(
     Args:
         mirror: One of `mirrors()`.
         address: https://... or hf://org/name@revision/file.
-        target: Path of the file, which is replaced if it exists.
+        target: Path of the file. A link replaces an existing file; a download keeps or replaces it as in `download`.
         known: Hash of the file; None: unknown; only name and `size` are then compared.
         size: Size in bytes; None: unknown.
         retries: When a download is tried again; a mirror that does not answer is tried once.

@@ -99,8 +99,8 @@ def obtain_named(word: str | Path, *, trust_first_use: bool = False) -> Path | O
 
     The hash of the file at an address (https://..., hf://org/name@revision/file) is the one that a recipe or training start
     declares for this address; otherwise the digits at the end of its name, if any, are the first digits of its hash. A host
-    that is reported lost is contacted, with a warning. A model on the Hugging Face hub (hf://org/name@revision) is returned
-    as the folder of its files.
+    that is reported lost or gone is contacted, with a warning. A model on the Hugging Face hub (hf://org/name@revision) is
+    returned as the folder of its files.
 
     Raises:
         WeightsError: a folder without a checkpoint; an address of another form or that cannot be reached; offline; or no
@@ -145,7 +145,7 @@ def is_snapshot(word: str | Path) -> bool:
 def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False, command: str = FETCH_COMMAND) -> None:
     """Check before any work that a recipe's weights are here or have a usable source; no host is contacted.
 
-    The message names another row that can be used instead, after `command`: marey weights fetch ROW.
+    The message suggests another row by a command that begins with `command`: marey weights fetch ROW.
 
     Raises:
         WeightsError: there is no usable source; the message is that of `obtain`.
@@ -219,8 +219,10 @@ def sources_of(name: str) -> dict[str, tuple[Source, ...]]:
 
 
 def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
-    """The sources without a known hash from which these names (see `sources_of`) would be fetched: for each name that is not
-    in the cache and has no usable source with a known hash, the first usable source.
+    """The sources without a known hash from which these names (see `sources_of`) would be fetched.
+
+    For each name that is not in the cache, it is the first source that a mirror may have; without a mirror the first usable
+    one. A name is left out if one of its sources there has a known hash.
     """
     wanted: dict[str, tuple[Source, ...]] = {}
     for name in names:

@@ -19,9 +19,10 @@ def nearest_row(recipe: Recipe) -> Recipe | None:
 def nearest_rows(recipe: Recipe) -> tuple[Recipe, ...]:
     """The nearest row on a host without a reported loss, then the nearest on a host that is reported lost and back.
 
-    The second one is left out if it is farther than the first one. Rows have the network (kind, depth, modality) and
-    the data set of `recipe`: others predict other classes. Nearest is the row with the same form of the network
-    (`_FORM`); of several the one with the same pretraining, then with the same clips, then with the most similar top-1.
+    The second one is left out if it is farther than the first one. Only rows with the network (`_KIND`) and the data set of
+    `recipe` are considered: others predict other classes. Nearest is the row with the fewest differences in the form of the
+    network (`_FORM`); of several the one with the same pretraining, then with the same clips, then with the most similar
+    top-1.
     """
     others = [other for other in RECIPES if _may_replace(recipe, other)]
     near = [other for other in others if best_reported(other) == "no loss reported"]

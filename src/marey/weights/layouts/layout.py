@@ -24,7 +24,7 @@ class Signature:
     """Keys that identify a layout together, whatever prefix they share in a file."""
 
     keys: tuple[str, ...]
-    """Keys that the file must all have; the first is the weight of its first convolution."""
+    """Keys that the file must all have; the first, in most layouts the first convolution, is searched to find a prefix."""
     missing: tuple[str, ...] = ()
     """Keys that the file must not have, to exclude other layouts with all of `keys`; none by default."""
 
@@ -89,8 +89,8 @@ class Layout:
     absent: tuple[str, ...] = ()
     """Endings of our keys that have no counterpart in the file; these tensors keep their initial values."""
     normalised: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
-    """The tensors by the keys of `pairs`, for a toolkit whose keys contain a size (number of classes); by default the same
-    keys."""
+    """Renames a file's tensors to the keys of `pairs`, for a toolkit whose keys contain the number of classes; by default
+    nothing is renamed."""
 
     def recognises(self, names: Container[str]) -> bool:
         """Whether a file with tensors of these names has this layout."""

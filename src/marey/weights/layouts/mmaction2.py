@@ -31,7 +31,7 @@ from marey.weights.layouts.units.resnet import (
 )
 
 HEAD = "cls_head.fc_cls"
-"""Name of the head. The layouts of MMAction use it, too, and all other public names of this module."""
+"""Name of the head. MMAction's layouts import it and the other public names of this module."""
 LATERALS = ("conv1_lateral", "layer1_lateral", "layer2_lateral", "layer3_lateral")
 """SlowFast's convolutions from the fast to the slow pathway, before each stage."""
 I3D_32X2 = {"stem_stride": 2, "pool_stride": 2, "second_pool": 2}
@@ -61,7 +61,9 @@ def pairs(network: Network) -> Iterator[tuple[str, str]]:
 
 
 def changes(network: Network) -> dict[str, Change]:
-    """By our key: SlowFast's classifier has the fast pathway's columns first; C2D's convolutions are 2D."""
+    """The changes by our key: in the file SlowFast's head has the fast pathway's columns first, and C2D's convolutions are
+    2D.
+    """
     if isinstance(network, SlowFast):
         fast = network.fast.out_channels
         return {
@@ -119,7 +121,7 @@ def _infer_tsm(found: FoundResNet, num_classes: int, wrapped: str) -> InferredCo
 
 
 def _infer_non_local(tensors: dict[str, Tensor], *, slow_only: bool) -> tuple[NonLocalConfig | None, tuple[str, ...]]:
-    """The non-local blocks, and what was assumed about them: gaussian ones lack theta; the others have equal tensors."""
+    """The non-local blocks, and what was assumed about them: gaussian ones lack theta, other kinds have equal tensors."""
     places = tuple(
         tuple(i for i in range(64) if f"backbone.layer{stage}.{i}.non_local_block.conv_out.conv.weight" in tensors)
         for stage in range(1, 5)

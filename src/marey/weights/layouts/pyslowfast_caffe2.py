@@ -21,14 +21,12 @@ from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signatur
 from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, non_local_units, resnet_units
 
 NORM_BLOBS = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
-"""A batch norm's blobs in Caffe2, by their ending; `riv` is the variance itself, in spite of its name."""
+"""A batch norm's blobs in Caffe2, by their ending; `riv` (running inverse variance) is the variance itself."""
 _TENSORS = {"w": "weight", "b": "bias"}
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their blob, our key) for each tensor of the network, once, except for the norms' counters, which they do not
-    have.
-    """
+    """(their blob, our key) for each tensor of the network, once, except for the norms' counters, which the file lacks."""
     for unit in resnet_units(network):
         conv, norm = _names(unit)
         yield f"{conv}_w", f"{unit.ours}.conv.weight"

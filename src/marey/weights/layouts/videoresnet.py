@@ -30,8 +30,8 @@ def _names(unit: FactorisedUnit) -> Names:
         return Names("stem.3", "stem.4") if unit.step == 2 else Names("stem.0", "stem.1")
     if unit.layer == "shortcut":
         return Names(f"{unit.prefix}downsample.0", f"{unit.prefix}downsample.1")
-    # A layer is a list of convolution and norm. A factorised convolution is itself a list: in R(2+1)D with norm and
-    # ReLU.
+    # A layer is a list of convolution and norm. A factorised convolution is itself a list of two convolutions with a norm
+    # between them, in R(2+1)D also a ReLU.
     conv, norm = f"{unit.prefix}conv{unit.number}.0", f"{unit.prefix}conv{unit.number}.1"
     if unit.step == 1:
         return Names(f"{conv}.0", f"{conv}.1")

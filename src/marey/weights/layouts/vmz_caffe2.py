@@ -30,8 +30,8 @@ _POOL = "no pool follows the stem, as in VMZ's R(2+1)D at 112 pixels"
 
 
 def pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """(their blob as `normalised`, our key) for each tensor of the network, once, except for the norms' counters,
-    which they do not have.
+    """(their blob as `normalised`, our key) for each tensor of the network, once, except for the norms' counters, which the
+    file lacks.
     """
     for unit in factorised_units(network):
         conv, norm = _names(unit)
@@ -45,7 +45,7 @@ def pairs(network: Network) -> Iterator[tuple[str, str]]:
 def normalised(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The blobs with the number of classes removed from the classifier's name (`last_out_L400_w`).
 
-    It may have been saved as a pointwise convolution.
+    The weight of a classifier that was saved as a pointwise convolution becomes a matrix.
     """
     numbered = {name: f"{_HEAD}_{name[-1]}" for name in tensors if re.fullmatch(rf"{_HEAD}_L\d+_[wb]", name)}
     head = {plain: tensors[name].flatten(1) if plain[-1] == "w" else tensors[name] for name, plain in numbered.items()}

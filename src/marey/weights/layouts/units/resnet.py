@@ -128,7 +128,8 @@ def find_resnet(
 ) -> FoundResNet | None:
     """The ResNet in a file whose toolkit has these `names`.
 
-    None for another network: with other numbers of blocks, or whose second convolutions are others (R(2+1)D, CSN).
+    None for another network: one with other numbers of blocks, or in which a block's second convolution is depthwise or
+    has a temporal kernel or two steps (R(2+1)D, CSN).
     """
 
     def shape(stage: int, index: int, layer: str) -> Shape | None:
@@ -197,7 +198,7 @@ def infer_3d(
         return InferredConfig(SlowOnlyConfig.model_validate(common | {"non_local": non_local}), notes)
     everywhere = _all(stages, (3, 3, 3, 3))
     if stem == (5,) and (everywhere or all(set(stage) == {1, 3} for stage in stages[1:])):
-        # MMAction2's "heavy" network keeps every frame to the pool behind the first stage.
+        # MMAction2's "heavy" network has no temporal stride before the pool behind the first stage.
         strides = {"inflated": "everywhere", "stem_stride": 1, "pool_stride": 1} if everywhere else {}
         config = I3DResNetConfig.model_validate(common | i3d | strides | {"non_local": non_local})
         return InferredConfig(config, notes)
@@ -221,7 +222,7 @@ def infer_slowfast(
     """
     if slow is None or fast is None or lateral is None or not (slow.kernels and fast.kernels):
         return None
-    # The number of blocks with a temporal kernel differs in the third stage.
+    # In the third stage the number of blocks with a temporal kernel differs between variants of SlowFast.
     if not (_all(slow.kernels, (1, 1, 1, None, 3)) and _all(fast.kernels, (5, 3, 3, None, 3))):
         return None
     config: dict[str, object] = {
