@@ -29,7 +29,7 @@ def test_it_writes_a_divided_folder_per_class(tmp_path) -> None:
     assert sorted(row["path"] for row in rows) == [file.as_posix() for file in files]
     planned = marey("train", tmp_path / "clips", "--dry-run")
     assert planned.exit_code == 0, planned.output
-    assert planned.stdout.startswith("24 clips, 12 classes")
+    assert planned.stdout.startswith("24 videos, 12 classes")
     assert "no video" not in planned.stderr  # the list and the note were written by Marey
 
     again = marey("data", "motions", tmp_path / "clips", *small)  # a folder that is complete is only read

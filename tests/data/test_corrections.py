@@ -43,7 +43,7 @@ def test_labels_are_changed_and_clips_left_out_without_changing_the_list(tmp_pat
     now = labels_by_name(found)
     assert now == {**{n: label for n, label in ROWS if n != "jump/jump_s_2.mp4"}, "run/run_p_1.mp4": "jump"}
     assert found.given.notes == (
-        f"{tmp_path / 'c.csv'}: of 12 clips to train on 1 gets another label, 1 is left out.",
+        f"{tmp_path / 'c.csv'}: of 12 videos to train on 1 gets another label, 1 is left out.",
         f"{tmp_path / 'c.csv'}: 1 of 3 rows changes nothing.",
     )
     assert (found.left_out.tolist(), found.relabelled.tolist()) == ([11], [0])
@@ -122,15 +122,15 @@ def test_a_segment_is_named_by_its_times_or_its_id_and_a_path_alone_is_all_segme
     ("text", "message"),
     [
         ("path,label\nrun/run_p_9.mp4,jump\n",
-         "c.csv:2: 'run/run_p_9.mp4' is none of the 12 clips that are trained or tested on. Did you mean run/run_p_2.mp4"),
+         "c.csv:2: 'run/run_p_9.mp4' is none of the 12 videos that are trained or tested on. Did you mean run/run_p_2.mp4"),
         ("path,label\n" + "".join(f"x{i}.mp4,jump\n" for i in range(5)),
-         "c.csv:2: 5 rows ('x0.mp4' on line 2, 'x1.mp4' on line 3, 'x2.mp4' on line 4, ...) are none of the 12 clips"),
-        ("path,label\nrun/run_p_1.mp4@0-1,jump\n", "'run/run_p_1.mp4@0-1' is none of the 12 clips"),
+         "c.csv:2: 5 rows ('x0.mp4' on line 2, 'x1.mp4' on line 3, 'x2.mp4' on line 4, ...) are none of the 12 videos"),
+        ("path,label\nrun/run_p_1.mp4@0-1,jump\n", "'run/run_p_1.mp4@0-1' is none of the 12 videos"),
         ("path,label\nrun/run_p_1.mp4,jmp\n", "c.csv:2: 'jmp' is none of the 2 classes (jump, run). Did you mean jump"),
-        ("path,label\nrun/run_p_1.mp4,jump|run\n", "'jump|run' is more than one label, and each clip of the list has one"),
+        ("path,label\nrun/run_p_1.mp4,jump|run\n", "'jump|run' is more than one label, and each video of the list has one"),
         ("path,leave_out\nrun/run_p_1.mp4,perhaps\n",
          "c.csv:2: 'perhaps' in leave_out is neither yes nor no: x, yes, 1, true, no, 0, false, or nothing."),
-        ("label,why\njump,\n", "c.csv:1: the column 'path' is missing, which names the clips: the first line names the"),
+        ("label,why\njump,\n", "c.csv:1: the column 'path' is missing, which names the videos: the first line names the"),
         ("path,why\nrun/run_p_1.mp4,\n", "c.csv:1: no column corrects anything: the first line names the columns"),
         ("path,lable\nrun/run_p_1.mp4,jump\n", "unknown column 'lable', and none is named label. Did you mean label?"),
         ("path,leaveout\nrun/run_p_1.mp4,x\n", "unknown column 'leaveout', and none is named leave_out."),
@@ -177,16 +177,16 @@ def test_tested_clips_are_corrected_too_and_counted_separately(tmp_path) -> None
     assert len(found.given.train) == 7 and found.given.tested["val"].ids.tolist()[0] == "run/run_s_1.mp4"
     assert found.given.tested["val"].labels.tolist() == [0, 1, 0]
     first, second = found.notes
-    assert first.endswith("of 8 clips to train on 1 is left out.")
-    assert second.endswith("of 4 clips for val 1 gets another label, 1 is left out.")
+    assert first.endswith("of 8 videos to train on 1 is left out.")
+    assert second.endswith("of 4 videos for val 1 gets another label, 1 is left out.")
     out = "path,leave_out\n" + "".join(f"{name},x\n" for name, _ in ROWS if "_s_" in name)
     gone = corrected(tmp_path, out, given)
-    assert not gone.given.tested and gone.notes[-1] == "After the corrections no clip is left for val."
+    assert not gone.given.tested and gone.notes[-1] == "After the corrections no video is left for val."
 
 
 def test_a_class_that_loses_all_clips_is_noted(tmp_path) -> None:
     found = corrected(tmp_path, "path,label\n" + "".join(f"{name},jump\n" for name, label in ROWS if label == "run"))
-    assert found.notes[-1] == "After the corrections no clip shows the class run."
+    assert found.notes[-1] == "After the corrections no video shows the class run."
 
 
 def test_clips_of_several_labels_get_others(tmp_path) -> None:

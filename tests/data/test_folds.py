@@ -112,7 +112,7 @@ def test_a_class_of_one_recording_is_trained_on_and_never_held_out() -> None:
     assert (folds.of_row[fall] == NEVER).all()
     assert (folds.of_row[~fall] != NEVER).all()
     assert folds.judged.tolist() == [name != "fall" for name in made.class_names]
-    assert "Class fall has clips of only 1 recording" in " ".join(folds.notes)
+    assert "Class fall has videos of only 1 recording" in " ".join(folds.notes)
 
 
 def test_few_recordings_are_noted() -> None:
@@ -123,7 +123,7 @@ def test_few_recordings_are_noted() -> None:
 
 def test_too_few_classes_of_two_recordings_are_refused() -> None:
     with pytest.raises(
-        DataError, match="made: 1 of 2 classes has clips of two recordings or more by the column `group`"
+        DataError, match="made: 1 of 2 classes has videos of two recordings or more by the column `group`"
     ):
         make_folds(grouped({"fall": 1, "walk": 6}))
 
@@ -162,8 +162,8 @@ def test_a_label_of_every_clip_is_held_out_and_not_judged() -> None:
     assert [name for name, one in zip(made.class_names, folds.judged.tolist(), strict=True) if one] == ["run", "sit"]
     assert (folds.of_row >= 0).all(), "clips without other labels are the negatives of the other classes"
     assert (
-        "Class person is a label of every clip, or of all but those of one recording: how well it is recognised "
-        "cannot be measured; add clips without it." in folds.notes
+        "Class person is a label of every video, or of all but those of one recording: how well it is recognised "
+        "cannot be measured; add videos without it." in folds.notes
     )
 
 
@@ -175,7 +175,7 @@ def test_a_label_that_one_recording_lacks_is_not_judged() -> None:
 
 def test_clips_that_all_have_the_same_labels_are_refused() -> None:
     with pytest.raises(
-        DataError, match=r"made: every clip has the same labels \(person, run\), so that there is nothing"
+        DataError, match=r"made: every video has the same labels \(person, run\), so that there is nothing"
     ):
         check_trainable(several(["person|run"]))
     check_trainable(several(["person|run", "person"]))
@@ -184,7 +184,7 @@ def test_clips_that_all_have_the_same_labels_are_refused() -> None:
 def test_several_labels_none_of_which_can_be_judged_are_refused() -> None:
     rows = [("0.mp4", "person|run"), ("0_2.mp4", "person|run"), *((f"{r}.mp4", "person") for r in range(1, 6))]
     with pytest.raises(
-        DataError, match="made: no class has clips of two recordings with it and of two without it by the"
+        DataError, match="made: no class has videos of two recordings with it and of two without it by the"
     ):
         make_folds(listed(rows, groups=["r" + path[0] for path, _ in rows]))
 
@@ -275,7 +275,7 @@ def test_where_each_class_is_of_one_recording_the_note_says_what_to_record() -> 
     folds = make_folds(listed(rows), together=RecordingsAndCopies(sources, np.arange(len(rows))))
     assert len(np.unique(folds.groups)) == 10
     (note,) = [
-        note for note in folds.notes if note.startswith("By pictures all clips are of one recording in 2 classes")
+        note for note in folds.notes if note.startswith("By pictures all videos are of one recording in 2 classes")
     ]
     assert note.endswith("or record the class at other places too.")
 
@@ -297,4 +297,4 @@ def test_where_pictures_show_no_recordings_either_a_note_says_so() -> None:
     nothing = np.zeros(len(rows), np.bool_)
     sources = RecordingNames(np.full(len(rows), ""), nothing, nothing, (Evidence.NAMES, Evidence.PICTURES))
     folds = make_folds(listed(rows), together=RecordingsAndCopies(sources, np.full(len(rows), -1)))
-    assert folds.notes[0].startswith("Neither file names nor pictures show which recording a clip is from")
+    assert folds.notes[0].startswith("Neither file names nor pictures show which recording a video is from")

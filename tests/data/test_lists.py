@@ -495,7 +495,7 @@ def test_the_split_files_of_hmdb51(hmdb51, messages) -> None:
     manifest = read_manifest(hmdb51 / "splits" / "*_test_split2.txt", root=hmdb51 / "v")
     assert (len(manifest.split("train")), len(manifest.split("test"))) == (4, 2)
     assert paths_and_labels(manifest)[0] == ("brush_hair/brush_hair_1.avi", "brush_hair")
-    assert "2 clips that this split of HMDB51 does not use" in messages.text
+    assert "2 videos that this split of HMDB51 does not use" in messages.text
     assert "2 files of HMDB51's 51" in messages.text
     require_files(manifest.videos)
     for file in (hmdb51 / "splits").glob("*2.txt"):

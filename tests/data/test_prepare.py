@@ -169,7 +169,7 @@ def test_nothing_to_prepare(clip, tmp_path) -> None:
     put(clip, tmp_path / "k", "0wR5jVB-WPk_000004_000014.mp4")
     with pytest.raises(DataError, match="give DeepMind's CSV with --list"):
         prepare(KINETICS600, tmp_path / "k")
-    with pytest.raises(DataError, match="holds no clip of ucf101"):
+    with pytest.raises(DataError, match="holds no video of ucf101"):
         prepare(UCF101, tmp_path / "k")
     with pytest.raises(DataError, match="UCF101's official splits come with Marey"):
         prepare(UCF101, tmp_path / "k", lists=[tmp_path / "trainlist01.txt"])

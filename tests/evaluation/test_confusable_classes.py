@@ -28,8 +28,8 @@ def test_two_classes_that_are_predicted_by_chance_are_named_with_their_numbers()
     assert found.clips == 60
     assert found.right == found.by_chance == 30
     assert found.sentence == (
-        "kickflip and ollie are not distinguished with this many clips: 30 of 60 right where either is the true one, "
-        "30 by chance (a test over 60 clips, one-sided, level 5 %)."
+        "kickflip and ollie are not distinguished with this many videos: 30 of 60 right where either is the true one, "
+        "30 by chance (a test over 60 videos, one-sided, level 5 %)."
     )
 
 

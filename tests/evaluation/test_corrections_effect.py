@@ -29,8 +29,8 @@ def probabilities(right: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
             0,
             "50.0 % right with the labels as they were, 90.0 % with the corrected ones (+40.0 points, 90 %",
         ),
-        (0.5, 0.9, 0, "the corrections help clips that they do not name."),
-        (0.9, 0.5, 0, "the corrections make it worse for clips that they do not name, so look at them once more."),
+        (0.5, 0.9, 0, "the corrections help videos that they do not name."),
+        (0.9, 0.5, 0, "the corrections make it worse for videos that they do not name, so look at them once more."),
         (0.75, 0.8, 1, "): this may be chance."),
         (0.8, 0.8, 0, "(+0.0 points): as many are right as before."),
     ],
@@ -38,7 +38,7 @@ def probabilities(right: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_the_sentence_has_both_numbers_and_what_their_difference_means(before, after, seed, clause) -> None:
     (one, labels), (other, _) = probabilities(before, 0), probabilities(after, seed)
     found = BeforeAfter.of(task_of(Classify()), one, other, labels, None)
-    assert found.sentence.startswith(f"On the {CLIPS} clips without corrections: ")
+    assert found.sentence.startswith(f"On the {CLIPS} videos without corrections: ")
     assert clause in found.sentence
 
 

@@ -81,8 +81,8 @@ def test_the_verdict_is_one_sentence_with_interval_guessing_and_single_frames() 
     assert interval is not None
     ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f}"
     assert found.verdict == (
-        f"About 80 of 100 new clips will be named rightly (90 % interval {ends}); guessing the most frequent class gives "
-        "33; single frames 78: motion matters little here."
+        f"About 80 of 100 new videos will be named rightly (90 % interval {ends}); guessing the most frequent class "
+        "gives 33; single frames 78: motion matters little here."
     )
     assert interval.low < 0.8 < interval.high
 
@@ -97,7 +97,7 @@ def test_single_frames_that_are_clearly_worse_do_not_suffice() -> None:
 
 def test_few_clips_do_not_show_whether_motion_matters() -> None:
     found = made(right=0.9, single=0.7, videos=20, groups=None)
-    assert found.verdict_details.motion == "too few clips show whether single frames suffice"
+    assert found.verdict_details.motion == "too few videos show whether single frames suffice"
 
 
 def test_predictions_no_better_than_guessing_are_called_so() -> None:
@@ -126,20 +126,20 @@ def test_groups_of_very_unequal_size_have_no_interval_and_the_reason_is_given() 
 def test_where_recordings_are_not_known_the_first_sentence_says_so() -> None:
     none, some, most = made(groups=None), made(sources_known=110), made(sources_known=230)
     assert none.verdict.startswith(
-        "The number may be too good: the recordings of the 240 clips are not known, or contain an entire class each, so "
-        "that clips of one recording may be in several folds; add a column `group`, or record each class at several places. "
-        "About 80 of 100 new clips"
+        "The number may be too good: the recordings of the 240 videos are not known, or contain an entire class each, "
+        "so that videos of one recording may be in several folds; add a column `group`, or record each class at "
+        "several places. About 80 of 100 new videos"
     )
     assert some.verdict.startswith(
-        "The number may be too good: the recording of 130 of 240 clips is not known, or contains an entire class, so that"
+        "The number may be too good: the recording of 130 of 240 videos is not known, or contains an entire class, so that"
     )
     assert most.verdict_details.caution == ""
     assert none.verdict_details.interval_sentence == (
-        "The interval is for the next 100 clips, and assumes that each of the 240 clips here is a recording of its own."
+        "The interval is for the next 100 videos, and assumes that each of the 240 videos here is a recording of its own."
     )
     assert most.verdict_details.interval_sentence == (
-        "The interval is for the next 100 clips, of new recordings, and is computed from how much the 80 recordings here "
-        "differ."
+        "The interval is for the next 100 videos, of new recordings, and is computed from how much the 80 recordings "
+        "here differ."
     )
 
 
@@ -153,7 +153,7 @@ def test_only_all_clips_are_called_all() -> None:
         found.result.scores, ids=tuple(map(str, range(400))), labels=labels, probabilities=probabilities, groups=None
     )
     nearly = replace(found, result=EvaluationResult(scores), single_frames=None)
-    assert nearly.verdict.split("named")[0].endswith("About 99 of 100 new clips will be ")
+    assert nearly.verdict.split("named")[0].endswith("About 99 of 100 new videos will be ")
 
 
 def several_labels(quality: float) -> OutOfFold:
@@ -170,8 +170,8 @@ def several_labels(quality: float) -> OutOfFold:
 
 def test_several_labels_a_clip_have_mean_average_precision_in_percent() -> None:
     good, bad = several_labels(0.45), several_labels(0.0)
-    assert good.verdict.startswith("mAP on new clips will be about ")
-    assert " %; equal scores for all clips give " in good.verdict
+    assert good.verdict.startswith("mAP on new videos will be about ")
+    assert " %; equal scores for all videos give " in good.verdict
     assert good.verdict.endswith(": single frames do not suffice, motion, order or position matters.")
     assert replace(good, left_out=("fall",)).verdict.split("; ")[0].endswith(" % (mean of 3 of 4 classes)")
     assert "not shown to be better than guessing" in bad.verdict
@@ -187,14 +187,14 @@ def test_the_curve_says_whether_to_label_more() -> None:
         return made(curve=tuple(points)).curve_sentence
 
     assert sentence(0.5, 0.6, 0.65, 0.7) == (
-        "With 50 training clips 60 %, with 100 clips 70 %: +10.0 points, give or take 4.0; labelling more clips, from other "
-        "recordings, will help."
+        "With 50 training videos 60 %, with 100 videos 70 %: +10.0 points, give or take 4.0; labelling more videos, "
+        "from other recordings, will help."
     )
-    assert sentence(0.5, 0.7, 0.7, 0.73).endswith("; too few clips show whether labelling more will help.")
-    assert sentence(0.5, 0.7, 0.7, 0.7, error=0.01).endswith("; labelling more clips of this kind will hardly help.")
+    assert sentence(0.5, 0.7, 0.7, 0.73).endswith("; too few videos show whether labelling more will help.")
+    assert sentence(0.5, 0.7, 0.7, 0.7, error=0.01).endswith("; labelling more videos of this kind will hardly help.")
     assert sentence(0.5) == sentence() == ""
     points = (CurvePoint(50, 0.6, 0.56, 0.64), CurvePoint(100, 0.7, 0.7, 0.7))
-    assert made(groups=None, curve=points).curve_sentence.endswith("; labelling more clips will help.")
+    assert made(groups=None, curve=points).curve_sentence.endswith("; labelling more videos will help.")
 
 
 def test_uncalibrated_probabilities_are_recovered() -> None:
@@ -226,8 +226,8 @@ def test_the_effect_of_the_threshold() -> None:
     assert (found.threshold_effect.right, found.threshold_effect.wrong) == pytest.approx((14 / 214, 1))
     assert found.calibration_sentence.endswith(
         "Below 60.0 % the answer is none of the classes (of videos that are answered rightly at most 5 % are lost by that). "
-        "It stops 7 % of the right predictions and 100 % of the wrong ones. Each clip is judged here by a temperature and "
-        "thresholds that were fitted on other clips."
+        "It stops 7 % of the right predictions and 100 % of the wrong ones. Each video is judged here by a temperature "
+        "and thresholds that were fitted on other videos."
     )
     assert made().calibration_sentence == ""
 
@@ -312,11 +312,11 @@ def test_classes_with_few_clips_or_few_recordings_need_more() -> None:
     groups = np.array(["a"] * 4 + ["b"] * 4 + [f"g{n}" for n in range(40)] + ["c"] * 30 + [f"h{n}" for n in range(10)])
     scores = Scores(tuple(map(str, range(88))), labels, probabilities_of(labels, 1, 0), NAMES, groups=groups)
     assert [(need.name, need.reason) for need in classes_in_need(scores)] == [
-        ("run", "its 8 clips are of 2 recordings only"),
-        ("sit", "30 of its 40 clips are of one recording"),
+        ("run", "its 8 videos are of 2 recordings only"),
+        ("sit", "30 of its 40 videos are of one recording"),
     ]
-    assert needed_clips(scores) == "More clips, from other recordings,"
-    assert needed_clips(replace(scores, groups=None)) == "More clips"
+    assert needed_clips(scores) == "More videos, from other recordings,"
+    assert needed_clips(replace(scores, groups=None)) == "More videos"
     wrong = scores.probabilities.copy()
     wrong[8:28] = [1, 0, 0]
     found = {need.name: need.reason for need in classes_in_need(replace(scores, probabilities=wrong))}
@@ -337,8 +337,8 @@ def test_among_classes_with_equally_many_clips_the_worst_is_named_first() -> Non
     assert [need.name for need in classes_in_need(scores)] == ["e", "f", "a", "b", "c", "d"]
     summary = OutOfFold(EvaluationResult(scores), None, "means", 5, 60).summary()
     assert (
-        "More clips, from other recordings, are needed of 6 classes, the worst first: 'e' (it has 10 clips only; 2 of 10 "
-        "are right, which may be " in summary
+        "More videos, from other recordings, are needed of 6 classes, the worst first: 'e' (it has 10 videos only; 2 "
+        "of 10 are right, which may be " in summary
     )
 
 
@@ -418,11 +418,11 @@ def test_files_that_train_did_not_write_are_refused(tmp_path) -> None:
         with pytest.raises(DataError, match=r"out_of_fold\.json: not what train wrote"):
             OutOfFold.load(tmp_path)
     replace(complete(), calibration=crossed(complete().calibration.final, 100)).save(tmp_path)
-    with pytest.raises(DataError, match="calibration_parts has other clips"):
+    with pytest.raises(DataError, match="calibration_parts has other videos"):
         OutOfFold.load(tmp_path)
     complete().save(tmp_path)
     made(videos=30, groups=10).result.scores.save(tmp_path / SINGLE_FRAMES)
-    with pytest.raises(DataError, match=r"single_frames\.npz has other clips or classes"):
+    with pytest.raises(DataError, match=r"single_frames\.npz has other videos or classes"):
         OutOfFold.load(tmp_path)
     replace(made().result.scores, protocol=EvaluationProtocol()).save(tmp_path / "scores.npz")
     with pytest.raises(DataError, match=r"scores\.npz is no longer that of out_of_fold\.json"):
@@ -434,16 +434,16 @@ def test_files_that_train_did_not_write_are_refused(tmp_path) -> None:
 def test_the_summary_has_everything_in_lines() -> None:
     text = complete().summary()
     lines = text.splitlines()
-    assert lines[0].startswith("About 80 of 100 new clips")
-    assert lines[1].startswith("The interval is for the next 100 clips, of new recordings, ")
+    assert lines[0].startswith("About 80 of 100 new videos")
+    assert lines[1].startswith("The interval is for the next 100 videos, of new recordings, ")
     assert text.count("90 % interval") == 1
     assert "out of fold (5 folds; means and spreads)" in lines[2]
     for line in (
-        "With 96 training clips 70 %, with 192 clips 80 %: +10.0 points, give or take 6.0; labelling more clips, from other "
-        "recordings, will help.",
-        "Of 48 clips of one fold the head on frozen features predicts 80.0 % correctly, the fine-tuned network 75.0 % "
+        "With 96 training videos 70 %, with 192 videos 80 %: +10.0 points, give or take 6.0; labelling more videos, "
+        "from other recordings, will help.",
+        "Of 48 videos of one fold the head on frozen features predicts 80.0 % correctly, the fine-tuned network 75.0 % "
         "(standard error of the difference: 2.0 points); the head was kept. Fine-tuning took 512 core-seconds.",
-        "Features, folds and heads: 200 clips went through the network, features of 40 were cached by an earlier run; "
+        "Features, folds and heads: 200 videos went through the network, features of 40 were cached by an earlier run; "
         "93 core-seconds, 48 s on the clock.",
         "rows: true class, columns: answer",
     ):
@@ -457,12 +457,12 @@ def test_the_page_has_the_verdict_first_and_its_sections_in_order(tmp_path) -> N
     made(videos=30, groups=10).result.save(tmp_path / "val")
     text = write_report(tmp_path).read_text(encoding="utf-8")
     sections = [
-        "About 80 of 100 new clips will be named rightly", "top-1 out of fold", ">guessing<", ">single frames<",
+        "About 80 of 100 new videos will be named rightly", "top-1 out of fold", ">guessing<", ">single frames<",
         "calibration error",
-        "threshold for none of these", "The classifier of this run was fitted on all clips",
+        "threshold for none of these", "The classifier of this run was fitted on all videos",
         "Groups are inferred from file names.",
-        "Class by class", "<h2>Confusions", "Would more clips help?",
-        "labelling more clips, from other recordings, will help",
+        "Class by class", "<h2>Confusions", "Would more videos help?",
+        "labelling more videos, from other recordings, will help",
         'aria-label="learning curve"', "Can the probabilities be trusted?", 'aria-label="share of right answers',
         "Which head", "Fine-tuning", "What it cost", "On the other splits of the list", "<h3>val</h3>",
     ]  # fmt: skip
@@ -480,7 +480,7 @@ def test_the_page_has_the_verdict_first_and_its_sections_in_order(tmp_path) -> N
     assert "guessing" not in val
     made(groups=None).save(tmp_path)
     text = write_report(tmp_path).read_text(encoding="utf-8")
-    assert 0 < text.index("The number may be too good") < text.index("About 80 of 100 new clips")
+    assert 0 < text.index("The number may be too good") < text.index("About 80 of 100 new videos")
 
 
 def test_a_cell_of_the_matrix_links_to_its_clips(tmp_path) -> None:
@@ -524,7 +524,7 @@ def test_the_page_is_small_for_many_classes(tmp_path: Path) -> None:
 def test_the_best_of_several_tunings_has_a_warning() -> None:
     one = FineTuning(0.7, 0.8, 0.02, 48, True, 512.0)
     assert "fine-tunings" not in one.sentence
-    assert "(the same clips); the head was kept" in FineTuning(0.8, 0.8, 0.0, 48, False, 512.0).sentence
+    assert "(the same videos); the head was kept" in FineTuning(0.8, 0.8, 0.0, 48, False, 512.0).sentence
     assert "It is the best that could be kept of 3 fine-tunings that were tried" in replace(one, tries=3).sentence
     none = "None of the 3 fine-tunings that were tried on this fold was kept; these numbers are those of a. Fine-tuning"
     assert none in replace(one, kept=False, tries=3, folder="a").sentence

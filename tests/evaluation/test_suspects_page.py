@@ -32,7 +32,7 @@ SEVERAL = SuspectVideo("a.mp4", "run|jump", "run", "'jump' (7 %) seems too much"
 
 
 def _list(*clips: SuspectVideo) -> SuspectList:
-    return SuspectList(clips, total=60, disagreeing=7, by=("order and position, without the clip itself",))
+    return SuspectList(clips, total=60, disagreeing=7, by=("order and position, without the video itself",))
 
 
 def _run(folder: Path) -> Path:
@@ -80,8 +80,8 @@ def test_a_damaged_file_is_named(tmp_path):
 
 def test_counts_are_said_in_words():
     assert _list().counts == ""
-    assert _list(WRONG).counts == "1 of 60 clips may be labelled wrong"
-    assert _list(WRONG, WRONG, ODD).counts == "2 of 60 clips may be labelled wrong, 1 clip is odd"
+    assert _list(WRONG).counts == "1 of 60 videos may be labelled wrong"
+    assert _list(WRONG, WRONG, ODD).counts == "2 of 60 videos may be labelled wrong, 1 video is odd"
 
 
 def test_the_report_shows_each_with_its_frames_and_what_to_do(tmp_path):
@@ -89,8 +89,8 @@ def test_the_report_shows_each_with_its_frames_and_what_to_do(tmp_path):
     _list(WRONG, ODD).save(tmp_path)
     page = write_report(tmp_path).read_text(encoding="utf-8")
     section = page[page.index("<h2>Suspects</h2>") :]
-    assert "1 of 60 clips may be labelled wrong, 1 clip is odd." in section
-    assert "order and position, without the clip itself" in section
+    assert "1 of 60 videos may be labelled wrong, 1 video is odd." in section
+    assert "order and position, without the video itself" in section
     assert 'src="data:image/jpeg;base64,AAAA"' in section
     assert (
         'is <b>run</b> <span class="soft">9.0 %</span>, may be <b>jump</b> <span class="soft">84.0 %</span>' in section
@@ -135,7 +135,7 @@ def test_a_run_without_suspects_names_wrong_answers_that_are_sure(tmp_path):
 def test_a_run_in_which_nothing_stands_out_says_so(tmp_path):
     _run(tmp_path)
     _list().save(tmp_path)
-    assert "None of 60 clips stands out." in write_report(tmp_path).read_text(encoding="utf-8")
+    assert "None of 60 videos stands out." in write_report(tmp_path).read_text(encoding="utf-8")
 
 
 def test_a_report_is_written_where_the_suspects_cannot_be_read(tmp_path):

@@ -1,4 +1,4 @@
-"""Which labels are likely wrong: by which predictions, by how much, with one label a clip and with several."""
+"""Which labels are likely wrong: by which predictions, by how much, with one label a video and with several."""
 
 import numpy as np
 import pytest
@@ -136,7 +136,7 @@ def test_a_very_large_list_is_judged_by_recordings_only_with_a_notice(monkeypatc
     with reporting(reporter):
         logits = clip_fold_logits("head", _directions(), TRUE, np.arange(CLIPS), classes=4, task=CLASSIFY)
     assert logits is None
-    assert ["120 clips of 4 classes" in message for _, message in reporter.take()] == [True]
+    assert ["120 videos of 4 classes" in message for _, message in reporter.take()] == [True]
 
 
 def test_missing_labels_and_surplus_labels_are_distinguished():

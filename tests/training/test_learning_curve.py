@@ -44,7 +44,7 @@ def test_more_clips_help_where_there_is_more_to_learn() -> None:
     gain = Gain.of(found)
     assert (gain.before.clips, gain.after.clips) == (72, 144)
     assert gain.gain > max(gain.error, 0.05)
-    assert gain.sentence(recordings=False).endswith("labelling more clips will help.")
+    assert gain.sentence(recordings=False).endswith("labelling more videos will help.")
 
 
 def test_more_clips_of_noise_or_of_learned_classes_do_not_help() -> None:

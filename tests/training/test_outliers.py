@@ -1,4 +1,4 @@
-"""Outliers: clips that are far from all others of their class, by their features."""
+"""Outliers: videos that are far from all others of their class, by their features."""
 
 import numpy as np
 

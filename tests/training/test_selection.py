@@ -146,7 +146,7 @@ def test_where_comparing_strengths_would_take_long_the_usual_one_is_used_with_a_
         choice = choose_head(_candidates(0.0), TARGETS, FOLDS, classes=3, task=CLASSIFY)
     assert choice.head.strength == selection.USUAL_STRENGTH
     ((_, message),) = reporter.take()
-    assert message.startswith("60 clips of 3 classes: comparing")
+    assert message.startswith("60 videos of 3 classes: comparing")
 
 
 def test_one_fold_is_refused():

@@ -66,14 +66,14 @@ def workdir(made, tmp_path, monkeypatch) -> Path:
 def test_a_run_reports_corrections_and_their_effect(made) -> None:
     found, said = OutOfFold.load(made / "run"), (made / "said.txt").read_text()
     text = " ".join(said.split())
-    assert "22 clips, 3 classes" in text
-    assert "fix.csv: of 24 clips to train on 5 get another label, 2 are left out." in text
-    assert "2 clips that are left out: their features and pictures serve only to compare" in text
+    assert "22 videos, 3 classes" in text
+    assert "fix.csv: of 24 videos to train on 5 get another label, 2 are left out." in text
+    assert "2 videos that are left out: their features and pictures serve only to compare" in text
     made_of = found.corrections
     assert made_of is not None and made_of.compared is not None
     assert (made_of.labels, made_of.groups, made_of.left_out, made_of.compared.clips) == (5, 0, 2, 17)
     assert made_of.compared.after > made_of.compared.before
-    assert found.corrections_sentence.startswith("On the 17 clips without corrections: ")
+    assert found.corrections_sentence.startswith("On the 17 videos without corrections: ")
     assert found.corrections_sentence in text
     assert found.corrections_sentence in (made / "run" / "report.html").read_text()
     noted = json.loads((made / "run" / OUT_OF_FOLD).read_text())
@@ -126,7 +126,7 @@ def test_a_dry_run_prints_the_plan(workdir) -> None:
     done = CliRunner().invoke(app, words("--dry-run", "--out", "dry"))
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
-    assert "fix.csv: of 24 clips to train on 5 get another label, 2 are left out." in lines
+    assert "fix.csv: of 24 videos to train on 5 get another label, 2 are left out." in lines
     assert [line.split() for line in lines if line.startswith(CLASSES)] == [
         ["bars", "8"],
         ["spots", "8"],
@@ -141,7 +141,7 @@ def test_corrections_of_groups_alone_leave_nothing_to_compare(workdir) -> None:
     Path("g.csv").write_text("path,group\nspots/000.mp4,yard\nwaves/000.mp4,yard\n")
     found = trained("grouped", "clips", labels="g.csv")
     assert found.corrections.compared is None and found.corrections.groups == 2
-    assert found.corrections_sentence.startswith("The corrections change no label of the clips to train on")
+    assert found.corrections_sentence.startswith("The corrections change no label of the videos to train on")
     kept = marey.read_manifest("grouped/split.csv")
     groups = dict(zip([video.path.name for video in kept], kept.groups.tolist(), strict=True))
     assert {groups[f"park{i // 2}_{i}.mp4"] for i in range(8)} == {f"park{i}" for i in range(4)}
@@ -173,7 +173,7 @@ def test_original_labels_without_two_recordings_per_class_leave_nothing_to_compa
     Path("c.csv").write_text("path,label\n" + "".join(f"{name},spots\n" for name in names[4:]))
     found = trained("two", "two.csv", labels="c.csv")
     assert found.corrections.compared is None
-    assert "too few classes have clips of two recordings" in found.corrections_sentence
+    assert "too few classes have videos of two recordings" in found.corrections_sentence
 
 
 @pytest.mark.slow

@@ -46,9 +46,9 @@ def test_auto_does_not_tune_on_a_cpu_and_reports_the_cost(cores) -> None:
     assert not found.tunes
     assert found.sentence == (
         "the network is not fine-tuned, which would take 1,200 core-seconds, about 10 minutes on 2 cores (3 epochs without "
-        "the judging fold, and 3 epochs on all clips if it is kept), more than the 450 core-seconds that are left of "
+        "the judging fold, and 3 epochs on all videos if it is kept), more than the 450 core-seconds that are left of "
         "the budget (--minutes); marey train runs/a --finetune always does it, here or on another machine to which the run "
-        "and its clips are copied"
+        "and its videos are copied"
     )
     small = decided("auto", TuningCost(seconds=100, epochs=3, on_cpu=True))
     assert not small.tunes

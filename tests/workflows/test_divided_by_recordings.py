@@ -63,8 +63,11 @@ def test_notes_describe_what_was_found(data) -> None:
     notes = " ".join(divided_of(data).notes)
     assert "7 recordings of 12 videos, by pictures" in notes
     assert "6 videos are copies of each other" in notes
-    assert "1 clip of them is left out, so that each content counts once in its class: train/run/3.mp4." in notes
-    assert "1 clip for training is left out as copies of clips that are tested on: train/walk/6.mp4." in notes
+    assert (
+        "1 training video is a copy and left out, so that each content counts once in its class: train/run/3.mp4."
+        in notes
+    )
+    assert "1 training video is a copy of a video that is tested on, and left out: train/walk/6.mp4." in notes
     assert "train/run/4.mp4 (run) = train/walk/8.mp4 (walk)" in notes
     # The recording of the copy that is left out is in one split only.
     assert "Training and tests: 1 recording is in both splits, with 3 videos" in notes
@@ -76,10 +79,12 @@ def test_the_refusal_of_too_few_clips_mentions_copies(data, tmp_path) -> None:
         (tmp_path / f"{name}.mp4").symlink_to(data / "train" / f"{source}.mp4")
     given = read_train_val_test(tmp_path)
     with pytest.raises(
-        DataError, match=r"add clips of other recordings to class run\. This is the result of comparing frames"
+        DataError, match=r"add videos of other recordings to class run\. This is the result of comparing frames"
     ) as error:
         divide_by_recordings(given, make_folds(given.train))
-    assert "1 clip of them is left out, so that each content counts once in its class: run/1.mp4." in str(error.value)
+    assert "1 training video is a copy and left out, so that each content counts once in its class: run/1.mp4." in str(
+        error.value
+    )
 
 
 def test_the_list_has_the_recordings_as_its_column_group(data, tmp_path) -> None:
@@ -121,5 +126,5 @@ def test_of_very_many_clips_no_pictures_are_compared(data, monkeypatch) -> None:
     assert found.left_out == ()
     assert len(found.train) == 9
     (note,) = found.notes
-    assert note.startswith("12 clips: frames are compared for at most 5")
+    assert note.startswith("12 videos: frames are compared for at most 5")
     assert found.core_seconds == 0

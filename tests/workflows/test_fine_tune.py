@@ -233,11 +233,11 @@ def test_the_head_is_kept_where_tuning_is_not_better(fitted, plain, monkeypatch)
 @pytest.mark.parametrize(
     ("task", "clips", "note"),
     [
-        (Classify(), 18, 'and no threshold for "none of these", which the head had: it predicts 18 clips rightly, and a'),
-        (Classify(), 18, "needs at least 19. Its calibration is fitted to the 18 clips of this fold alone."),
+        (Classify(), 18, 'and no threshold for "none of these", which the head had: it predicts 18 videos rightly, and a'),
+        (Classify(), 18, "needs at least 19. Its calibration is fitted to the 18 videos of this fold alone."),
         (Classify(), 40, 'and a threshold of 9'),
-        (MultiLabel(), 8, "threshold of its own for each class, though 2 classes have fewer clips here than 5: jump, run."),
-        (MultiLabel(), 40, "threshold of its own for each class. Its calibration is fitted to the 40 clips of this fold"),
+        (MultiLabel(), 8, "threshold of its own for each class, though 2 classes have fewer videos here than 5: jump, run."),
+        (MultiLabel(), 40, "threshold of its own for each class. Its calibration is fitted to the 40 videos of this fold"),
     ],
 )  # fmt: skip
 def test_a_note_states_the_clips_of_the_calibration_of_a_tuned_network(task, clips, note) -> None:
@@ -395,7 +395,7 @@ def test_a_run_without_its_clips_names_a_missing_one_and_the_option_root(plain, 
     shutil.rmtree(plain / "val")
     monkeypatch.chdir(tmp_path / "there")
     message = refused(*TUNE)
-    assert "run: 12 of the 12 clips that it was fitted on are not there, more than the 3 that are tolerated" in message
+    assert "run: 12 of the 12 videos that it was fitted on are not there, more than the 3 that are tolerated" in message
     assert f"first {plain}/clips/jump/v0.mp4: --root FOLDER" in message
     assert f"the folder that now has what {plain} had" in message
     said(*TUNE, "--root", str(tmp_path / "copy"))

@@ -66,7 +66,7 @@ def test_a_wrong_label_is_first_and_its_row_has_the_reason() -> None:
 
 def test_both_ways_of_leaving_out_are_asked_and_the_yardstick_is_not() -> None:
     by = _found().by
-    assert by and set(by) <= {"moments, without its recording", "moments, without the clip itself"}
+    assert by and set(by) <= {"moments, without its recording", "moments, without the video itself"}
 
 
 def test_an_odd_clip_follows_the_suspects(monkeypatch) -> None:
@@ -108,7 +108,7 @@ def test_the_line_has_number_file_and_next_command(tmp_path) -> None:
     SuspectList((SuspectVideo("a.mp4", "run", "jump", "", shares=(0.1, 0.8)),), 48, 1, ("moments",)).save(tmp_path)
     line = suspects_line(tmp_path, ["clips"], None)
     assert line is not None
-    assert line.startswith(f"1 of 48 clips may be labelled wrong: {tmp_path / SUSPECTS}. Look at ")
+    assert line.startswith(f"1 of 48 videos may be labelled wrong: {tmp_path / SUSPECTS}. Look at ")
     assert line.endswith(f"train clips --labels {tmp_path / SUSPECTS}")
     corrected = suspects_line(tmp_path, ["clips"], Path("mine.csv"))
     assert corrected is not None

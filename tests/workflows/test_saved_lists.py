@@ -60,7 +60,7 @@ def test_videos_are_found_below_another_folder(form, data, tmp_path) -> None:
     before = RunVideos.read(tmp_path / "run", CLASSES)
     there = moved(data, tmp_path / "elsewhere")
     with pytest.raises(
-        DataError, match=rf"2 of the 2 clips that it was fitted on are not there.*, first {data}/clips/a b"
+        DataError, match=rf"2 of the 2 videos that it was fitted on are not there.*, first {data}/clips/a b"
     ):
         RunVideos.read(tmp_path / "run", CLASSES)
     found = RunVideos.read(tmp_path / "run", CLASSES, root=there)
@@ -81,7 +81,7 @@ def test_a_few_missing_videos_are_tolerated_as_everywhere(data, tmp_path) -> Non
     (data / "clips/a b.mp4").unlink()
     assert len(RunVideos.read(tmp_path / "run", CLASSES).clips) == 2
     with pytest.raises(
-        DataError, match=r"1 of the 2 clips that it was fitted on is not there, more than the 0 that are"
+        DataError, match=r"1 of the 2 videos that it was fitted on is not there, more than the 0 that are"
     ):
         RunVideos.read(tmp_path / "run", CLASSES, max_broken=0.0)
 
@@ -91,7 +91,7 @@ def test_missing_videos_are_counted_list_by_list_as_the_work_does(data, tmp_path
     clips = listed(data / "clips", *["a b.mp4", "sub/b.mp4"] * 4)
     save_lists({"clips": clips, "val": listed(data / "more", "c.mp4")}, tmp_path / "run")
     (data / "more/c.mp4").unlink()
-    with pytest.raises(DataError, match=rf"1 of the 1 clip that it is tested on \(val\) is not.* first {data}/more/c"):
+    with pytest.raises(DataError, match=rf"1 of the 1 video that it is tested on \(val\) is not.* first {data}/more/c"):
         RunVideos.read(tmp_path / "run", CLASSES)
 
 

@@ -234,7 +234,7 @@ def test_classes_that_cannot_be_judged_are_in_no_number_and_have_a_threshold(wor
     assert found.result.scores.class_names == CLASSES and found.result.scores.probabilities.shape == (24, 3)
     assert "(mean of 3 of 5 classes)" in found.verdict
     notes = " ".join(found.notes)
-    assert "Class clip is a label of every clip" in notes and "Class rare has clips of only 1" in notes
+    assert "Class clip is a label of every video" in notes and "Class rare has videos of only 1" in notes
     assert "2 classes that cannot be judged (clip, rare): no number here includes them" in notes
     thresholds = marey.load_model("run").calibration.thresholds
     assert thresholds is not None and len(thresholds) == 5

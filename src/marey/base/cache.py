@@ -26,7 +26,7 @@ KINDS = {
 """The folders of the cache. All can be restored, except the links and the records of content."""
 _LIMIT_GB = "4"
 """Default limit of each kind, in gigabytes. A converted network is as large as its weights, mostly 0.03 to 0.5 GB. The
-features of a clip take 0.2 MB, so that 20,000 clips fit, more than most projects use. A signature takes 0.1 to 0.2 MB."""
+features of a video take 0.2 MB, so that 20,000 videos fit, more than most projects use. A signature takes 0.1 to 0.2 MB."""
 
 
 def backends_folder(kind: str) -> Path:

@@ -67,7 +67,7 @@ def list_recipes(
     available: OnlyAvailable = False,
     as_json: AsJson = False,
 ) -> None:
-    """Name every recipe: its published top-1, and whether one can get its weights, how large, under which licence."""
+    """List all recipes: published top-1, and whether one can get the weights, their size and licence."""
     from marey.workflows.recipe_table import recipe_table, select_rows, split_by_availability
 
     selected = select_rows(words or (), network=network, dataset=dataset)

@@ -101,7 +101,7 @@ def split(
     classes: Classes = None,
     seed: Seed = 0,
 ) -> None:
-    """Hold videos out for validation; clips of one recording (column group, or by file names) stay in one split.
+    """Hold videos out for validation; videos of one recording (column group, or by file names) stay in one split.
 
     Where a split column or a folder val/ names validation videos already, that split is kept; test videos stay as they are.
     """

@@ -45,7 +45,9 @@ def evaluate(
     split: Annotated[str | None, typer.Option("--split", help="Only the rows of this split.")] = None,
     root: Root = None,
     classes: Classes = None,
-    only: Annotated[Path | None, typer.Option("--only", help="Score only videos that this list names, too.")] = None,
+    only: Annotated[
+        Path | None, typer.Option("--only", help="A second list: only videos that both name are tested.")
+    ] = None,
     weights: WeightsFile = None,
     fuse: Fuse = None,
     fuse_weights: FuseWeights = None,

@@ -161,7 +161,7 @@ def train(
     method: MethodOptions = MethodOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
-    """Train: `marey train FOLDER_OR_LIST` for your own clips, or `marey train NAME --data LIST` for a recipe."""
+    """Train: `marey train FOLDER_OR_LIST` for your own videos, or `marey train NAME --data LIST` for a recipe."""
     from marey.workflows.train import TrainRequest, is_yaml, run_plan
     from marey.workflows.train_network import TrainOptions
 

@@ -191,8 +191,8 @@ def scan(
     if register and not as_json:
         print(f"Rows that work by name now (marey predict NAME VIDEO): {len(rows) - len(refused)}.")
     elif rows and not as_json:
-        work = "s work" if len(rows) > 1 else " works"
-        print(f"So that {len(rows)} row{work} by name: marey weights scan {folder} --link")
+        work = "s work" if len(rows) > 1 else " work"
+        print(f"To make {len(rows)} row{work} by name: marey weights scan {folder} --link")
     if refused:
         raise WeightsError(
             f"{len(refused)} of {counted(len(linked), 'file')} {verb(len(refused), 'was', 'were')} not registered: "

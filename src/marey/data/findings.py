@@ -33,7 +33,7 @@ def preparation_text(preparation: "Preparation") -> str:
         "not read whole": preparation.left_out,
         "found twice": {key: ", ".join(paths) for key, paths in preparation.duplicates.items()},
         "in the folder of another class": {path: f"is {label}" for path, label in preparation.misplaced.items()},
-        "no clip of the set": dict.fromkeys(preparation.extra),
+        "no video of the set": dict.fromkeys(preparation.extra),
     }
     written = [f"written: {path}" for path in preparation.lists]
     return "\n".join([_drawn(table), "", *_findings_lines(findings), *written])

@@ -135,7 +135,7 @@ def prepare(
     clips = {clip.key: clip for split in splits for clip in split.clips}
     wanted = {key: files[key] for key in clips if key in files}
     if not wanted:
-        raise DataError(f"{folder}: holds no clip of {dataset.name} ({counted(len(extra), 'video')} of other names).")
+        raise DataError(f"{folder}: holds no video of {dataset.name} ({counted(len(extra), 'video')} of other names).")
     result = Preparation(dataset.name, str(folder), check)
     result.extra = sorted([*extra, *(path for key in files if key not in clips for path in files[key])])
     result.duplicates = {key: list(paths) for key, paths in wanted.items() if len(paths) > 1}

@@ -18,12 +18,13 @@ Ablation = Literal["imagenet", "segments"]
 
 @dataclass(frozen=True)
 class _AblationPair:
-    """A claim of the announcement, and the two trainings whose difference in top-1 it is about."""
+    """A claim of the announcement, and the two trainings of which it states the difference in top-1."""
 
     claim: str
     with_it: tuple[str, str | None]
-    """(name of the recipe, value of --init; None: what the recipe says)."""
+    """The training with what the claim names: the recipe, and the value of --init (None: what the recipe says)."""
     without: tuple[str, str | None]
+    """The training without it, in the same form."""
 
 
 _PAIRS: dict[Ablation, _AblationPair] = {

@@ -187,7 +187,8 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
 
 
 def _note(path: OutputPath) -> Path:
-    """The note (NAME.run.json, the settings) beside a file of predictions; for a file that version 0.1.0 began, its note.
+    """The note (NAME.run.json, the settings) beside a file of predictions. For a file that version 0.1.0 began,
+    the note under the name that version 0.1.0 gave it.
 
     Raises:
         RunError: version 0.1.0 wrote one note for several files, and which of them it describes cannot be known.

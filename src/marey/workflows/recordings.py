@@ -96,8 +96,8 @@ def divide_by_recordings(
     total, all_rows = sum(map(len, lists)), np.arange(len(given.train))
     if total > MOST_COMPARED:
         note = (
-            f"{counted(total, 'clip')}: frames are compared for at most {MOST_COMPARED:,}, so clips of one recording and "
-            "copies are known by names and equal files alone (marey data sources compares any number)."
+            f"{counted(total, 'video')}: frames are compared for at most {MOST_COMPARED:,}, so videos of one recording "
+            "and copies are known by names and equal files alone (marey data sources compares any number)."
         )
         listed = join_splits(_with_corrected_groups(given.train, folds), given.tested)
         return VideosInFolds(given.train, listed, folds, (), (note,), None, all_rows), None
@@ -156,12 +156,13 @@ def _copies_left_out(copies: Copies, given: TrainValTest) -> tuple[list[int], li
     notes = []
     if repeated:
         notes.append(
-            f"{counted(len(repeated), 'clip')} of them {verb(len(repeated), 'is', 'are')} left out, so that each content "
-            f"counts once in its class: {first_of([given.train[row].id for row in repeated], NAMED)}."
+            f"{counted(len(repeated), 'training video')} {verb(len(repeated), 'is a copy', 'are copies')} and left out, so "
+            "that each content counts once in its class: "
+            f"{first_of([given.train[row].id for row in repeated], NAMED)}."
         )
     if tested:
         notes.append(
-            f"{counted(len(tested), 'clip')} for training {verb(len(tested), 'is', 'are')} left out as copies of clips that "
-            f"are tested on: {first_of([given.train[row].id for row in tested], NAMED)}."
+            f"{counted(len(tested), 'training video')} {verb(len(tested), 'is a copy', 'are copies')} of a video that "
+            f"is tested on, and left out: {first_of([given.train[row].id for row in tested], NAMED)}."
         )
     return sorted([*repeated, *tested]), notes

@@ -19,10 +19,10 @@ from marey.workflows.recipe_table import Row
 
 _TRUST = {
     "verified": "its entire SHA-256 is the one that its publisher gave",
-    "checked": "its entire SHA-256 or git blob is the one that others state",
+    "checked": "its entire SHA-256 or git blob is the one that somebody other than its publisher gave",
     "prefix": "its SHA-256 begins with the digits that were published: damage would show, an attack might not",
     "none": "no hash was known: it was trusted without one; a later change is refused",
-    "-": "nothing was recorded when it came (Marey 0.1.0); verify compares it with what was published",
+    "-": "nothing was recorded when it was downloaded (Marey 0.1.0); verify compares it with what was published",
 }
 """The words for how a file's content was checked when it was downloaded, and their meanings."""
 

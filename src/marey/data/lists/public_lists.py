@@ -200,7 +200,7 @@ def official_rows(files: Sequence[Path], existing: FilesIn) -> Rows:
             splits.append(split)
     source = str(files[0] if len(files) == 1 else files[0].parent)
     if unused:
-        notice(f"{source}: {counted(unused, 'clip')} that this split of HMDB51 does not use (0 in its files).")
+        notice(f"{source}: {counted(unused, 'video')} that this split of HMDB51 does not use (0 in its files).")
     if not is_ucf101 and len(files) < 51:
         warning(f"{source}: {counted(len(files), 'file')} of HMDB51's 51: the other classes are missing.")
     return Rows(

@@ -149,7 +149,7 @@ class CorrectedData:
         notes = []
         for name, manifest in self.listed.items():
             if words := self._counts_text(name):
-                of = f"{counted(len(manifest), 'clip')} {'to train on' if name == TRAIN else f'for {name}'}"
+                of = f"{counted(len(manifest), 'video')} {'to train on' if name == TRAIN else f'for {name}'}"
                 notes.append(f"{self.source}: of {of} {words}.")
         if self.without_effect:
             notes.append(
@@ -173,10 +173,10 @@ class CorrectedData:
         lost = [self.given.train.class_names[label] for label in np.flatnonzero((before > 0) & (after == 0)).tolist()]
         if lost:
             names = first_of(lost, _NAMED)
-            yield f"After the corrections no clip shows {verb(len(lost), 'the class', 'the classes')} {names}."
+            yield f"After the corrections no video shows {verb(len(lost), 'the class', 'the classes')} {names}."
         for name in self.listed:
             if name != TRAIN and name not in self.given.tested:
-                yield f"After the corrections no clip is left for {name}."
+                yield f"After the corrections no video is left for {name}."
 
     # -- the table
 

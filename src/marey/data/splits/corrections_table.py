@@ -130,7 +130,7 @@ def _columns(table: ListTable) -> dict[str, str]:
             )
         named |= dict.fromkeys((name,) if words else (), words[0] if words else "")
     if "path" not in named:
-        raise DataError(f"{table.source}:1: the column 'path' is missing, which names the clips: {_HEADER}.")
+        raise DataError(f"{table.source}:1: the column 'path' is missing, which names the videos: {_HEADER}.")
     present = {*named, *table.columns}
     known = (*named.values(), *_SEGMENT_COLUMNS, _LEAVE_OUT)
     missing = [name for name in _CORRECTING if name not in present]
@@ -195,7 +195,7 @@ class _Labels:
             rows.source, unknown, f"is {classes}", f"are {classes}", f".{near} Classes are matched letter by letter."
         )
         several = [] if self._several else [(line, label) for line, label in labels if len(self._words(label)) > 1]
-        one = "more than one label, and each clip of the list has one"
+        one = "more than one label, and each video of the list has one"
         _refuse(rows.source, several, f"is {one}", f"are {one}", ": write the one that it is to have.")
 
     def of_rows(self, rows: Rows) -> Iterator[tuple[int, ...] | None]:
@@ -240,7 +240,7 @@ class _ListedVideos:
         found = [self._by_file(path, segment) for path, segment in zip(rows.paths, segments, strict=True)]
         named = [(line, path + segment) for line, path, segment in zip(rows.lines, rows.paths, segments, strict=True)]
         none = [name for name, files in zip(named, found, strict=True) if not files]
-        count = counted(sum(map(len, self._lists.values())), "clip")
+        count = counted(sum(map(len, self._lists.values())), "video")
         rule = f"none of the {count} that are trained or tested on"
         near = did_you_mean(none[0][1], self._files_of) if none and len(self._files_of) <= _COMPARED else ""
         advice = f".{near} Paths are those of the list, or relative to its folder or to that of the table."

@@ -85,7 +85,7 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Record
     """
     count = count or folds_wanted(len(manifest))
     if count < 2:
-        raise DataError(f"folds: at least 2 are needed to hold every clip out once, got {count}.")
+        raise DataError(f"folds: at least 2 are needed to hold every video out once, got {count}.")
     together = together or recordings_and_copies_by_names(manifest)
     sources, groups = _group_videos(manifest, together)
     table = GroupClasses.of(manifest, groups)
@@ -174,8 +174,9 @@ def check_trainable(manifest: Manifest) -> None:
         raise DataError(f"{source}: only one class, {names[used[0]]}; at least two classes are needed.")
     if manifest.label_sets is not None and (counts[used] == len(manifest)).all():
         raise DataError(
-            f"{source}: every clip has the same labels ({first_of([names[label] for label in used.tolist()], NAMED)}), so "
-            "that there is nothing to distinguish: add clips that lack one of them."
+            f"{source}: every video has the same labels "
+            f"({first_of([names[label] for label in used.tolist()], NAMED)}), so that there is nothing to "
+            "distinguish: add videos that lack one of them."
         )
     several = counts[used] > 1
     if several.sum() < _needed(manifest):
@@ -200,13 +201,13 @@ def _refuse_too_few(manifest: Manifest, sources: RecordingNames, judged: NDArray
     by = " by the column `group`" if sources.given else ""
     if manifest.label_sets is not None:
         raise DataError(
-            f"{source}: no class has clips of two recordings with it and of two without it{by}, so that how well a "
-            "classifier works cannot be measured: add clips of other recordings, with and without each label."
+            f"{source}: no class has videos of two recordings with it and of two without it{by}, so that how well a "
+            "classifier works cannot be measured: add videos of other recordings, with and without each label."
         )
     single = [name for name, is_judged in zip(manifest.class_names, judged.tolist(), strict=True) if not is_judged]
     raise DataError(
-        f"{source}: {count} of {counted(len(judged), 'class')} {verb(count, 'has', 'have')} clips of two recordings or "
-        f"more{by}, too few to train and to measure how well it works: add clips of other recordings to "
+        f"{source}: {count} of {counted(len(judged), 'class')} {verb(count, 'has', 'have')} videos of two recordings "
+        f"or more{by}, too few to train and to measure how well it works: add videos of other recordings to "
         f"{classes_named(single)}."
     )
 
@@ -217,12 +218,12 @@ def _refuse_too_few(manifest: Manifest, sources: RecordingNames, judged: NDArray
 def _recording_notes(manifest: Manifest, sources: RecordingNames) -> list[str]:
     """Sentences on which recordings are known, inferred and not known."""
     notes, known, total = [], int(sources.known.sum()), len(manifest)
-    doubt = "clips of one recording may be in several folds, and the numbers too good (add a column `group`)"
+    doubt = "videos of one recording may be in several folds, and the numbers too good (add a column `group`)"
     if not known:
         neither = f"Neither {in_words(sources.evidence, 'nor')}" if len(sources.evidence) > 1 else "File names do not"
-        notes.append(f"{neither} show which recording a clip is from: {doubt}.")
+        notes.append(f"{neither} show which recording a video is from: {doubt}.")
     elif known < total:
-        notes.append(f"The recording of {total - known:,} of {counted(total, 'clip')} is not known: {doubt}.")
+        notes.append(f"The recording of {total - known:,} of {counted(total, 'video')} is not known: {doubt}.")
     inferred = sources.known & sources.together
     if manifest.joined_groups is not None:
         inferred &= manifest.joined_groups == ""
@@ -230,15 +231,15 @@ def _recording_notes(manifest: Manifest, sources: RecordingNames) -> list[str]:
         by = [one for one in sources.evidence if one is not Evidence.CORRECTIONS]
         named = "" if Evidence.PICTURES in sources.evidence else f" ({first_of(names.tolist(), NAMED)})"
         notes.append(
-            f"Which clips are of one recording was inferred from {in_words(by)}: {counted(names.size, 'recording')}{named}; "
-            "a column `group` would state it."
+            f"Which videos are of one recording was inferred from {in_words(by)}: "
+            f"{counted(names.size, 'recording')}{named}; a column `group` would state it."
         )
     rows, labels = row_labels(manifest)
     if (ignored := np.unique(labels[(sources.known & ~sources.together)[rows]])).size:
         named = classes_named([manifest.class_names[label] for label in ignored.tolist()])
         also = "; or record the class at other places too" if Evidence.PICTURES in sources.evidence else ""
         notes.append(
-            f"By {sources.by} all clips are of one recording in {named}: this is ignored there, so that {doubt}{also}."
+            f"By {sources.by} all videos are of one recording in {named}: this is ignored there, so that {doubt}{also}."
         )
     return notes
 
@@ -254,11 +255,11 @@ def _few_folds_note(used: int, wanted: int, groups: NDArray[np.int64], sources: 
     """
     if used >= min(_ENOUGH_FOLDS, wanted):
         return []
-    number, noun = len(np.unique(groups)), "recording" if sources.known.any() else "clip"
+    number, noun = len(np.unique(groups)), "recording" if sources.known.any() else "video"
     until = f", until there are at least {_ENOUGH_FOLDS} recordings" if number < _ENOUGH_FOLDS else ""
     return [
-        f"There are {used} folds instead of {wanted}, since the clips that can be held out are of only "
-        f"{counted(number, noun)}: the estimates for new clips rest on few of them; record each class at other places "
+        f"There are {used} folds instead of {wanted}, since the videos that can be held out are of only "
+        f"{counted(number, noun)}: the estimates for new videos rest on few of them; record each class at other places "
         f"too{until}."
     ]
 
@@ -279,20 +280,20 @@ def _class_notes(
         apart: [K]: the classes whose groups are not all in one fold.
         judged: [K]: the classes that can be judged.
     """
-    notes, names, noun = [], manifest.class_names, "recording" if sources.known.any() else "clip"
+    notes, names, noun = [], manifest.class_names, "recording" if sources.known.any() else "video"
     single = [names[label] for label in np.flatnonzero(groups_of_class == 1).tolist()]
     if single:
         notes.append(
-            f"{_has(single)} clips of only 1 recording: they are trained on but never held out, so that how well "
+            f"{_has(single)} videos of only 1 recording: they are trained on but never held out, so that how well "
             f"{verb(len(single), 'it is', 'they are')} recognised cannot be measured; record "
             f"{verb(len(single), 'it', 'each')} at least once more."
         )
     if everywhere := [names[label] for label in np.flatnonzero(apart & ~judged).tolist()]:
         count, all_named = len(everywhere), capitalised(classes_named(everywhere))
         notes.append(
-            f"{all_named} {verb(count, 'is a label', 'are labels')} of every clip, or of all but "
+            f"{all_named} {verb(count, 'is a label', 'are labels')} of every video, or of all but "
             f"those of one recording: how well {verb(count, 'it is', 'they are')} recognised cannot be measured; add "
-            f"clips without {verb(count, 'it', 'them')}."
+            f"videos without {verb(count, 'it', 'them')}."
         )
     if tied := [names[label] for label in np.flatnonzero(~apart & (groups_of_class > 1)).tolist()]:
         notes.append(

@@ -150,7 +150,7 @@ def _assign_splits(
     for label, name in enumerate(manifest.class_names):
         if len(set(splits[manifest.labels == label].tolist())) == 1 and not of_copies[label]:
             raise DataError(
-                f"{manifest.source}: every recording of class {name} is in one split; split by hand, or add clips."
+                f"{manifest.source}: every recording of class {name} is in one split; split by hand, or add videos."
             )
     return splits
 

@@ -49,7 +49,7 @@ def needed_clips(scores: Scores) -> str:
     since more videos of the same recordings show and teach little.
     """
     known = scores.groups is not None and bool((scores.groups != "").any())
-    return "More clips, from other recordings," if known else "More clips"
+    return "More videos, from other recordings," if known else "More videos"
 
 
 def _accuracy(
@@ -69,15 +69,15 @@ def _correct(scores: Scores) -> NDArray[np.bool_] | None:
 
 def _few(rows: NDArray[np.int64], groups: NDArray[np.str_] | None) -> list[str]:
     """Reasons: a class has few videos, videos of few recordings, or nearly all of its videos are of one recording."""
-    reasons = [f"it has {counted(len(rows), 'clip')} only"] if len(rows) < _FEW else []
+    reasons = [f"it has {counted(len(rows), 'video')} only"] if len(rows) < _FEW else []
     if groups is None or not len(rows) or not (groups[rows] != "").all():
         return reasons
     sizes = np.unique(groups[rows], return_counts=True)[1]
     if len(sizes) < FEWEST_GROUPS:
-        are = verb(len(rows), "its only clip is", f"its {len(rows):,} clips are")
+        are = verb(len(rows), "its only video is", f"its {len(rows):,} videos are")
         reasons = [f"{are} of {counted(len(sizes), 'recording')} only"]
     elif sizes.max() > len(rows) / 2:
-        reasons.append(f"{int(sizes.max()):,} of its {len(rows):,} clips are of one recording")
+        reasons.append(f"{int(sizes.max()):,} of its {len(rows):,} videos are of one recording")
     return reasons
 
 

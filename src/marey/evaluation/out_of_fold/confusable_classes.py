@@ -47,9 +47,9 @@ class ConfusableClasses:
         """The numbers in words."""
         names = f"{', '.join(self.classes[:-1])} and {self.classes[-1]}"
         of_pairs = " (in pairs of these classes)" if len(self.classes) > 2 else ""
-        over = counted(self.groups, "recording" if self.of_recordings else "clip")
+        over = counted(self.groups, "recording" if self.of_recordings else "video")
         return (
-            f"{names} are not distinguished with this many clips: {self.right} of {self.clips} right where either is the "
+            f"{names} are not distinguished with this many videos: {self.right} of {self.clips} right where either is the "
             f"true one{of_pairs}, {self.by_chance:.0f} by chance "
             f"(a test over {over}, one-sided, level {100 * CHANCE:.0f} %)."
         )

@@ -67,7 +67,7 @@ class BeforeAfter:
     @property
     def sentence(self) -> str:
         """Both numbers, their difference and what it means."""
-        of = f"On the {counted(self.clips, 'clip')} without corrections"
+        of = f"On the {counted(self.clips, 'video')} without corrections"
         before, after = percent(self.before), percent(self.after)
         right, title = ("", f"{self.title} ") if self.title else (" right", "")
         return (
@@ -90,9 +90,9 @@ class BeforeAfter:
         if difference is None:
             return "too few recordings show how much of that is chance"
         if difference.low > 0:
-            return "the corrections help clips that they do not name"
+            return "the corrections help videos that they do not name"
         if difference.high < 0:
-            return "the corrections make it worse for clips that they do not name, so look at them once more"
+            return "the corrections make it worse for videos that they do not name, so look at them once more"
         return "this may be chance"
 
 

@@ -29,8 +29,8 @@ class Cost:
         spent = counted(round(self.core_seconds), "core-second")
         share = f" ({percent(self.pictures / self.core_seconds, 0)} to compare frames)" if self.pictures >= 0.5 else ""
         return (
-            f"Features, folds and heads: {counted(self.computed, 'clip')} went through the network{kept}; {spent}{share}, "
-            f"{lasting(self.seconds)} on the clock."
+            f"Features, folds and heads: {counted(self.computed, 'video')} went through the network{kept}; "
+            f"{spent}{share}, {lasting(self.seconds)} on the clock."
         )
 
 
@@ -61,10 +61,10 @@ class FineTuning:
         which = "the fine-tuned network" if self.kept else "the head"
         error = "unknown" if self.error is None else f"{100 * self.error:.1f} points"
         beside = (
-            "the same clips" if self.error == 0 == self.difference else f"standard error of the difference: {error}"
+            "the same videos" if self.error == 0 == self.difference else f"standard error of the difference: {error}"
         )
         return (
-            f"Of {counted(self.clips, 'clip')} of one fold the head on frozen features predicts {percent(self.heads)} "
+            f"Of {counted(self.clips, 'video')} of one fold the head on frozen features predicts {percent(self.heads)} "
             f"correctly, the fine-tuned network {percent(self.tuned)} ({beside}); {which} was kept. {self._tries_sentence}"
             f"{_OF_HEADS if self.kept else ''}Fine-tuning took {counted(round(self.core_seconds), 'core-second')}."
         )
@@ -85,6 +85,6 @@ class FineTuning:
         if not self.kept:
             return f"None of the {tried} was kept; these numbers are those of {self.folder}. "
         return (
-            f"It is the best that could be kept of {tried}: chosen by these clips, it looks better on them than it will on "
-            "new ones. "
+            f"It is the best that could be kept of {tried}: chosen by these videos, it looks better on them than it "
+            "will on new ones. "
         )

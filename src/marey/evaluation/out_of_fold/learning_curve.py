@@ -62,13 +62,13 @@ class Gain:
                 videos of the same recordings are not what helped.
         """
         if self.gain > self.error:
-            advice = f"labelling more clips{', from other recordings,' if recordings else ''} will help"
+            advice = f"labelling more videos{', from other recordings,' if recordings else ''} will help"
         elif self.gain + self.error < _LITTLE:
-            advice = "labelling more clips of this kind will hardly help"
+            advice = "labelling more videos of this kind will hardly help"
         else:
-            advice = "too few clips show whether labelling more will help"
+            advice = "too few videos show whether labelling more will help"
         return (
-            f"With {counted(self.before.clips, 'training clip')} {percent(self.before.share, 0)}, with "
-            f"{counted(self.after.clips, 'clip')} {percent(self.after.share, 0)}: {100 * self.gain:+.1f} points, give or "
-            f"take {100 * self.error:.1f}; {advice}."
+            f"With {counted(self.before.clips, 'training video')} {percent(self.before.share, 0)}, with "
+            f"{counted(self.after.clips, 'video')} {percent(self.after.share, 0)}: {100 * self.gain:+.1f} points, give "
+            f"or take {100 * self.error:.1f}; {advice}."
         )

@@ -35,10 +35,10 @@ _WEAK = 0.1
 """A share, 0 to 1. A threshold for "none of these" counts as weak if less than this share of the wrong predictions is below
 it. It also counts as weak if it is too near 1 / K, the least probability that a predicted class can have: if the distance is
 less than this share of the range 1 / K to 1."""
-_CROSS_FITTED = "Each clip is judged here by a temperature and thresholds that were fitted on other clips."
+_CROSS_FITTED = "Each video is judged here by a temperature and thresholds that were fitted on other videos."
 FINAL = (
-    "The classifier of this run was fitted on all clips; each number comes from heads that were fitted without the clips "
-    "that they were tested on. A head is a linear classifier on the features that a network gives for a clip."
+    "The classifier of this run was fitted on all videos; each number comes from heads that were fitted without the "
+    "videos that they were tested on. A head is a linear classifier on the features that a network gives for a video."
 )
 
 
@@ -212,12 +212,12 @@ class OutOfFold:
         cls, fields: Mapping[str, Any], result: EvaluationResult, single: NDArray[np.float32] | None
     ) -> "OutOfFold":
         if single is not None and single.shape != result.scores.probabilities.shape:
-            raise ValueError(f"{SINGLE_FRAMES} has other clips or classes")
+            raise ValueError(f"{SINGLE_FRAMES} has other videos or classes")
         calibration = None
         if fields["calibration"] is not None:
             calibration = CrossFittedCalibration.from_json(fields["calibration"], fields["calibration_parts"])
             if len(calibration.of_row) != result.num_videos:
-                raise ValueError("calibration_parts has other clips")
+                raise ValueError("calibration_parts has other videos")
         return cls(
             result,
             single,
@@ -300,8 +300,8 @@ class OutOfFold:
             return ""
         final, (before, after) = self.calibration.final, self.calibration_errors
         unchanged = (
-            "Probabilities stay as the head gives them: a temperature that was fitted on other clips made them no better "
-            f"(calibration error {percent(before)})."
+            "Probabilities stay as the head gives them: a temperature that was fitted on other videos made them no "
+            f"better (calibration error {percent(before)})."
         )
         less_or_more = "less" if final.temperature > 1 else "more"
         corrected = (
@@ -309,7 +309,7 @@ class OutOfFold:
             f"calibration error {percent(before)} before, {percent(after)} after."
         )
         if after > before:
-            corrected += " It is chosen by the cross-entropy on other clips, which it does lower."
+            corrected += " It is chosen by the cross-entropy on other videos, which it does lower."
         sentences = [corrected if self.tempered else unchanged]
         if final.meaning:
             sentences.append(f"{capitalised(final.meaning)}.")

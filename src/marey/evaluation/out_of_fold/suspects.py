@@ -79,9 +79,9 @@ class SuspectList:
         """The numbers of suspects, as a clause without a full stop; "" where there are none."""
         clauses = []
         if self.wrong:
-            clauses.append(f"{self.wrong:,} of {counted(self.total, 'clip')} may be labelled wrong")
+            clauses.append(f"{self.wrong:,} of {counted(self.total, 'video')} may be labelled wrong")
         if self.odd:
-            clauses.append(f"{counted(self.odd, 'clip')} {verb(self.odd, 'is', 'are')} odd")
+            clauses.append(f"{counted(self.odd, 'video')} {verb(self.odd, 'is', 'are')} odd")
         return ", ".join(clauses)
 
     def save(self, folder: Path) -> None:

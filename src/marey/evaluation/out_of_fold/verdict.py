@@ -92,12 +92,12 @@ class Verdict:
         if total - known <= _UNKNOWN * total:
             return ""
         why = (
-            f"the recording of {total - known:,} of {counted(total, 'clip')} is not known, or contains an entire class"
+            f"the recording of {total - known:,} of {counted(total, 'video')} is not known, or contains an entire class"
         )
         if not known:
-            why = f"the recordings of the {counted(total, 'clip')} are not known, or contain an entire class each"
+            why = f"the recordings of the {counted(total, 'video')} are not known, or contain an entire class each"
         return (
-            f"The number may be too good: {why}, so that clips of one recording may be in several folds; add a column "
+            f"The number may be too good: {why}, so that videos of one recording may be in several folds; add a column "
             "`group`, or record each class at several places."
         )
 
@@ -107,7 +107,7 @@ class Verdict:
         standing, single = self.result.standing, self.single_frames_share
         clauses = [self._number + ("" if self.better_than_guessing else ", not shown to be better than guessing")]
         if standing.baseline is not None:
-            guess = "guessing the most frequent class" if self._counts_right else "equal scores for all clips"
+            guess = "guessing the most frequent class" if self._counts_right else "equal scores for all videos"
             gives = "gives" if self._counts_right else "give"
             clauses.append(f"{guess} {gives} {self._shown(standing.baseline.value)}")
         if single is not None:
@@ -126,12 +126,12 @@ class Verdict:
             return f"{capitalised(text)}."
         if interval.over == "groups":
             return (
-                f"The interval is for the next {NEW_VIDEOS} clips, of new recordings, and is computed from how much the "
-                f"{counted(interval.count, 'recording')} here differ."
+                f"The interval is for the next {NEW_VIDEOS} videos, of new recordings, and is computed from how much "
+                f"the {counted(interval.count, 'recording')} here differ."
             )
         return (
-            f"The interval is for the next {NEW_VIDEOS} clips, and assumes that each of the {counted(total, 'clip')} here "
-            "is a recording of its own."
+            f"The interval is for the next {NEW_VIDEOS} videos, and assumes that each of the {counted(total, 'video')} "
+            "here is a recording of its own."
         )
 
     @property
@@ -150,7 +150,7 @@ class Verdict:
         if over.high < 0:
             return "motion does not help here"
         return (
-            "motion matters little here" if over.high < _LITTLE else "too few clips show whether single frames suffice"
+            "motion matters little here" if over.high < _LITTLE else "too few videos show whether single frames suffice"
         )
 
     @property
@@ -164,12 +164,12 @@ class Verdict:
         if not self._counts_right:
             number, classes = self._shown(self.share), len(self.result.scores.class_names)
             over = f" (mean of {classes:,} of {counted(classes + self.left_out, 'class')})" if self.left_out else ""
-            return f"{standing.metric.title} on new clips will be about {number}{over}"
+            return f"{standing.metric.title} on new videos will be about {number}{over}"
         interval = standing.interval
         ends = f"no interval: {standing.groups_fault}" if standing.groups_fault else "no interval"
         if interval is not None:
             ends = f"{100 * LEVEL:.0f} % interval {100 * interval.low:.0f} to {100 * interval.high:.0f}"
-        return f"About {self._shown(self.share)} of {NEW_VIDEOS} new clips will be named rightly ({ends})"
+        return f"About {self._shown(self.share)} of {NEW_VIDEOS} new videos will be named rightly ({ends})"
 
     def _shown(self, share: float) -> str:
         """A share as the verdict prints it: of 100 videos, or in percent; only none and all are rounded to 0 and 100."""

@@ -98,7 +98,7 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
     """The numbers that follow the verdict, the most important first."""
     result, standing = found.result, found.result.standing
     title = standing.metric.title
-    own = "share of clips that are named rightly" if standing.metric.name == "top1" else standing.metric.note
+    own = "share of videos that are named rightly" if standing.metric.name == "top1" else standing.metric.note
     if found.left_out:
         classes = counted(len(result.scores.class_names), "class")
         own += f", over {classes}; of {len(found.left_out):,} more nothing can be said"
@@ -121,14 +121,14 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
     if (f1 := found.f1_at_thresholds) is not None:
         yield NumberRow("F1 at the thresholds", percent(f1), "mean of the classes, each with a threshold of its own")
     left_out = f"{counted(len(result.broken), 'broken file')} left out" if result.broken else "none was broken"
-    yield NumberRow("clips", f"{result.num_videos:,}", left_out)
+    yield NumberRow("videos", f"{result.num_videos:,}", left_out)
 
 
 def _stopped(found: OutOfFold) -> str:
     """The note below the threshold: the shares of right and wrong predictions that lie below it."""
     stopped = found.threshold_effect
     if stopped is None:
-        return f"{_BELOW}; too few clips show what it stops"
+        return f"{_BELOW}; too few videos show what it stops"
     if stopped.weak:
         return f"{_BELOW}; it stops hardly anything, see below"
     wrong = "" if stopped.wrong is None else f" and {percent(stopped.wrong, 0)} of wrong ones"
@@ -165,8 +165,8 @@ def _cost(found: OutOfFold) -> list[tuple[str, str]]:
     """The rows of the table of costs: (name, value)."""
     cost = found.cost
     return [
-        ("clips through the network now", f"{cost.computed:,}"),
-        ("clips whose features were cached by an earlier run", f"{cost.kept:,}"),
+        ("videos through the network now", f"{cost.computed:,}"),
+        ("videos whose features were cached by an earlier run", f"{cost.kept:,}"),
         ("core-seconds (time of each core that worked)", f"{cost.core_seconds:,.0f}"),
         ("of these, core-seconds to compare frames", f"{cost.pictures:,.0f}"),
         ("time on the clock", lasting(cost.seconds)),

@@ -69,7 +69,7 @@ class SuspectsPage:
         cards = [SuspectCard.of(clip) for clip in found.clips[:SHOWN]]
         alike = [one.sentence for one in find_confusable_classes(scores)]
         return cls(
-            lead=f"{found.counts}." if found.clips else f"None of {counted(found.total, 'clip')} stands out.",
+            lead=f"{found.counts}." if found.clips else f"None of {counted(found.total, 'video')} stands out.",
             how=_how(found, corrected=(folder / LABELS).exists()),
             first=cards[:_OPEN],
             folded=cards[_OPEN:],
@@ -92,16 +92,16 @@ def _how(found: SuspectList, *, corrected: bool) -> str:
             "" if found.disagreeing <= found.wrong else f" ({found.disagreeing:,} in all, of which these are the first)"
         )
         sentences.append(
-            "For these clips another label is more probable than their own, measured by what is usual for clips of each of "
-            f"the two classes. The predictions are of heads fitted without the clip: {'; '.join(found.by)}{rest}. The label "
-            "may be wrong, or the clip is hard."
+            "For these videos another label is more probable than their own, measured by what is usual for videos of each "
+            "of the two classes. The predictions are of heads fitted without the video: "
+            f"{'; '.join(found.by)}{rest}. The label may be wrong, or the video is hard."
         )
     if found.clips:
         again = "copy these rows into your table of corrections, and train again with it"
         if not corrected:
             again = f"train again with --labels {SUSPECTS}"
         sentences.append(
-            f"Look at each: to change a label, edit the column label of {SUSPECTS}; to leave a clip out, put x into "
+            f"Look at each: to change a label, edit the column label of {SUSPECTS}; to leave a video out, put x into "
             f"leave_out; then {again}. What is not edited stays as it is."
         )
     return " ".join(sentences)

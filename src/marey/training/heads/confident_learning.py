@@ -141,8 +141,8 @@ def clip_fold_logits(
     clips = len(everything.rows)
     if clips * min(clips, MOST_DIRECTIONS) * classes > MOST_WORK:
         notice(
-            f"{counted(clips, 'clip')} of {counted(classes, 'class')}: leaving out single clips would take long, so wrong "
-            "labels are searched by folds of recordings only."
+            f"{counted(clips, 'video')} of {counted(classes, 'class')}: leaving out single videos would take long, so "
+            "wrong labels are searched by folds of recordings only."
         )
         return None
     folds = _folds(copies)
@@ -156,7 +156,7 @@ def clip_fold_logits(
         solution = solve(own, targets[others], classes=classes, strength=USUAL_STRENGTH, task=task)
         logits[rows] = solution.logits(everything.coordinates[rows]).numpy()
         known[rows] = _known(hot[rows], hot[others], several=targets.ndim > 1)
-    return OutOfFoldLogits(f"{name}, without the clip itself", logits, known)
+    return OutOfFoldLogits(f"{name}, without the video itself", logits, known)
 
 
 def _folds(copies: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -172,7 +172,7 @@ class _NestedFolds:
         count = len(used)
         if count < 2:
             raise DataError(
-                "all clips are in one fold, so that no others can judge a head: at least two folds are needed."
+                "all videos are in one fold, so that no others can judge a head: at least two folds are needed."
             )
         of_row = np.full(len(folds), -1)
         of_row[held] = dense
@@ -236,8 +236,8 @@ def _strengths(clips: int, classes: int) -> tuple[float, ...]:
     if clips * min(clips, MOST_DIRECTIONS) * classes <= MOST_WORK:
         return STRENGTHS
     notice(
-        f"{counted(clips, 'clip')} of {counted(classes, 'class')}: comparing regularisation strengths would take long, so "
-        f"the usual one, C = {USUAL_STRENGTH:g}, is used."
+        f"{counted(clips, 'video')} of {counted(classes, 'class')}: comparing regularisation strengths would take "
+        f"long, so the usual one, C = {USUAL_STRENGTH:g}, is used."
     )
     return (USUAL_STRENGTH,)
 

@@ -116,8 +116,8 @@ def core_seconds_a_video(model: Classifier, compute: Compute, *, enough: float) 
     On a CPU the time of all threads of the process is measured, so that other programs do not count.
 
     Args:
-        enough: The largest acceptable result. Clips of a quarter of the area are timed first; if they show more than twice
-            as much, their estimate is returned.
+        enough: The largest acceptable result. Clips of a quarter of the area are timed first; if the estimate from
+            them is more than twice `enough`, it is returned.
     """
     size = model.recipe.test.size
     quick = min(4 * _timed(model, compute, size // 2) for _ in range(2))  # the first pass includes setup

@@ -29,8 +29,8 @@ from marey.workflows.classifier.fit_head import FittedClassifier, probabilities_
 from marey.workflows.recordings import VideosInFolds
 
 _SAME_HEADS = (
-    "The corrections change no label of the clips to train on and leave none of them out: the heads are the same as without "
-    "corrections."
+    "The corrections change no label of the videos to train on and leave none of them out: the heads are the same as "
+    "without corrections."
 )
 _UNKNOWN = "The effect of the corrections is not known: "
 
@@ -81,7 +81,7 @@ def _cells_left_out(corrected: CorrectedData, backbone: Backbone, compute: Compu
     rows = corrected.left_out
     if not len(rows):
         return None
-    are, its = counted(len(rows), "clip that is", "clips that are"), verb(len(rows), "its", "their")
+    are, its = counted(len(rows), "video that is", "videos that are"), verb(len(rows), "its", "their")
     notice(f"{are} left out: {its} features and pictures serve only to compare")
     return compute_cells(backbone.model, corrected.listed[TRAIN][rows], compute, max_broken=1)
 
@@ -98,7 +98,7 @@ def _compared(
     listed = corrected.listed[TRAIN]
     if not len(corrected.left_out) and not len(corrected.relabelled):
         return None, _SAME_HEADS
-    notice("heads are fitted a second time, with the original labels, to compare predictions for uncorrected clips")
+    notice("heads are fitted a second time, with the original labels, to compare predictions for uncorrected videos")
     staying = np.setdiff1d(np.arange(len(listed)), corrected.left_out)[divided.rows][cells.rows]
     removed = np.zeros(0, np.int64) if left_out is None else corrected.left_out[left_out.rows]
     manifest = listed[np.concatenate([staying, removed])]
@@ -109,11 +109,11 @@ def _compared(
         count = folds_wanted(len(divided.train))
         before = _Before.of(fitted, manifest, together, left_out if len(removed) else None, count)
     if before is None:
-        return None, _UNKNOWN + "with the original labels too few classes have clips of two recordings."
+        return None, _UNKNOWN + "with the original labels too few classes have videos of two recordings."
     held_out = (fitted.folds.of_row != NEVER) & (before.folds.of_row[: len(staying)] != NEVER)
     rows = np.flatnonzero(held_out & ~np.isin(staying, corrected.relabelled))
     if not len(rows):
-        return None, _UNKNOWN + "no uncorrected clip has an out-of-fold prediction."
+        return None, _UNKNOWN + "no uncorrected video has an out-of-fold prediction."
     return before.compared(fitted, rows), ""
 
 

@@ -175,7 +175,7 @@ def _calibration(
     """The calibration fitted to the out-of-fold predictions, and evaluated fold by fold."""
     fitted = CrossFittedCalibration.of(
         task, probabilities, judged.labels(labels), judging_folds(folds.of_row)[judged.rows],
-        fitted_on=f"out-of-fold predictions for {counted(len(probabilities), 'clip')}",
+        fitted_on=f"out-of-fold predictions for {counted(len(probabilities), 'video')}",
     )  # fmt: skip
     return replace(fitted, final=of_all_classes(fitted.final, judged.columns, classes))
 
@@ -192,7 +192,7 @@ def _threshold_notes(left_out: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     return (
         f"{counted(len(left_out), 'class')} that cannot be judged ({first_of(left_out, NAMED)}): no number here includes "
-        f"{verb(len(left_out), 'it', 'them')}, and the threshold is the median of the other classes'.",
+        f"{verb(len(left_out), 'it, and its', 'them, and their')} threshold is the median of the other classes'.",
     )
 
 
@@ -258,7 +258,7 @@ def _scores(
     *,
     listed: int,
 ) -> Scores:
-    """The calibrated out-of-fold predictions as a score file; `listed` is the number of videos before broken ones."""
+    """The calibrated out-of-fold predictions as a score file; `listed` counts videos that cannot be read, too."""
     assert model.calibration is not None
     calibration, recipe = model.calibration, model.recipe
     protocol = EvaluationProtocol(

@@ -54,7 +54,7 @@ def list_suspects(
     clips = []
     for index, row in enumerate([*reasons, *(row for row in odd if row not in reasons)]):
         strip = "" if signatures is None or index >= SHOWN else _strip(signatures, int(rows[row]))
-        clips.append(_clip(row, suspects.get(row), reasons.get(row, []), odd.get(row, []), manifest, targets, strip))
+        clips.append(_suspect(row, suspects.get(row), reasons.get(row, []), odd.get(row, []), manifest, targets, strip))
     return SuspectList(tuple(clips), len(manifest), found.disagreeing, found.by)
 
 
@@ -98,16 +98,16 @@ def _predictions(
     """
     heads = [(candidate, logits) for candidate, logits in choice.of_candidates if candidate.chosen_if_better]
     known = (folds.of_row != NEVER)[:, None] & (np.ones_like(folds.judged) if targets.ndim == 1 else folds.judged)
-    without = "its recording" if folds.sources.known.any() else "the clip itself"
+    without = "its recording" if folds.sources.known.any() else "the video itself"
     predictions = [
         OutOfFoldLogits(f"{candidate.name}, without {without}", logits, known) for candidate, logits in heads
     ]
-    all_clips = np.arange(len(folds.of_row))
-    first = Directions.of(heads[0][0].pooled, all_clips)
+    all_rows = np.arange(len(folds.of_row))
+    first = Directions.of(heads[0][0].pooled, all_rows)
     if len(np.unique(folds.groups)) == len(np.unique(copies)):
         return predictions, first  # each recording is one video
     for index, (candidate, logits) in enumerate(heads):
-        directions = Directions.of(candidate.pooled, all_clips) if index else first
+        directions = Directions.of(candidate.pooled, all_rows) if index else first
         alone = clip_fold_logits(candidate.name, directions, targets, copies, classes=logits.shape[1], task=task)
         if alone is None:
             break
@@ -134,7 +134,7 @@ def _odd(
     return reasons
 
 
-def _clip(
+def _suspect(
     row: int,
     suspect: Suspect | None,
     reasons: Sequence[str],

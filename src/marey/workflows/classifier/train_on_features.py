@@ -125,13 +125,13 @@ class FittingPlan:
         ]
         classes = classes_text(self.train.class_names)
         return "; ".join(
-            [f"{counted(len(self.train), 'clip')}, {classes}, in {counted(self.folds.count, 'fold')}", *tests]
+            [f"{counted(len(self.train), 'video')}, {classes}, in {counted(self.folds.count, 'fold')}", *tests]
         )
 
     def _comparing_line(self) -> Iterator[str]:
         """A line of the text of --dry-run: frames will be compared; none if there are too many videos."""
         if len(self.train) + sum(map(len, self.given.tested.values())) <= MOST_COMPARED:
-            yield "Pictures of the clips are compared before training: recordings and copies that they show change folds."
+            yield "Pictures of the videos are compared before training: recordings and copies that they show change folds."
 
     def as_text(self) -> str:
         """The text of --dry-run: videos by class and split, recordings, folds, backbone, output folder."""
@@ -251,7 +251,7 @@ def _require_judging_fold(folds: Folds, train: Manifest) -> None:
 
 
 def fit_classifier(plan: FittingPlan) -> OutOfFold:
-    """Run a plan: features, heads, out-of-fold predictions, the checkpoint, fine-tuning if it pays, tests and the report.
+    """Run a plan: features, heads, out-of-fold predictions, checkpoint, fine-tuning if it is decided, tests, report.
 
     Raises:
         RunError: another run is in the folder, or nothing can be written there.
@@ -370,7 +370,7 @@ def _data_words(plan: FittingPlan) -> list[str | Path]:
 def _announce(plan: FittingPlan, backbone: Backbone) -> Estimate | None:
     """Print the first line: videos, classes, folds, backbone, device, and the time that features will take.
 
-    The time is measured on a few videos, unless the first line was printed already; returns that measurement.
+    The time is measured on a few videos. Returns the measurement, None if the first line was printed already.
     """
     device = pick_device(plan.options.compute.device)
     estimate = estimate_cells(backbone.model, plan.train, plan.options.compute) if work_summary_pending() else None

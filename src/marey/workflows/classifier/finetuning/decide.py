@@ -42,7 +42,7 @@ class TuningCost:
     def trainings(self) -> str:
         """The two trainings in words."""
         epochs = counted(self.epochs, "epoch")
-        return f"{epochs} without the judging fold, and {epochs} on all clips if it is kept"
+        return f"{epochs} without the judging fold, and {epochs} on all videos if it is kept"
 
     def __str__(self) -> str:
         if not self.on_cpu:
@@ -100,12 +100,12 @@ def decide_tuning(
 
 
 def _later(command: str) -> str:
-    return f"{command} does it, here or on another machine to which the run and its clips are copied"
+    return f"{command} does it, here or on another machine to which the run and its videos are copied"
 
 
 def measure_cost(classifier: Classifier, videos: Manifest, judged: int, compute: Compute) -> TuningCost | None:
     """The cost of `tune_and_judge`, from a forward and a backward pass of a clip of the first video; None if the video
-    cannot be read or the device not be used.
+    cannot be read or the device cannot be used.
 
     The classifier is not changed, and torch's random states are restored.
 

@@ -96,7 +96,7 @@ class TuningPlan:
         """The text of --dry-run: the run, its videos, and the options."""
         settings = "".join(f", {setting}" for setting in self.options.settings)
         return (
-            f"{self.run}: a classifier on frozen features of {counted(len(self.videos.clips), 'clip')} in "
+            f"{self.run}: a classifier on frozen features of {counted(len(self.videos.clips), 'video')} in "
             f"{self.videos.clips.root}, to be fine-tuned (--finetune {self.options.finetune}, seed {self.options.seed}"
             f"{settings}).\nNothing was trained or written (--dry-run)."
         )
@@ -135,7 +135,7 @@ def tune_run(plan: TuningPlan) -> OutOfFold:
     run, options = plan.run, plan.options
     with OutputPath.folder(run).held():
         work_summary(
-            f"{run}: a classifier on frozen features of {counted(len(plan.videos.clips), 'clip')}, to be fine-tuned"
+            f"{run}: a classifier on frozen features of {counted(len(plan.videos.clips), 'video')}, to be fine-tuned"
         )
         out_of_fold = tune_and_finish(run, plan.videos, options)
     print("\n".join([out_of_fold.summary(), *tested_lines(run, plan.videos)]), flush=True)
@@ -143,18 +143,20 @@ def tune_run(plan: TuningPlan) -> OutOfFold:
 
 
 def tune_and_finish(run: Path, videos: RunVideos, options: TuningOptions, *, spent: Cost = _NOTHING) -> OutOfFold:
-    """Fine-tune a run, which this process holds, if that is asked for and pays; then write checkpoint, tests and report.
+    """Fine-tune a run if `decide_tuning` says so, and keep the result if it is better; write checkpoint, tests and report.
+
+    This process must have the claim on the run's folder.
 
     Args:
         spent: What was already spent of the budget.
     """
-    final = tune_where_it_pays(run, videos, options, spent=spent)
+    final = _tune_if_decided(run, videos, options, spent=spent)
     finish_run(run, final, videos, max_broken=options.max_broken, compute=options.compute)
     return final.out_of_fold
 
 
-def tune_where_it_pays(run: Path, videos: RunVideos, options: TuningOptions, *, spent: Cost) -> FinalClassifier:
-    """The classifier and out-of-fold result of a run after fine-tuning, if it is done and pays; else as they were.
+def _tune_if_decided(run: Path, videos: RunVideos, options: TuningOptions, *, spent: Cost) -> FinalClassifier:
+    """The classifier and out-of-fold result of a run after fine-tuning, if it is done and better; else as they were.
 
     Only the folder of the fine-tuning is written. A network that was fine-tuned earlier stays, unless the new one predicts
     more videos of the judged fold rightly.
@@ -218,7 +220,7 @@ class _TuningState:
         folder = self.run / TUNING / self.kept.folder
         if not folder.exists():
             raise DataError(
-                f"{folder} is missing, from which the fine-tuned network of {self.run} comes: bring it back, or train "
+                f"the fine-tuned network of {self.run} comes from {folder}, which is missing: bring it back, or train "
                 "again into another folder. The checkpoint in the run's folder works without it."
             )
         return _calibrated(load_kept(folder, self.videos.clips, self.start), self.heads)
@@ -314,7 +316,7 @@ def _calibrated(result: TunedNetwork, heads: Classifier) -> Classifier:
     _, recordings = np.unique(result.units, return_inverse=True)
     calibration = CrossFittedCalibration.of(
         task_of(tuned.recipe.task), result.probabilities[:, judged], labels, recordings % _CALIBRATION_FOLDS,
-        fitted_on=f"the fine-tuned network's predictions for {counted(len(labels), 'clip')} of one fold",
+        fitted_on=f"the fine-tuned network's predictions for {counted(len(labels), 'video')} of one fold",
     )  # fmt: skip
     tuned.calibration = of_all_classes(calibration.final, judged, classes)
     if tuned.trained_on is not None and heads.trained_on is not None:
@@ -328,7 +330,7 @@ def _calibration_note(heads: Classifier, tuned: Classifier, result: TunedNetwork
     assert now is not None
     temperature = f"a temperature of {now.temperature:.2f}" if now.temperature != 1 else "no temperature"
     own = f"The fine-tuned network has {temperature}, {_thresholds_text(heads, tuned, result)}"
-    return f"{own} Its calibration is fitted to the {counted(len(result.probabilities), 'clip')} of this fold alone."
+    return f"{own} Its calibration is fitted to the {counted(len(result.probabilities), 'video')} of this fold alone."
 
 
 def _thresholds_text(heads: Classifier, tuned: Classifier, result: TunedNetwork) -> str:
@@ -338,7 +340,7 @@ def _thresholds_text(heads: Classifier, tuned: Classifier, result: TunedNetwork)
     if now.thresholds is not None:
         counts = (result.labels > 0).sum(axis=0).tolist()
         few = [name for name, count in zip(names, counts, strict=True) if count < _FEW]
-        some = f", though {counted(len(few), 'class')} {verb(len(few), 'has', 'have')} fewer clips here than {_FEW}"
+        some = f", though {counted(len(few), 'class')} {verb(len(few), 'has', 'have')} fewer videos here than {_FEW}"
         none = ", and classes without any have the median of the others' thresholds" if 0 in counts else ""
         return "and a threshold of its own for each class" + (f"{some}{none}: {first_of(few, 3)}." if few else ".")
     if now.threshold is not None:
@@ -346,7 +348,7 @@ def _thresholds_text(heads: Classifier, tuned: Classifier, result: TunedNetwork)
     right = task_of(tuned.recipe.task).right(result.probabilities, result.labels)
     assert right is not None
     lost = "" if heads.calibration is None or heads.calibration.threshold is None else ", which the head had"
-    rightly = counted(int(right.sum()), "clip")
+    rightly = counted(int(right.sum()), "video")
     return (
         f'and no threshold for "none of these"{lost}: it predicts {rightly} rightly, and a threshold needs at least '
         f"{_LEAST_RIGHT}."

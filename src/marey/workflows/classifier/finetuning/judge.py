@@ -78,8 +78,8 @@ class FoldComparison:
     def sentence(self) -> str:
         """The result in words."""
         counts = (
-            f"of {counted(self.clips, 'clip')} of one fold the fine-tuned network names {self.tuned_right} rightly, the "
-            f"head on frozen features {self.heads_right}"
+            f"of {counted(self.clips, 'video')} of one fold the fine-tuned network names {self.tuned_right} rightly, "
+            f"the head on frozen features {self.heads_right}"
         )
         if self.error is None:
             return f"{counts}: not kept, because all are from one recording, which cannot show the error for others"

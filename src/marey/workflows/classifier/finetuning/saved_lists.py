@@ -24,9 +24,9 @@ from marey.data.lists.read_manifest import read_manifest
 PLACES = "places.json"
 """File in the folder `tuning`: where the videos of the lists are."""
 CLIPS = "clips"
-"""The list of clips that the run was fitted on is clips.csv; the videos that it is tested on are in val.csv and test.csv."""
+"""The videos that the run was fitted on are in clips.csv; those that it is tested on are in val.csv and test.csv."""
 _LOOKED_AT = 20
-"""A folder is that of the data if one of so many first videos exists there."""
+"""A folder is taken for that of the data if one of this number of first videos exists there."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _require_videos(run: Path, lists: Mapping[str, Manifest], noted: str, max_br
             continue
         purpose = "it was fitted on" if name == CLIPS else f"it is tested on ({name})"
         raise DataError(
-            f"{run}: {missing.videos:,} of the {counted(len(videos), 'clip')} that {purpose} "
+            f"{run}: {missing.videos:,} of the {counted(len(videos), 'video')} that {purpose} "
             f"{verb(missing.videos, 'is', 'are')} not there, more than the {tolerated} that "
             f"{verb(tolerated, 'is', 'are')} tolerated (--max-broken), first {videos.root / missing.files[0]}: --root "
             f"FOLDER (root= in Python) names the folder that now has what {noted} had."
