@@ -1,7 +1,7 @@
 """CSN: Tran et al., Video Classification with Channel-Separated Convolutional Networks, ICCV 2019.
 
 PyTorchVideo trained its own weights, and MMAction2 those of its ir-CSNs pretrained on IG-65M. VMZ trained all others;
-MMAction and MMAction2 converted some of them and measured their accuracy. Training settings: MMAction2's config
+MMAction and MMAction2 converted VMZ's weights and measured them. Training settings: MMAction2's config
 ircsn_ig65m-pretrained-r152-bnfrozen_8xb12-32x2x1-58e, on which its other configs of CSN are based. MMAction's recipes
 have the same settings, because MMAction published no training config.
 """

@@ -217,7 +217,7 @@ I3D = (
     I3D_RGB_K600_DEEPMIND,
 )
 
-# Two streams: MMAction does not say how it fuses them; DeepMind adds the logits with equal weights --------------------
+# Two streams: MMAction published no tool that fuses them; DeepMind adds the logits with equal weights -----------------
 
 _NO_TOOL = "MMAction v0.2's row. It does not say how the streams are fused: DeepMind's sum of logits stands in."
 _DEEPMIND = deepmind_readme(top1=74.2, top5=91.3, fusion=", sum of the logits")

@@ -299,8 +299,8 @@ def _result(out: Path, at: Progress) -> FitResult:
 
 
 def _with_precision(recipe: Recipe, precision: Precision, device: torch.device, *, resumed: Path | None) -> Recipe:
-    """The recipe with the precision of this run. In a resumed run, "auto" is the precision that the run began with; in a
-    new run it is the recipe's, or float32 if that is slow or not available on the device.
+    """The recipe with the precision of this run. In a resumed run, "auto" is the precision that the run began with; in
+    a new run it is the recipe's, or float32 if that is slow or not available on the device.
     """
     declared = recipe.train.precision
     begun = precision_of_run(resumed) if resumed is not None and precision == "auto" else None

@@ -7,8 +7,8 @@ random combinations of the videos with one step of subspace iteration (Halko, Ma
 with Randomness, SIAM Review 2011, algorithms 4.4 and 5.1), which bounds memory and time, for example for 10,000 videos
 of 20,480 features.
 
-A pooling gives several kinds of features (`PooledFeatures.widths`). Standardised features are also divided by the square
-root of the number of features of their kind.
+A pooling gives several kinds of features (`PooledFeatures.widths`). Standardised features are also divided by the
+square root of the number of features of their kind.
 
 Shapes: N training videos, M other videos, F features, R directions.
 """

@@ -71,7 +71,8 @@ class HeadChoice:
     """[N, K]: out-of-fold logits of the complete procedure; a video's fold took part neither in the choice nor in the
     fit."""
     of_candidates: tuple[tuple[HeadCandidate, NDArray[np.float64]], ...]
-    """Each candidate with its own out-of-fold logits [N, K]; only its strength was chosen without the video's fold."""
+    """Each candidate with its own out-of-fold logits [N, K]. The candidate is fixed for them; only its strength was chosen,
+    for each fold without this fold."""
 
 
 def choose_head(
