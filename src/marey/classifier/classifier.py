@@ -45,7 +45,7 @@ class Preprocess(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A network with its class names, and with a recipe that says how it is given clips, tested and trained.
+    """A network with its class names, and with a recipe: how its clips are sampled, and how it is tested and trained.
 
         marey.load_model("slowonly_r50_8x8_k400")                        one of Marey's networks, with its weights
         marey.Classifier(module, classes=names, clip=rule, pixels=rule)  your own module from clips to logits

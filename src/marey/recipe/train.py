@@ -249,8 +249,8 @@ class EffectiveNumber(Declaration):
 
     kind: Literal["effective_number"] = "effective_number"
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.999
-    """Above 0 and below 1. Near 0 all classes have about the same weight; near 1 the weights approach
-    `InverseFrequency`'s."""
+    """Beta, above 0 and below 1. Near 0 all classes have about the same weight; near 1 the weights approach those of
+    `InverseFrequency`."""
 
 
 class CrossEntropy(Declaration):
@@ -322,8 +322,8 @@ class Train(Declaration):
     (bn_frozen). "all_but_first": like "all", except that the first batch norm of the network is trained as usual
     (partial_bn of TSN, MMAction, MMAction2)."""
     norm_batch: PositiveInt | None = None
-    """Number of clips over which a batch norm computes its mean and variance in training. One device so imitates the
-    eight GPUs of the toolkits, whose batch norms were not synchronised. None: all clips of the micro-batch,
+    """Number of clips over which a batch norm computes its mean and variance in training. With it one device imitates
+    the eight GPUs of the toolkits, whose batch norms were not synchronised. None: all clips of the micro-batch,
     synchronised over the processes on CUDA."""
     precise_norms: PositiveInt | None = None
     """Before each validation, batch norms compute their exact mean and variance over this number of training batches

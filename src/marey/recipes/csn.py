@@ -1,7 +1,7 @@
 """CSN: Tran et al., Video Classification with Channel-Separated Convolutional Networks, ICCV 2019.
 
-VMZ trained all weights but two kinds: PyTorchVideo's, and those of MMAction2's ir-CSNs pretrained on IG-65M. MMAction
-and MMAction2 converted VMZ's weights and measured them. Training settings: MMAction2's config
+PyTorchVideo trained its own weights, and MMAction2 those of its ir-CSNs pretrained on IG-65M. VMZ trained all others;
+MMAction and MMAction2 converted VMZ's weights and measured them. Training settings: MMAction2's config
 ircsn_ig65m-pretrained-r152-bnfrozen_8xb12-32x2x1-58e, on which its other configs of CSN are based. MMAction's recipes
 have the same settings, because MMAction published no training config.
 """
@@ -28,7 +28,7 @@ from marey.recipes.toolkits import (
 from marey.video.pixels import Pixels
 from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
 
-# MMAction's rows -----------------------------------------------------------------------------------------------------
+# MMAction's recipes --------------------------------------------------------------------------------------------------
 
 _NO_CONFIG = "It ships no training config for it: MMAction2's settings stand in."
 _CONVERTED_BY_MMACTION = (
@@ -82,7 +82,7 @@ IPCSN_FULL_R152_MMACTION = IPCSN_R152_MMACTION.variant(
     model={"depthwise": False},
 )
 
-# MMAction2's rows ----------------------------------------------------------------------------------------------------
+# MMAction2's recipes -------------------------------------------------------------------------------------------------
 
 _PORTED = "MMAction2 ported VMZ's weights and measured them; its config would train on with frozen norms."
 
@@ -168,7 +168,7 @@ IRCSN_R152_SPORTS1M_MMACTION2 = IRCSN_R152_MMACTION2.variant(
     ),
 )
 
-# PyTorchVideo's and VMZ's rows ---------------------------------------------------------------------------------------
+# PyTorchVideo's and VMZ's recipes ------------------------------------------------------------------------------------
 
 _AS_PICKLE = "Its weights were published as a Caffe2 pickle, without a hash."
 _CONVERTED = f"{_AS_PICKLE} The file named here is its conversion to VMZ's PyTorch network, without a hash too."

@@ -25,7 +25,7 @@ from marey.video.pixels import Pixels
 from marey.video.pixels.crops import MultiScaleCrop, RandomCrop
 from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain
 
-# MMAction's rows -----------------------------------------------------------------------------------------------------
+# MMAction's recipes --------------------------------------------------------------------------------------------------
 
 _NO_CONFIG = "MMAction ships no training config for it: the settings of its I3D on ResNet-50 stand in."
 
@@ -99,7 +99,7 @@ I3D_FLOW_HMDB51 = I3D_FLOW_UCF101.variant(
     weights=(mmaction_weights("i3d_hmdb51_split1_flow_f64s1_kinetics400ft-2981c797.pth", "ucf101"),),
 )
 
-# DeepMind's rows -----------------------------------------------------------------------------------------------------
+# DeepMind's recipes --------------------------------------------------------------------------------------------------
 
 _RGB_SHA256 = "2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538"
 _BY_MAREY = "Marey, of the file in google-deepmind/kinetics-i3d"
@@ -217,7 +217,7 @@ I3D = (
     I3D_RGB_K600_DEEPMIND,
 )
 
-# Two streams: MMAction published no tool for its own; DeepMind adds the logits of both with equal weights ------------
+# Two streams: MMAction published no tool that fuses them; DeepMind adds the logits with equal weights -----------------
 
 _NO_TOOL = "MMAction v0.2's row. It does not say how the streams are fused: DeepMind's sum of logits stands in."
 _DEEPMIND = deepmind_readme(top1=74.2, top5=91.3, fusion=", sum of the logits")

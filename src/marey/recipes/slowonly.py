@@ -26,7 +26,7 @@ from marey.recipes.toolkits import (
 )
 from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
 
-# MMAction's rows -----------------------------------------------------------------------------------------------------
+# MMAction's recipes --------------------------------------------------------------------------------------------------
 
 SLOWONLY_R50_4X16 = Recipe(
     name="slowonly_r50_4x16_k400",
@@ -98,7 +98,7 @@ SLOWONLY_R101_8X8_IMAGENET = SLOWONLY_R50_8X8_IMAGENET.variant(
     weights=(mmaction_weights("slowonly_kinetics400_se_rgb_r101_8x8_finetune-b8455f97.pth"),),
 )
 
-# MMAction2's rows: in the warm-up the rate rises once an epoch, and the schedule begins after the warm-up --------------
+# MMAction2's recipes: on RGB the rate rises once an epoch in the warm-up, and the schedule begins after it ------------
 
 _ONE_HASH = (
     "MMAction2's zoo gives the files of slowonly_r50_8x8_k400_imagenet_mmaction2 and "
@@ -239,7 +239,7 @@ SLOWONLY_R50_FLOW_8X8_IMAGENET_MMACTION2 = SLOWONLY_R50_FLOW_4X16_IMAGENET_MMACT
     ),
 )
 
-# PySlowFast's and PyTorchVideo's rows --------------------------------------------------------------------------------
+# PySlowFast's and PyTorchVideo's recipes -----------------------------------------------------------------------------
 
 SLOWONLY_R50_4X16_PYSLOWFAST = SLOWONLY_R50_4X16.variant(
     name="slowonly_r50_4x16_k400_pyslowfast",

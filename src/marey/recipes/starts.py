@@ -59,9 +59,9 @@ RESNETS = {
     101: (torchvision_weights("resnet101-63fe2227.pth", "torchvision"),),
     152: (torchvision_weights("resnet152-394f9c45.pth", "torchvision"),),
 }
-"""torchvision's first ResNet weights (IMAGENET1K_V1) by depth, from which the toolkits of 2020 started; they expect
-ImageNet's mean and standard deviation. MMAction2 starts from the second ones (IMAGENET1K_V2): for these give their
-address to --init."""
+"""torchvision's first ResNet weights (IMAGENET1K_V1) by depth, from which the toolkits of 2020 started. The weights
+expect ImageNet's mean and standard deviation. MMAction2 starts from torchvision's second ones (IMAGENET1K_V2), which
+have no name here: `--init ADDRESS` loads them."""
 
 LITE = {
     0: Installed(

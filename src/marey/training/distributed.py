@@ -59,8 +59,8 @@ def _leave_group() -> None:
     """Leave the process group, and end Gloo's threads.
 
     A thread of Gloo that releases a tensor while Python shuts down aborts the process ("terminate called without an
-    active exception"). The threads end when the group object is deleted. A wrapped network in a reference cycle refers
-    to it, so the garbage collector is run.
+    active exception"). The threads end when the group object is deleted. A network that Fabric wrapped refers to this
+    object and may be part of a reference cycle, so the garbage collector is run.
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -101,16 +101,16 @@ def fit(
             README.txt, which describes each of them.
         model: Your own module from clips [B, C, T, H, W] to logits [B, K], which is trained from its current weights.
             The saved recipe then has the name of its class in place of `recipe.model`.
-        init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or
-            another toolkit (`marey.weights.pretraining.start`). None: those of the recipe's `pretraining`. Not together
-            with `model`.
+        init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or the path or address of a checkpoint
+            of Marey or another toolkit (`marey.weights.pretraining.start`). None: those of the recipe's `pretraining`.
+            Not together with `model`.
         seed: Seed of all random numbers: initial weights, order of videos, clips, crops, dropout and mixing.
         resume: Continue the run in `out`. The weights become, bit for bit, those of a run that was never stopped.
         root: Folder to which the paths in the lists are relative; None: the folder of each list.
         tensorboard: Whether to write the numbers of each epoch for TensorBoard, too, to the folder tensorboard/ in `out`.
         checkpoint_minutes: Longest time between two writes of last.ckpt, in minutes: a crash loses at most this much work.
-        max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
-            None: 1 % of them, or three files if that is more.
+        max_broken: Broken files that are tolerated, as a share of all videos in `train` and `val`, 0 to 1. If more are
+            broken, the run stops. None: 1 % of the videos, or three files if that is more.
         trust_first_use: Whether initial weights may also be fetched if no hash of them was published.
         go_on: The command line that resumes this run, to be named in README.txt; None: README.txt says to repeat the call
             with resume=True.
@@ -299,7 +299,9 @@ def _result(out: Path, at: Progress) -> FitResult:
 
 
 def _with_precision(recipe: Recipe, precision: Precision, device: torch.device, *, resumed: Path | None) -> Recipe:
-    """The recipe with the precision of this run: of `precision`, or for "auto" of the recipe or of the resumed run."""
+    """The recipe with the precision of this run. In a resumed run, "auto" is the precision that the run began with; in
+    a new run it is the recipe's, or float32 if that is slow or not available on the device.
+    """
     declared = recipe.train.precision
     begun = precision_of_run(resumed) if resumed is not None and precision == "auto" else None
     found = (

@@ -37,7 +37,8 @@ _COUNTS = {"data": "videos", "validation": "validation_videos"}
 def refuse_other_run(path: Path) -> None:
     """Refuse a folder that already holds a run or cannot be written, before anything is written.
 
-    Only the first of several processes checks: it alone writes to the folder, and may have begun while others still start.
+    Only the first of several processes checks. It alone writes to the folder, and may have written already while the
+    others still start.
 
     Raises:
         RunError: it holds a run, another process works there, or it cannot be written.
@@ -162,7 +163,7 @@ class RunFolder:
                         write_readme(self.path)
         except (MareyError, KeyboardInterrupt):
             if not resumed:
-                self._leave_untouched()
+                self._remove_unstarted()
             raise
 
     def _set_test_aside(self) -> None:
@@ -215,7 +216,7 @@ class RunFolder:
             )
         return {**saved, "recipe": {**old, "train": {**before, "epochs": after["epochs"]}}}
 
-    def _leave_untouched(self) -> None:
+    def _remove_unstarted(self) -> None:
         """Remove the files of a new run that stopped before its first step."""
         if not has_begun(self.path):
             for name in (Command.TRAIN.note, "recipe.yaml"):

@@ -13,8 +13,8 @@ from marey.tasks.task import Validation
 
 _LOSSES = ("epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map")
 _SPEED = ("seconds", "clips_per_second", "waited_share", "broken")
-"""With `_LOSSES`, the columns of version 0.1.0, which every log.csv has, even if empty; other metrics are between the
-two."""
+"""`_LOSSES` and `_SPEED` are the columns of version 0.1.0. Every log.csv has them, empty ones too; the columns of other
+metrics are between the two."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class EpochRecord:
     broken: int
     """Broken files so far."""
     validation: Validation | None = None
+    """The loss and metrics of the validation; None without validation."""
 
     def values(self) -> dict[str, float]:
         """The numbers that are not None, by the names of the columns."""

@@ -66,8 +66,8 @@ class TrainingLoop:
         loss: Computes, from logits and targets of a micro-batch, the sum of the loss over its clips.
         folder: The run's folder, where all files are written.
         micro_batch: Clips per micro-batch of one process.
-        max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1; None: 1 %
-            of them, or three files if that is more.
+        max_broken: Broken files that are tolerated, as a share of the videos for training and validation together, 0 to
+            1; None: 1 % of them, or three files if that is more.
         checkpoint_minutes: Within an epoch, the state is written after this number of minutes.
         missing: Paths of files that a warning has already named as missing.
         tensorboard: Whether to write the numbers of each epoch for TensorBoard, too.
@@ -265,7 +265,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def _outputs(self, frames_BTHWC: Tensor) -> Tensor:
-        """From uint8 frames of the loader, on the device, to what the task trains, for example logits [B, K]."""
+        """From uint8 frames of the loader, on the device, to the input of the task's loss, usually logits [B, K]."""
         with autocast(self.fabric.device, self.recipe.train.precision):
             outputs: Tensor = self.trained(self.normalise(frames_BTHWC))
         return outputs
@@ -384,8 +384,8 @@ def validate(
         network: The network.
         batches: This process's batches of centre clips.
         metrics: Accumulates the metrics of the recipe's task; must be new.
-        forward: From uint8 frames [B, T, H, W, C] of the loader, on the device, to logits [B, K] or the other outputs that
-            the task trains.
+        forward: From uint8 frames [B, T, H, W, C] of the loader, on the device, to the input of the task's loss,
+            usually logits [B, K].
     """
     network.eval()
     if processes().world > 1:

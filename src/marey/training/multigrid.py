@@ -72,7 +72,9 @@ def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frame
 
 
 def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, float]) -> tuple[Shape, ...]:
-    """The shapes that the batches of an epoch have in turn: the short cycle's, then the long cycle's shape `share`."""
+    """The shapes that the batches of an epoch have in turn: those with the sides of the short cycle, then the shape of
+    the long cycle. `share` is the long cycle's shape (frames, side), as shares of the recipe's `frames` and `side`.
+    """
     long_frames, long_side = round(frames * share[0]), round(side * share[1])
     batch = round(frames * side**2 / (long_frames * long_side**2))
     shorter = tuple(
@@ -83,7 +85,9 @@ def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, flo
 
 
 def _average_batch(multigrid: Multigrid, long: Shape, frames: int, side: int) -> float:
-    """The mean size of the batches of a short cycle, as a multiple of the base batch, by sides before rounding."""
+    """The mean size of the batches of a short cycle, as a multiple of the base batch. The short cycle's sides are not
+    rounded to pixels here.
+    """
     sides = [*(side * short for short in multigrid.short), float(long.side)]
     batches = [round(frames * side**2 / (long.frames * s * s)) for s in sides]
     return sum(batches) / len(batches)

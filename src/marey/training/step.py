@@ -27,8 +27,8 @@ def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
     """Clips per micro-batch in each of `world` processes; `asked` is the number that the user gives, or None.
 
     Raises:
-        RecipeError: with `train.norm_batch`, a batch cannot be divided evenly over processes and micro-batches of that
-            size, or `asked` is smaller.
+        RecipeError: with `train.norm_batch`, the clips of a batch cannot be divided evenly over processes and over
+            micro-batches of `norm_batch` clips, or `asked` is smaller than `norm_batch`.
     """
     share = -(-train.base_batch * train.repeats // world)
     if train.norm_batch is None:

@@ -1,4 +1,4 @@
-"""Confident learning: finding labels that are likely wrong by out-of-fold predictions.
+"""Confident learning: out-of-fold predictions show which labels are likely wrong.
 
 The method is that of Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal
 of Artificial Intelligence Research 2021. p_ik is the out-of-fold probability of class k for video i, and y_i its label.
@@ -24,9 +24,10 @@ the set with the lowest log loss is used, and every set whose loss differs from 
 mean difference over videos). Their log probabilities are averaged. For a video without predictions in these sets, the
 mean of all sets is used.
 
-Measured with 10 % of the labels swapped: the share of the swapped labels among the 15 % most suspicious videos, with its
-standard error ("found"). The last three columns have this share, on draws of the same sets, by other methods: differences
-of probabilities without thresholds; the off-diagonal of the joint; only predictions that leave the entire recording out.
+Measured with 10 % of the labels swapped: "found" is the share of the swapped labels that are among the 15 % most
+suspicious videos, with its standard error. The last three columns are this share for other methods, on draws of the
+same sets of videos: differences of probabilities without thresholds; the off-diagonal of the joint; only predictions
+that leave the entire recording out.
 
 | videos | draws | found | probabilities | joint | recording left out |
 |---|---|---|---|---|---|

@@ -7,6 +7,9 @@ random combinations of the videos with one step of subspace iteration (Halko, Ma
 with Randomness, SIAM Review 2011, algorithms 4.4 and 5.1), which bounds memory and time, for example for 10,000 videos
 of 20,480 features.
 
+A pooling gives several kinds of features (`PooledFeatures.widths`). Standardised features are also divided by the
+square root of the number of features of their kind.
+
 Shapes: N training videos, M other videos, F features, R directions.
 """
 
@@ -26,8 +29,9 @@ MOST_DIRECTIONS = 1024
 _MORE = 64
 """Number of additional random combinations: the last directions of such a decomposition are inexact and are not kept."""
 _LEAST_DEVIATION = 0.01
-"""Least standard deviation by which a feature is divided, as a share of the root mean square deviation in its block. A
-nearly constant feature, divided by its own deviation, would turn small differences of new videos into large numbers."""
+"""Least standard deviation by which a feature is divided, as a share of the root mean square deviation of the features
+of its kind. A nearly constant feature, divided by its own deviation, would turn small differences of new videos into
+large numbers."""
 _ROUNDING, _ROUNDING_FLOAT32 = 1e-10, 1e-5
 """Directions with at most this share of the largest variance are left out, because they may be rounding error; with
 float64, and with float32."""
@@ -99,14 +103,14 @@ class Directions:
 def _standard(pooled: PooledFeatures, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """The mean and scale of each feature ([F] each) over the videos in these rows."""
     mean, deviation = (torch.empty(pooled.features.shape[1], dtype=torch.float64) for _ in range(2))
-    for columns in _column_blocks(pooled):
+    for columns in _column_slices(pooled):
         variance, mean[columns] = torch.var_mean(_read(pooled, rows, columns), dim=0, correction=0)
         deviation[columns] = variance.sqrt()
     scales = []
-    for of_block in torch.split(deviation, list(pooled.widths)):
-        usual = of_block.square().mean().sqrt()
+    for of_kind in torch.split(deviation, list(pooled.widths)):
+        usual = of_kind.square().mean().sqrt()
         least = _LEAST_DEVIATION * usual if usual > 0 else 1.0
-        scales.append(1 / (of_block.clamp(min=least) * math.sqrt(len(of_block))))
+        scales.append(1 / (of_kind.clamp(min=least) * math.sqrt(len(of_kind))))
     return mean, torch.cat(scales)
 
 
@@ -131,12 +135,14 @@ def _leading(pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scal
 def _standardised(
     pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scale: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Yield the standardised features of the videos in these rows in blocks: the columns, and [N, columns] in float64."""
-    for columns in _column_blocks(pooled):
+    """Yield the standardised features of the videos in these rows, `_COLUMNS` at a time: a slice of columns, and the
+    features [N, columns] in float64.
+    """
+    for columns in _column_slices(pooled):
         yield columns, (_read(pooled, rows, columns) - mean[columns]) * scale[columns]
 
 
-def _column_blocks(pooled: PooledFeatures) -> list[slice]:
+def _column_slices(pooled: PooledFeatures) -> list[slice]:
     return [slice(first, first + _COLUMNS) for first in range(0, pooled.features.shape[1], _COLUMNS)]
 
 

@@ -32,9 +32,10 @@ def learning_curve(
 
     For each fold a head is fitted on 1/4, 1/2, 3/4 and all of the recordings that are not held out. A share has at
     least one video of each class that these recordings have, and about the same proportions of classes. Each share is
-    drawn `_DRAWS` times; the point is the mean of the metric. `low` and `high` are the point minus and plus half of the
-    90 % interval of its difference to the last point on the same videos (`marey.evaluation.paired_difference`, the mean
-    over the draws), or 0 and 1 if there are too few recordings. In the last point both are the metric itself.
+    drawn `_DRAWS` times, or once if there are more than `_MANY` videos; the point is the mean of the metric over the
+    draws. `low` and `high` are this mean minus and plus an error: half the length of the 90 % interval of the metric's
+    difference to the last point on the same videos (`marey.evaluation.paired_difference`; the mean over the draws).
+    They are 0 and 1 if there are too few recordings for an interval. In the last point both are the metric itself.
 
     If a share has no fewer videos than the next larger one, it gives no point. The same videos in the same order give
     the same curve.
@@ -125,9 +126,9 @@ class _Curve:
         return self.task.score(self._judged(logits[self.held]), self._judged(self.labels[self.held]))
 
     def error(self, full: NDArray[np.float64], drawn: Sequence[NDArray[np.float64]]) -> float:
-        """Half the length of the 90 % interval of the difference of the metric between `full` and each of `drawn` (logits).
+        """Half the length of the 90 % interval of the metric's difference between `full` and one of `drawn` (logits).
 
-        The mean over `drawn`; 1 for each that cannot be computed.
+        It is the mean over `drawn`, with 1 for each interval that cannot be computed.
         """
         logits, labels = self._judged(full[self.held]), self._judged(self.labels[self.held])
         groups = self.folds.groups[self.held].astype(np.str_)

@@ -3,8 +3,8 @@
     minimise over W and b:   |W|^2 / 2 + strength * sum_i loss(W x_i + b, target_i)
 
 The strength is the C of scikit-learn; the bias is not regularised. x_i are the pooled features of video i, standardised
-on the training videos. Each block of them is divided by the square root of its width, so that the mean squared length
-of every block is 1.
+on the training videos. Each kind of features of the pooling (`PooledFeatures.widths`) is divided by the square root of
+the number of its features, so that the mean squared length of every kind is 1.
 
 The problem is solved along the directions that the training videos span (`marey.training.heads.directions`): the
 solution lies in their span, and few videos have fewer directions than features.

@@ -1,10 +1,10 @@
 """Outliers: videos that are far from all others of their class in a frozen network's features, such as wrong files.
 
 The distance of a video to its class is the mean distance to the `NEAREST` nearest videos of the class from other
-recordings. Usual distances are estimated from all videos of the class: the median of the logarithms of their distances,
-and as their standard deviation 1.4826 times the median absolute deviation from this median, which is right for a normal
-distribution (Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, Journal of the American Statistical
-Association 1993). A few outliers hardly change the two numbers.
+recordings. Usual distances are estimated from all videos of the class, as two numbers that a few outliers hardly
+change: the median of the logarithms of their distances, and 1.4826 times the median absolute deviation from this
+median. The second is the standard deviation if the logarithms are normally distributed (Rousseeuw and Croux,
+Alternatives to the Median Absolute Deviation, Journal of the American Statistical Association 1993).
 
 Shapes: N videos, K classes, R directions.
 """
@@ -18,14 +18,15 @@ from marey.training.heads.directions import Directions
 from marey.training.heads.logistic import Targets
 
 NEAREST = 5
-"""Number of nearest videos with which a video is compared. A class may contain a group of more unusual videos that are
-alike."""
+"""Number of nearest videos with which a video is compared. Unusual videos that are alike are no outliers if there are
+more than this number of them."""
 _FEWEST = 10
 """Least number of recordings of a class for outliers to be searched: with fewer, usual distances cannot be estimated."""
 _FAR = 4.5
-"""Number of standard deviations above the median beyond which a video is an outlier; of normally distributed logarithms
-one in 300,000 is. Videos of other subjects, added one at a time to 189 videos of skateboarding, or to 252 and 720 drawn
-ones, were at least 4.7 above the median. So were at most 1 in 100 of the videos that belong to the set."""
+"""Number of standard deviations above the median beyond which a video is an outlier, which is true of one in 300,000
+normally distributed logarithms. Videos of other subjects, added one at a time to 189 videos of skateboarding, or to 252
+and 720 drawn ones, were at least 4.7 standard deviations above the median. So were at most 1 in 100 of the videos that
+belong to the set."""
 _FARTHER = 1.3
 """An outlier's distance must also be more than this multiple of the median distance: if the videos of a class are about
 equally far from each other, small differences make no outliers."""
@@ -64,7 +65,7 @@ def class_outliers(directions: Directions, targets: Targets, groups: NDArray[np.
         if len(np.unique(groups[rows])) < _FEWEST:
             continue
         judged[rows] += 1
-        for index, times in _far_clips(points[rows], groups[rows]):
+        for index, times in _far_videos(points[rows], groups[rows]):
             row = int(rows[index])
             found.setdefault(row, []).append(Outlier(row, label, times))
     outliers = [
@@ -73,7 +74,7 @@ def class_outliers(directions: Directions, targets: Targets, groups: NDArray[np.
     return sorted(outliers, key=lambda one: (-one.times, one.row))
 
 
-def _far_clips(points: NDArray[np.float64], groups: NDArray[np.int64]) -> list[tuple[int, float]]:
+def _far_videos(points: NDArray[np.float64], groups: NDArray[np.int64]) -> list[tuple[int, float]]:
     """The videos of a class that are far from the others: index, and distance divided by the median distance.
 
     Args:

@@ -71,7 +71,8 @@ class HeadChoice:
     """[N, K]: out-of-fold logits of the complete procedure; a video's fold took part neither in the choice nor in the
     fit."""
     of_candidates: tuple[tuple[HeadCandidate, NDArray[np.float64]], ...]
-    """Each candidate with its own out-of-fold logits [N, K], for which only its strength was chosen in this way."""
+    """Each candidate with its own out-of-fold logits [N, K]. The candidate is fixed for them; only its strength was chosen,
+    for each fold without this fold."""
 
 
 def choose_head(
@@ -104,7 +105,7 @@ def choose_head(
     for fold in range(nested.judging if nested.judging > 2 else 0):
         others = held[judge_of_row[held] != fold]
         chosen[fold] = _preferred([one.inner[fold, others] for one in results], judge_of_row[others], eligible)
-    # The rule is the same as without each fold, so that the out-of-fold logits are those of this procedure.
+    # The final choice has the same rule as the choices without one fold: the out-of-fold logits are those of this rule.
     can_judge = nested.judging > 2
     final = _preferred([one.losses[held] for one in results], judge_of_row[held], eligible) if can_judge else 0
     out_of_fold = np.zeros((len(folds), classes))
