@@ -13,7 +13,7 @@ from marey.cli.app import app
 from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import read_recipe
 from marey.recipes import get_recipe
-from marey.recipes.starts import Installed
+from marey.recipes.starts import InstalledFile
 from marey.video.writing.writer import write_video
 from marey.weights import imagenet_ig65m
 from marey.weights.checkpoint import save_checkpoint
@@ -52,7 +52,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def without_lite(monkeypatch) -> None:
-    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: Installed("no_such_model", "x.pth", "")})
+    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: InstalledFile("no_such_model", "x.pth", "")})
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def with_lite(monkeypatch, tmp_path) -> None:
     state = network.state_dict()
     torch.save({theirs: state[ours] for theirs, ours in efficientnet_lite.pairs(network)}, package / "x.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: Installed("small_model", "x.pth", sha256(package / "x.pth"))})
+    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: InstalledFile("small_model", "x.pth", sha256(package / "x.pth"))})
 
 
 def test_a_folder_starts_from_imagenet(videos, with_lite, tmp_path) -> None:

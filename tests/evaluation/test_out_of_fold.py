@@ -14,7 +14,7 @@ from marey.data.files.quarantine import Broken
 from marey.evaluation.compare import compare
 from marey.evaluation.fusion import fuse
 from marey.evaluation.out_of_fold.calibration import CrossFittedCalibration
-from marey.evaluation.out_of_fold.classes_in_need import classes_in_need, needed_clips
+from marey.evaluation.out_of_fold.classes_in_need import classes_in_need, needed_videos
 from marey.evaluation.out_of_fold.cost import Cost, FineTuning
 from marey.evaluation.out_of_fold.learning_curve import CurvePoint
 from marey.evaluation.out_of_fold.reliability import calibration_bins, mean_gap
@@ -315,8 +315,8 @@ def test_classes_with_few_clips_or_few_recordings_need_more() -> None:
         ("run", "its 8 videos are of 2 recordings only"),
         ("sit", "30 of its 40 videos are of one recording"),
     ]
-    assert needed_clips(scores) == "More videos, from other recordings,"
-    assert needed_clips(replace(scores, groups=None)) == "More videos"
+    assert needed_videos(scores) == "More videos, from other recordings,"
+    assert needed_videos(replace(scores, groups=None)) == "More videos"
     wrong = scores.probabilities.copy()
     wrong[8:28] = [1, 0, 0]
     found = {need.name: need.reason for need in classes_in_need(replace(scores, probabilities=wrong))}

@@ -7,7 +7,7 @@ from marey.base.reporter import CollectingReporter, reporting
 from marey.models.probe.pooled import PooledFeatures
 from marey.recipe import Classify, MultiLabel
 from marey.training.heads import confident_learning
-from marey.training.heads.confident_learning import MOST, OutOfFoldLogits, clip_fold_logits, find_suspects
+from marey.training.heads.confident_learning import MOST, OutOfFoldLogits, find_suspects, video_fold_logits
 from marey.training.heads.directions import Directions
 
 CLASSIFY, MULTILABEL = Classify(), MultiLabel()
@@ -39,7 +39,7 @@ def _of_clip_folds(
     targets: np.ndarray, copies: np.ndarray | None = None, task: Classify | MultiLabel = CLASSIFY
 ) -> OutOfFoldLogits:
     own = np.arange(CLIPS) if copies is None else copies
-    found = clip_fold_logits("head", _directions(), targets, own, classes=4, task=task)
+    found = video_fold_logits("head", _directions(), targets, own, classes=4, task=task)
     assert found is not None
     return found
 
@@ -69,8 +69,8 @@ def test_a_clip_that_is_left_out_with_its_copies_does_not_predict_itself():
     labels[:2] = 2
     directions = _directions()
     directions.coordinates[1] = directions.coordinates[0]
-    separate = clip_fold_logits("head", directions, labels, np.arange(CLIPS), classes=4, task=CLASSIFY)
-    together = clip_fold_logits("head", directions, labels, copies, classes=4, task=CLASSIFY)
+    separate = video_fold_logits("head", directions, labels, np.arange(CLIPS), classes=4, task=CLASSIFY)
+    together = video_fold_logits("head", directions, labels, copies, classes=4, task=CLASSIFY)
     assert separate is not None
     assert together is not None
     assert together.logits[0, 2] < separate.logits[0, 2]
@@ -134,7 +134,7 @@ def test_a_very_large_list_is_judged_by_recordings_only_with_a_notice(monkeypatc
     monkeypatch.setattr(confident_learning, "MOST_WORK", 100)
     reporter = CollectingReporter()
     with reporting(reporter):
-        logits = clip_fold_logits("head", _directions(), TRUE, np.arange(CLIPS), classes=4, task=CLASSIFY)
+        logits = video_fold_logits("head", _directions(), TRUE, np.arange(CLIPS), classes=4, task=CLASSIFY)
     assert logits is None
     assert ["120 videos of 4 classes" in message for _, message in reporter.take()] == [True]
 

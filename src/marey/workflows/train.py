@@ -281,8 +281,8 @@ def train(
             backbone, or with a recipe the initial weights.
         seed: Seed of everything random, including the choice of held-out videos. Folds do not depend on it.
         resume: Resume the run in `out`.
-        max_broken: Files that may be missing or broken, as a share of the training videos; None: 1 %, or three files if that
-            is more.
+        max_broken: Files that may be missing or broken, as a share of the videos of training and validation; None: 1 %, or
+            three files if that is more.
         trust_first_use: Download initial weights even if no hash of them was published.
         compute: Device, precision, clips per pass and decoding processes.
         options: Fields of `compute` by name: device="cuda", workers=4; batch=4 is the number of clips in one pass, for

@@ -44,7 +44,7 @@ def classes_in_need(scores: Scores) -> tuple[ClassNeed, ...]:
     return tuple(found)
 
 
-def needed_clips(scores: Scores) -> str:
+def needed_videos(scores: Scores) -> str:
     """What to add to the classes, as the beginning of a sentence. Where recordings are known, it asks for other recordings,
     since more videos of the same recordings show and teach little.
     """

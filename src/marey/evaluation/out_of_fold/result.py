@@ -17,7 +17,7 @@ from marey.base.jsonable import Json
 from marey.base.words import capitalised, counted, percent
 from marey.classifier import Calibration
 from marey.evaluation.out_of_fold.calibration import CrossFittedCalibration
-from marey.evaluation.out_of_fold.classes_in_need import classes_in_need, needed_clips
+from marey.evaluation.out_of_fold.classes_in_need import classes_in_need, needed_videos
 from marey.evaluation.out_of_fold.corrections_effect import CorrectionsMade
 from marey.evaluation.out_of_fold.cost import Cost, FineTuning
 from marey.evaluation.out_of_fold.learning_curve import CurvePoint, Gain
@@ -382,7 +382,7 @@ class OutOfFold:
             return ""
         named = "; ".join(f"{need.name!r} ({need.reason})" for need in needs[:_NEEDS])
         more = f"; and of {len(needs) - _NEEDS:,} more" if len(needs) > _NEEDS else ""
-        clips = needed_clips(self.result.scores)
+        clips = needed_videos(self.result.scores)
         return f"{clips} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
 
     def summary(self) -> str:

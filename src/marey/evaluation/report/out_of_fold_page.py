@@ -9,7 +9,7 @@ from markupsafe import Markup
 from marey.base.errors import DataError
 from marey.base.page import Dot, Line, dot_chart, line_chart
 from marey.base.words import capitalised, counted, lasting, percent
-from marey.evaluation.out_of_fold.classes_in_need import ClassNeed, classes_in_need, needed_clips
+from marey.evaluation.out_of_fold.classes_in_need import ClassNeed, classes_in_need, needed_videos
 from marey.evaluation.out_of_fold.reliability import calibration_bins
 from marey.evaluation.out_of_fold.result import FINAL, HeadScore, OutOfFold
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
@@ -48,7 +48,7 @@ class OutOfFoldPage:
     needs: Sequence[ClassNeed]
     """The classes that need more videos, the lowest share of right predictions first."""
     needed: str
-    """What should be added to these classes (`needed_clips`)."""
+    """What should be added to these classes (`needed_videos`)."""
     needs_left: int
     """How many further classes need more videos."""
     curve: Markup | None
@@ -78,7 +78,7 @@ class OutOfFoldPage:
             corrections=found.corrections_sentence,
             notes=found.notes,
             needs=needs[:_NEEDS],
-            needed=needed_clips(found.result.scores),
+            needed=needed_videos(found.result.scores),
             needs_left=max(0, len(needs) - _NEEDS),
             curve=_curve(found),
             curve_sentence=found.curve_sentence,

@@ -122,7 +122,7 @@ class Suspects:
     """The names of the predictions that were used."""
 
 
-def clip_fold_logits(
+def video_fold_logits(
     name: str, everything: Directions, targets: Targets, copies: NDArray[np.int64], *, classes: int, task: TaskConfig
 ) -> OutOfFoldLogits | None:
     """Out-of-fold logits with folds of single videos, regardless of recordings; copies of a video are in its fold.
@@ -139,15 +139,15 @@ def clip_fold_logits(
         classes: The number of classes, K.
         task: Softmax or sigmoids.
     """
-    clips = len(everything.rows)
-    if clips * min(clips, MOST_DIRECTIONS) * classes > MOST_WORK:
+    videos = len(everything.rows)
+    if videos * min(videos, MOST_DIRECTIONS) * classes > MOST_WORK:
         notice(
-            f"{counted(clips, 'video')} of {counted(classes, 'class')}: leaving out single videos would take long, so "
+            f"{counted(videos, 'video')} of {counted(classes, 'class')}: leaving out single videos would take long, so "
             "wrong labels are searched by folds of recordings only."
         )
         return None
     folds = _folds(copies)
-    logits, known = np.zeros((clips, classes)), np.zeros((clips, classes), np.bool_)
+    logits, known = np.zeros((videos, classes)), np.zeros((videos, classes), np.bool_)
     hot: NDArray[np.bool_] = (np.eye(classes)[targets] if targets.ndim == 1 else targets) > 0
     for fold in range(int(folds.max()) + 1):
         rows, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
@@ -320,7 +320,7 @@ def _suspects_of_several_labels(
         margin[rows, label] = np.where(has[rows], difference, -difference)
     pairs: dict[int, list[Doubt]] = {}
     lowest: dict[int, float] = {}
-    clips, most = np.flatnonzero(known.any(axis=1)), _most(len(targets))
+    videos, most = np.flatnonzero(known.any(axis=1)), _most(len(targets))
     order = np.argsort(margin, axis=None, kind="stable")  # NaN comes last
     for index in order[margin.ravel()[order] < 0].tolist():
         row, label = divmod(index, targets.shape[1])
@@ -329,9 +329,9 @@ def _suspects_of_several_labels(
         if len(pairs) < most or row in pairs:
             pairs.setdefault(row, []).append(doubt)
     found = tuple(Suspect(row, tuple(doubts), lowest[row]) for row, doubts in pairs.items())
-    return Suspects(found, len(clips), len(lowest), by)
+    return Suspects(found, len(videos), len(lowest), by)
 
 
-def _most(clips: int) -> int:
-    """The largest number of suspects among `clips` videos."""
-    return int(MOST * clips)
+def _most(videos: int) -> int:
+    """The largest number of suspects among so many videos."""
+    return int(MOST * videos)

@@ -64,8 +64,8 @@ class Directions:
         mean, scale = _standard(pooled, rows)
         if len(rows) <= MOST_DIRECTIONS:
             products = torch.zeros(len(rows), len(rows), dtype=torch.float64)
-            for _, clips in _standardised(pooled, rows, mean, scale):
-                products += clips @ clips.T
+            for _, videos in _standardised(pooled, rows, mean, scale):
+                products += videos @ videos.T
             squares, vectors = torch.linalg.eigh(products)
             kept = squares > _ROUNDING * squares[-1]
             lengths, vectors = squares[kept].sqrt(), vectors[:, kept]
@@ -88,15 +88,15 @@ class Directions:
         """[M, R]: the coordinates of other videos, given by their rows [M]."""
         products = torch.zeros(len(rows), len(self.rows), dtype=torch.float64)
         own, others = (_standardised(self.pooled, some, self.mean, self.scale) for some in (self.rows, rows))
-        for (_, clips), (_, other) in zip(own, others, strict=True):
-            products += other @ clips.T
+        for (_, videos), (_, other) in zip(own, others, strict=True):
+            products += other @ videos.T
         return products @ self.combinations
 
     def weight(self, along: Tensor) -> Tensor:
         """The weights [F, K], float64, of features that are not standardised, from weights along the directions [R, K]."""
-        weight_FK, of_clips = along.new_empty(len(self.mean), along.shape[1]), self.combinations @ along
-        for columns, clips in _standardised(self.pooled, self.rows, self.mean, self.scale):
-            weight_FK[columns] = self.scale[columns, None] * (clips.T @ of_clips)
+        weight_FK, of_videos = along.new_empty(len(self.mean), along.shape[1]), self.combinations @ along
+        for columns, videos in _standardised(self.pooled, self.rows, self.mean, self.scale):
+            weight_FK[columns] = self.scale[columns, None] * (videos.T @ of_videos)
         return weight_FK
 
 
@@ -124,8 +124,8 @@ def _leading(pooled: PooledFeatures, rows: NDArray[np.int64], mean: Tensor, scal
     for _ in range(2):
         basis = torch.linalg.qr(products).Q
         products = torch.zeros_like(basis)
-        for _, clips in _standardised(pooled, rows, mean, scale):
-            few = clips.float()
+        for _, videos in _standardised(pooled, rows, mean, scale):
+            few = videos.float()
             products += few @ (few.T @ basis)
     squares, vectors = torch.linalg.eigh((basis.T @ products).double())
     vectors = vectors[:, squares > _ROUNDING_FLOAT32 * squares[-1]][:, -MOST_DIRECTIONS:]

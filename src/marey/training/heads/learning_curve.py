@@ -49,17 +49,17 @@ def learning_curve(
         strength: The strength of all heads (C of scikit-learn).
     """
     curve = _Curve(pooled, targets, folds, classes, task, strength)
-    clips, full = curve.predict(1.0, 0)
+    videos, full = curve.predict(1.0, 0)
     last = curve.score(full)
-    points = [CurvePoint(clips, last, last, last)]
+    points = [CurvePoint(videos, last, last, last)]
     for share in reversed(SHARES):
         drawn = [curve.predict(share, draw) for draw in range(_DRAWS if len(pooled) <= _MANY else 1)]
-        clips = round(sum(clips for clips, _ in drawn) / len(drawn))
-        if clips < points[-1].clips:
+        videos = round(sum(videos for videos, _ in drawn) / len(drawn))
+        if videos < points[-1].clips:
             logits_of_draws = [logits for _, logits in drawn]
             metric = float(np.mean([curve.score(logits) for logits in logits_of_draws]))
             error = curve.error(full, logits_of_draws)
-            points.append(CurvePoint(clips, metric, max(metric - error, 0.0), min(metric + error, 1.0)))
+            points.append(CurvePoint(videos, metric, max(metric - error, 0.0), min(metric + error, 1.0)))
     return tuple(reversed(points))
 
 
@@ -81,7 +81,7 @@ class _Curve:
 
         Rows of videos that are never held out are 0.
         """
-        logits, clips = np.zeros((len(self.pooled), self.classes)), 0
+        logits, videos = np.zeros((len(self.pooled), self.classes)), 0
         for fold in range(self.folds.count):
             own = np.flatnonzero(self.folds.of_row == fold)
             rows = np.flatnonzero(self.folds.of_row != fold)
@@ -92,8 +92,8 @@ class _Curve:
                 directions, self.targets[rows], classes=self.classes, strength=self.strength, task=self.config
             )
             logits[own] = solution.logits(directions.coordinates_of(own)).numpy()
-            clips += len(rows)
-        return round(clips / self.folds.count), logits
+            videos += len(rows)
+        return round(videos / self.folds.count), logits
 
     def _drawn(self, rows: NDArray[np.int64], share: float, random: np.random.Generator) -> NDArray[np.int64]:
         """Draw a share of the recordings of the videos in `rows`, stratified by class; return the rows of their videos.
@@ -135,8 +135,8 @@ class _Curve:
         found = [paired_difference(self.task, logits, self._judged(one[self.held]), labels, groups) for one in drawn]
         return float(np.mean([1.0 if one is None else (one.high - one.low) / 2 for one in found]))
 
-    def _judged(self, of_clips: NDArray[Number]) -> NDArray[Number]:
+    def _judged(self, of_videos: NDArray[Number]) -> NDArray[Number]:
         """With several labels per video, only the columns (of logits or labels [N, K]) of classes that can be judged;
         else all of them.
         """
-        return of_clips[:, self.folds.judged] if self.labels.ndim == 2 else of_clips
+        return of_videos[:, self.folds.judged] if self.labels.ndim == 2 else of_videos

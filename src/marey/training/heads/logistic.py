@@ -106,13 +106,13 @@ def solve(directions: Directions, targets: Targets, *, classes: int, strength: f
 
 
 def _softmax(directions: Directions, targets: Tensor, classes: int, strength: float) -> Solution:
-    clips = len(targets)
+    videos = len(targets)
     present, own = torch.unique(targets, return_inverse=True)
     hot = F.one_hot(own, len(present)).double()
 
     def loss(logits: Tensor) -> tuple[Tensor, Tensor]:
         logs = logits.log_softmax(dim=1)
-        return -(logs * hot).sum() / clips, (logs.exp() - hot) / clips
+        return -(logs * hot).sum() / videos, (logs.exp() - hot) / videos
 
     fitted = _minimum(directions, loss, len(present), 0.3 / len(present), strength)
     # A constant added to all logits changes nothing. With mean 0 over classes, the largest logit of a video is positive.
@@ -125,17 +125,17 @@ def _softmax(directions: Directions, targets: Tensor, classes: int, strength: fl
 
 
 def _sigmoids(directions: Directions, targets: Tensor, strength: float) -> Solution:
-    clips, classes = targets.shape
+    videos, classes = targets.shape
     having = targets.sum(dim=0)
-    mixed = ((having > 0) & (having < clips)).nonzero()[:, 0]
-    bias = ((having + 0.5) / (clips + 1)).logit()
+    mixed = ((having > 0) & (having < videos)).nonzero()[:, 0]
+    bias = ((having + 0.5) / (videos + 1)).logit()
     if not len(mixed):
         return Solution(directions.coordinates.new_zeros(directions.coordinates.shape[1], classes), bias, strength)
     own = targets[:, mixed]
 
     def loss(logits: Tensor) -> tuple[Tensor, Tensor]:
-        value = F.binary_cross_entropy_with_logits(logits, own, reduction="sum") / clips
-        return value, (logits.sigmoid() - own) / clips
+        value = F.binary_cross_entropy_with_logits(logits, own, reduction="sum") / videos
+        return value, (logits.sigmoid() - own) / videos
 
     fitted = _minimum(directions, loss, len(mixed), 0.1, strength)
     weight = fitted.weight.new_zeros(len(fitted.weight), classes)
@@ -163,9 +163,9 @@ def _minimum(
         curvature: A typical second derivative of a video's loss by a logit, about a third of the largest one.
         strength: Above 0.
     """
-    clips, length = directions.coordinates.shape
-    penalty = 1 / (strength * clips)
-    units = (directions.squares * (curvature / clips) + penalty).rsqrt()[:, None] * math.sqrt(curvature)
+    videos, length = directions.coordinates.shape
+    penalty = 1 / (strength * videos)
+    units = (directions.squares * (curvature / videos) + penalty).rsqrt()[:, None] * math.sqrt(curvature)
     scaled = directions.coordinates * units.T
     shrinking = penalty * units.square()
     weight = torch.zeros(length, outputs, dtype=torch.float64, requires_grad=True)

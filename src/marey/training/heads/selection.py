@@ -187,9 +187,9 @@ class _NestedFolds:
 
     def cross_validate(self, pooled: PooledFeatures) -> _CandidateResult:
         """Losses and out-of-fold predictions of one candidate."""
-        clips, held = len(self.of_row), self.held
+        videos, held = len(self.of_row), self.held
         # [J, S, N]: for judging fold j and each strength, the losses by the fits without j and the video's own fold.
-        without_two = np.zeros((self.judging, len(self.strengths), clips))
+        without_two = np.zeros((self.judging, len(self.strengths), videos))
         for left_out in combinations(range(self.judging), 2):
             rows, by_strength = self._predict(pooled, np.isin(self.judge_of_row, left_out))
             other = sum(left_out) - self.judge_of_row[rows]
@@ -199,7 +199,7 @@ class _NestedFolds:
             self._best_strength(without_two[fold][:, held[self.judge_of_row[held] != fold]])
             for fold in range(self.judging)
         ]
-        losses, out_of_fold = np.zeros((len(self.strengths), clips)), np.zeros((clips, self.classes))
+        losses, out_of_fold = np.zeros((len(self.strengths), videos)), np.zeros((videos, self.classes))
         for fold in range(self.count):
             rows, by_strength = self._predict(pooled, self.of_row == fold)
             chosen = best[self.judge_of_row[rows[0]]]
@@ -233,11 +233,11 @@ class _NestedFolds:
             yield solve(directions, own, classes=self.classes, strength=strength, task=self.task).logits(coordinates)
 
 
-def _strengths(clips: int, classes: int) -> tuple[float, ...]:
-    if clips * min(clips, MOST_DIRECTIONS) * classes <= MOST_WORK:
+def _strengths(videos: int, classes: int) -> tuple[float, ...]:
+    if videos * min(videos, MOST_DIRECTIONS) * classes <= MOST_WORK:
         return STRENGTHS
     notice(
-        f"{counted(clips, 'video')} of {counted(classes, 'class')}: comparing regularisation strengths would take "
+        f"{counted(videos, 'video')} of {counted(classes, 'class')}: comparing regularisation strengths would take "
         f"long, so the usual one, C = {USUAL_STRENGTH:g}, is used."
     )
     return (USUAL_STRENGTH,)

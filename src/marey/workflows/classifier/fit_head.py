@@ -104,7 +104,7 @@ def fit_on_cells(
         choice.candidate.pooled, targets, folds, classes=classes, task=task, strength=choice.head.strength
     )
     suspects = list_suspects(
-        manifest, choice, folds, targets, task, pictures=divided.recordings, rows=divided.rows[cells.rows]
+        manifest, choice, folds, targets, task, compared=divided.recordings, rows=divided.rows[cells.rows]
     )
     left_out = tuple(name for k, name in enumerate(manifest.class_names) if k not in judged.columns)
     scores = _scores(model, manifest, folds, judged, rule, probabilities, listed=len(listed))

@@ -16,7 +16,7 @@ from marey.data.recordings.signature_cache import Signatures
 from marey.data.splits.folds import NEVER, Folds
 from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SuspectList, SuspectVideo, strip_of
 from marey.recipe import TaskConfig
-from marey.training.heads.confident_learning import OutOfFoldLogits, Suspect, clip_fold_logits, find_suspects
+from marey.training.heads.confident_learning import OutOfFoldLogits, Suspect, find_suspects, video_fold_logits
 from marey.training.heads.directions import Directions
 from marey.training.heads.logistic import Targets
 from marey.training.heads.outliers import class_outliers
@@ -30,7 +30,7 @@ def list_suspects(
     targets: Targets,
     task: TaskConfig,
     *,
-    pictures: Recordings | None,
+    compared: Recordings | None,
     rows: NDArray[np.int64],
 ) -> SuspectList:
     """The videos that are likely mislabelled, the most suspicious first, then those that are unusual.
@@ -41,12 +41,12 @@ def list_suspects(
         folds: The folds of the videos.
         targets: Class indices [N], or whether each video has each class [N, K].
         task: The task of the heads.
-        pictures: Recordings and frames of the compared videos; None: no videos of unusual appearance are listed, and no
+        compared: Recordings and frames of the compared videos; None: no videos of unusual appearance are listed, and no
             frames are shown.
         rows: The rows of the videos among the compared videos [N].
     """
-    signatures = None if pictures is None else pictures.signatures
-    predictions, directions = _predictions(choice, folds, targets, task, _copies(manifest, pictures, rows))
+    signatures = None if compared is None else compared.signatures
+    predictions, directions = _predictions(choice, folds, targets, task, _copies(manifest, compared, rows))
     found = find_suspects(predictions, targets, task)
     odd = _odd(directions, targets, folds.groups, rows, signatures)
     reasons = {suspect.row: _reasons(suspect, manifest, targets) for suspect in found.rows}
@@ -77,13 +77,13 @@ def suspects_line(run: Path, data: Sequence[str | Path], corrected: Path | None)
     )
 
 
-def _copies(manifest: Manifest, pictures: Recordings | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _copies(manifest: Manifest, compared: Recordings | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """A number for each video [N], equal for videos with the same content: if frames were compared, for re-encoded copies
     too; else only for the same segment of equal files.
     """
     own = -1 - np.arange(len(rows))  # of a video without copies
-    if pictures is not None:
-        contents = pictures.together.copies[rows]
+    if compared is not None:
+        contents = compared.together.copies[rows]
         return np.where(contents < 0, own, contents)
     contents = equal_contents(video_paths(manifest))
     keys = np.column_stack([np.where(contents < 0, own, contents), times_of(manifest), frame_ranges_of(manifest)])
@@ -108,7 +108,7 @@ def _predictions(
         return predictions, first  # each recording is one video
     for index, (candidate, logits) in enumerate(heads):
         directions = Directions.of(candidate.pooled, all_rows) if index else first
-        alone = clip_fold_logits(candidate.name, directions, targets, copies, classes=logits.shape[1], task=task)
+        alone = video_fold_logits(candidate.name, directions, targets, copies, classes=logits.shape[1], task=task)
         if alone is None:
             break
         predictions.append(alone)
