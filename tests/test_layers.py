@@ -124,7 +124,7 @@ def test_an_import_that_the_package_does_not_name_is_seen() -> None:
     assert undeclared(sideways, {"video.sampling": ("base", "video.reading")}) == []
 
 
-def test_a_circle_inside_a_package_is_named() -> None:
+def test_a_cycle_of_imports_inside_a_package_is_named() -> None:
     there = planted("video.open", "from marey.video.source import FrameSource")
     back = planted("video.source", "def late():\n    from marey.video.open import open_source")
     assert circles([*there, *back]) == [[described(*there), described(*back)]]

@@ -122,7 +122,7 @@ def test_lists_lead_to_training(workdir, tmp_path) -> None:
         assert (context.command.name, Path(context.params["recipe"]).exists()) == ("train", True)
 
 
-def test_results_stay_pure(trained, workdir) -> None:
+def test_standard_output_has_results_only(trained, workdir) -> None:
     words = ("predict", trained[0], workdir / "my clips" / "run" / "v 1.mp4", "--workers", "0")
     assert marey(*words, "--json").stdout.startswith("[")
     assert "next" not in marey(*words).stdout
@@ -160,7 +160,7 @@ def test_options_come_before_a_double_dash(monkeypatch) -> None:
     assert list(map(Path, context.params["videos"])) == [Path("-v.mp4")]
 
 
-def test_the_words_without_an_option(monkeypatch) -> None:
+def test_typed_arguments_are_repeated_without_an_option(monkeypatch) -> None:
     for words in (["--out", "a.csv"], ["--out=a.csv"], []):
         monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", *words, "--top", "3", "--", "--out", "v.mp4"])
         assert typed_words_without("--out") == ["predict", "m", "--top", "3", "--", "--out", "v.mp4"]

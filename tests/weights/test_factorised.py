@@ -257,7 +257,7 @@ def test_plain_and_wrapped_state_dicts(tmp_path) -> None:
         assert load_model(weights=tmp_path / "x.pth").recipe.model.depth == 50
 
 
-def test_what_shapes_do_not_tell_is_said(tmp_path) -> None:
+def test_the_report_names_what_shapes_do_not_show(tmp_path) -> None:
     network = CSNConfig(depth=50, width=4, num_classes=3, interaction="preserved").build()
     torch.save({"state_dict": given(mmaction_factorised.LAYOUT, network)}, tmp_path / "x.pth")
     assert "ReLU between the steps of ip-CSN" in str(load_model(weights=tmp_path / "x.pth").load_report)
