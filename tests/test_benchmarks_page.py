@@ -1,4 +1,4 @@
-"""docs/performance/index.md names every page with measurements, and each row says what, on what, when and with what."""
+"""docs/performance/index.md names every page with measurements; each row has number, machine, date and command."""
 
 import re
 from pathlib import Path

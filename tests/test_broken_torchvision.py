@@ -1,4 +1,4 @@
-"""A torchvision that does not fit this torch (a wheel from the registry beside a CPU build) keeps nothing from working."""
+"""A torchvision that does not fit this torch (a wheel from the registry beside a CPU build) stops no command."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Pages that are generated are those that the code would generate now; what others say of weights holds."""
+"""Generated pages equal what the code generates now; what other pages state about weights is true."""
 
 import re
 import runpy

@@ -1,4 +1,4 @@
-"""docs/reference/environment.md names the environment variables that the source reads, sets and speaks of, and no others."""
+"""docs/reference/environment.md names the environment variables that the source reads, sets or names, no others."""
 
 import ast
 import re

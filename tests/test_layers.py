@@ -1,6 +1,6 @@
 """Packages are in layers. A module imports its own package and what its package may import; no files import each other.
 
-The docstring of each package says what it may import. Here this is compared with every import, at a file's top or inside
+The docstring of each package states what it may import. The tests compare this with every import, at a file's top or inside
 a function, and with the layers of the design.
 """
 

@@ -1,4 +1,4 @@
-"""What the package says of itself holds: version, dependencies, sources and licences, the public workflow."""
+"""Facts about the package are true in every file: version, dependencies, sources and licences, the workflow of CI."""
 
 import ast
 import re

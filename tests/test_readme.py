@@ -1,4 +1,4 @@
-"""README's lines parse, its files and pages are there, and its numbers stand on the pages that it names.
+"""README's lines parse, its files and pages exist, and its numbers are on the pages that it names.
 
 Its lines of marey and make are checked with those of all pages (test_command_lines.py), and run by test_wheel.py.
 """

@@ -1,4 +1,4 @@
-"""A program that uses Marey decides what is said: nothing, to itself, or to its log."""
+"""A program that uses Marey decides where messages go: nowhere, to a reporter of its own, or to its log."""
 
 import logging
 import re

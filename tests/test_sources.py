@@ -1,4 +1,4 @@
-"""Where weights are said to lie: what each recipe's sources must agree with, and with each other."""
+"""The declared sources of weights agree with their recipes, with the state of their hosts, and with each other."""
 
 import hashlib
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""`marey cache`: what Marey keeps outside run folders, and its removal."""
+"""`marey cache`: what Marey stores outside run folders, and its removal."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The commands as a user types them: what they print, what they leave, and one clear line where input is bad."""
+"""The commands as a user types them: what they print, what they write, and one clear line where input is bad."""
 
 import json
 import re

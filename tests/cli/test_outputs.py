@@ -1,4 +1,4 @@
-"""Whatever encoding, pipe or disk output goes to, and wherever a user points --out: one line or a result, no traceback."""
+"""Output to any encoding, pipe or disk, and any value of --out, gives a result or one line, never a traceback."""
 
 import csv
 import io

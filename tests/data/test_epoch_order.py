@@ -1,4 +1,4 @@
-"""Which videos an epoch has: shares of classes, turns within a class, the same in every run."""
+"""Which videos an epoch has: shares of classes, how often each video of a class occurs, the same in every run."""
 
 from functools import partial
 

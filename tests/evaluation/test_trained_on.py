@@ -1,4 +1,4 @@
-"""How a test reports videos that the network was trained on, against sets of files that are known here."""
+"""How a test reports the videos that the network was trained on, where the tests know which these are."""
 
 import json
 import shutil

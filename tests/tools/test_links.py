@@ -1,4 +1,4 @@
-"""Addresses are asked of a server on this machine that gives every kind of answer."""
+"""tools/links.py asks a server on this machine, which gives every kind of response."""
 
 import datetime
 import socket

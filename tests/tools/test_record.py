@@ -1,4 +1,4 @@
-"""tools/record.py: pairs that are there already are recorded anew as they are, and new ones can be read."""
+"""tools/record.py: stored pairs are recorded again with equal values, and new pairs can be read."""
 
 import ast
 import gzip

@@ -1,3 +1,5 @@
+"""The directions in which clips differ: coordinates in place of features, from which heads are fitted."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""The choice of a head among candidates by out-of-fold predictions, and its regularisation."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""Schedules against the toolkits' own curves; resume bit for bit; two processes equal one."""
+"""Training runs: their files, resuming bit for bit, signals, precision, and several processes that equal one."""
 
 import json
 import os

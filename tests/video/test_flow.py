@@ -1,4 +1,4 @@
-"""Flow computed: our TV-L1 against OpenCV's, every method against known motion; as 8-bit levels; as a source of frames."""
+"""Computed flow: Marey's TV-L1 against OpenCV's, every method against known motion, 8-bit levels, live flow."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Caffe2 pickles: PySlowFast's networks in their released form, and pickles that want something else."""
+"""Caffe2 pickles: PySlowFast's networks in their released form, and hostile or incomplete ones, which are refused."""
 
 import builtins
 import os

@@ -1,4 +1,4 @@
-"""R(2+1)D and CSN: every toolkit's names, what shapes show of them, and mistakes that parity sees."""
+"""R(2+1)D and CSN: every toolkit's names, what is inferred from shapes, and mistakes that logits reveal."""
 
 import pickle
 

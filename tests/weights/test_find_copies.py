@@ -1,4 +1,4 @@
-"""Copies of weights in a folder: known by their content, whatever they are called; registered, they work by name."""
+"""Copies of weights in a folder: recognised by content under any file name; once registered, they load by name."""
 
 import os
 import shutil

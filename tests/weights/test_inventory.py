@@ -1,4 +1,4 @@
-"""What the cache holds, whether it is still what it was, and what is removed of it; which rows one can get."""
+"""The weights in the cache: listed, verified and removed; and which rows have available weights."""
 
 import json
 from datetime import date

@@ -1,4 +1,4 @@
-"""Folders and addresses of copies: where a file is in them, what is skipped, and what is no mirror."""
+"""Mirrors: where a file is in a folder or below an address, which files are skipped, and which settings are refused."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which sources of weights are asked, in which order and on whose word, against a server on this machine."""
+"""Which sources of weights are tried, in which order, and when the user must confirm; with a server on this machine."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""2D networks from picture classification: the packages' own logits, in their own layouts."""
+"""2D networks for images: the logits of the packages that published them, and their layouts."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Where training starts: what inflation gives on a motionless clip, what is carried over, and what the report states."""
+"""Starting weights: features of inflated networks on equal frames, transferred tensors, and the load report."""
 
 import re
 import shutil

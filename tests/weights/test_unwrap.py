@@ -1,4 +1,4 @@
-"""What training loops put around a network (prefixes, averages, other parts), and networks without a classifier."""
+"""What training loops store around a network (prefixes, averages, other entries), and networks without a classifier."""
 
 import gzip
 import json

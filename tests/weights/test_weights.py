@@ -1,4 +1,4 @@
-"""Weights of the older toolkits give the logits that they gave there; broken files say what is wrong."""
+"""Weights of the older toolkits give the logits that they gave there; errors of broken files state what is wrong."""
 
 import argparse
 import os

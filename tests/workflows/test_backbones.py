@@ -1,4 +1,4 @@
-"""Backbones: what each word means, that every tensor arrives, what is refused, and what a machine can afford."""
+"""Backbones: each value of --backbone, the transfer of every tensor, refusals, and the choice within a time budget."""
 
 import re
 

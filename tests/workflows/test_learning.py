@@ -1,4 +1,4 @@
-"""What makes the demo true, at small scale: a network that sees motion learns it, one that sees frames cannot."""
+"""The claim of the demo at small scale: a network of clips learns motion that a network of single frames cannot see."""
 
 import pytest
 

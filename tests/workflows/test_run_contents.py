@@ -1,4 +1,4 @@
-"""What run folders hold: each thing once, a README.txt that names exactly the files, and results of a run inside it."""
+"""Run folders: no file is there twice, README.txt names exactly the files, and results of a run are inside it."""
 
 import json
 import os
