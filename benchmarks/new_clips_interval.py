@@ -43,11 +43,11 @@ class Trial:
     """An interval, and the accuracy on new clips that came out."""
 
     interval: Interval | None
-    came: float
+    accuracy: float
 
     @property
     def holds(self) -> bool:
-        return self.interval is not None and self.interval.low <= self.came <= self.interval.high
+        return self.interval is not None and self.interval.low <= self.accuracy <= self.interval.high
 
 
 def summary(trials: list[Trial]) -> str:
@@ -60,7 +60,7 @@ def summary(trials: list[Trial]) -> str:
     return f"{np.mean([one.holds for one in given]):.0%} width {wide:.2f}{none}"
 
 
-def answered(
+def predicted_correctly(
     pooled: PooledFeatures, labels: NDArray[np.int64], rows: NDArray[np.int64], new: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Which of the clips `new` are predicted correctly by a head that is fitted on the clips `rows`."""
@@ -82,8 +82,8 @@ def split_again(
     right = np.zeros(len(known), np.bool_)
     for fold in np.unique(folds[known]):
         own = folds[known] == fold
-        right[own] = answered(pooled, labels, known[~own], known[own])
-    return right, units[known].astype(np.str_), answered(pooled, labels, known, new)
+        right[own] = predicted_correctly(pooled, labels, known[~own], known[own])
+    return right, units[known].astype(np.str_), predicted_correctly(pooled, labels, known, new)
 
 
 def measure(path: Path, splits: int) -> None:

@@ -42,7 +42,7 @@ from marey.data.lists.read_manifest import read_manifest
 from marey.data.motions import NOISE, write_motions
 from marey.evaluation.result import EvaluationResult
 from measured import Spent, measured
-from plain_probe import FrameFeatures, answers, frame_features, probe, single_frames
+from plain_probe import FrameFeatures, class_scores, frame_features, probe, single_frames
 
 Rows = NDArray[np.int64]
 Right = NDArray[np.bool_]
@@ -173,7 +173,7 @@ def grouped_folds(of: Labelled, count: int, seed: int) -> Rows:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Outcome:
     """The results of one training."""
 
     right: list[bool]
@@ -185,7 +185,7 @@ class Answer:
     spent: Spent
 
 
-def marey_on(of: Labelled, train: Rows, test: Rows, key: str) -> Answer:
+def marey_on(of: Labelled, train: Rows, test: Rows, key: str) -> Outcome:
     """Train on some clips and test on others with the command, or read the stored result; cached features are used."""
     kept = of.work / f"{key}.json"
     if not kept.exists():
@@ -206,7 +206,7 @@ def marey_on(of: Labelled, train: Rows, test: Rows, key: str) -> Answer:
         shutil.rmtree(folder)
         kept.write_text(json.dumps(found), encoding="utf-8")
     found = json.loads(kept.read_text(encoding="utf-8"))
-    return Answer(**{**found, "spent": Spent(**found["spent"])})
+    return Outcome(**{**found, "spent": Spent(**found["spent"])})
 
 
 def cost_of(of: Labelled, rows: Rows, key: str) -> Spent:
@@ -276,14 +276,14 @@ def _columns(of: Labelled, count: int, draws: int) -> tuple[Column, ...]:
         most = np.bincount(of.labels[train], minlength=of.classes).argmax()
         guessing.shares.append(float((of.labels[test] == most).mean()))
         for column, pooling in ((frames, single_frames), (plain, probe)):
-            scores = answers(pooling(features), of.labels, train, of.classes)[test]
+            scores = class_scores(pooling(features), of.labels, train, of.classes)[test]
             column.shares.append(float((scores.argmax(axis=1) == of.labels[test]).mean()))
             if of.pairs:
                 column.in_pairs.append(inside_pairs(scores, of.labels[test], of.pairs))
-        answer = marey_on(of, train, test, f"draw-{count}-{seed}")
-        ours.shares.append(float(np.mean(answer.right)))
-        if answer.in_pairs is not None:
-            ours.in_pairs.append(answer.in_pairs)
+        outcome = marey_on(of, train, test, f"draw-{count}-{seed}")
+        ours.shares.append(float(np.mean(outcome.right)))
+        if outcome.in_pairs is not None:
+            ours.in_pairs.append(outcome.in_pairs)
     return columns
 
 
@@ -317,7 +317,7 @@ def _compared(of: Labelled, seeds: int, count: int) -> tuple[NDArray[np.float64]
         folds = grouped_folds(of, count, seed)
         for fold in range(count):
             train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            scores = answers(probe(of.features.frames), of.labels, train, of.classes)[test]
+            scores = class_scores(probe(of.features.frames), of.labels, train, of.classes)[test]
             right[0, seed, test] = scores.argmax(axis=1) == of.labels[test]
             right[1, seed, test] = marey_on(of, train, test, f"fold-{count}-{seed}-{fold}").right
     plain, ours = right.mean(axis=1)
@@ -351,10 +351,10 @@ def intervals(sets: Sequence[Labelled], options: argparse.Namespace) -> None:
     for of in sets:
         held, widths = [], []
         for seed in range(splits):
-            answer = marey_on(of, *thirds(of, seed), f"third-{seed}")
-            if answer.stated is not None:
-                low, high = answer.stated
-                held.append(low <= np.mean(answer.right) <= high)
+            outcome = marey_on(of, *thirds(of, seed), f"third-{seed}")
+            if outcome.stated is not None:
+                low, high = outcome.stated
+                held.append(low <= np.mean(outcome.right) <= high)
                 widths.append(high - low)
         share, width = (f"{100 * np.mean(values):.0f} %" if values else "" for values in (held, widths))
         print(f"| {of.name} | {splits} | {splits - len(held)} | {share} | {width} |", flush=True)

@@ -87,7 +87,7 @@ def probe(features_NPD: Floats) -> Floats:
     return np.concatenate([features_NPD.mean(axis=1), np.abs(np.diff(features_NPD, axis=1)).mean(axis=1)], axis=1)
 
 
-def answers(features_NF: Floats, labels: NDArray[np.int64], train: NDArray[np.int64], classes: int) -> Floats:
+def class_scores(features_NF: Floats, labels: NDArray[np.int64], train: NDArray[np.int64], classes: int) -> Floats:
     """Scores [N, K] of all clips by a logistic regression that is fitted on the rows `train`.
 
     Features are standardised by the training clips. The loss is that of scikit-learn's `LogisticRegression(C=0.003)`: the

@@ -106,8 +106,8 @@ class Hidden:
         height, width = frames.shape[:2]
         small = cv2.resize(frames, (round(width * 100 / height), 100), interpolation=cv2.INTER_AREA)
         _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-        said = f"{self.found.ids[row]}: {self.truth[row]}"
-        return f"<div>{escape(said)}<br><img src='{jpeg_uri(jpeg.tobytes())}'></div>"
+        caption = f"{self.found.ids[row]}: {self.truth[row]}"
+        return f"<div>{escape(caption)}<br><img src='{jpeg_uri(jpeg.tobytes())}'></div>"
 
 
 def hidden(paths: Sequence[Path], truth: Sequence[str], folder: Path) -> Hidden:
@@ -136,7 +136,7 @@ def share(part: int, whole: int, digits: int = 1) -> str:
     return f"{part} of {whole}, {100 * part / whole:.{digits}f} %" if whole else "none"
 
 
-def said(of: Hidden, what: str) -> None:
+def print_found(of: Hidden, what: str) -> None:
     """Print Marey's summary and notes, and the time that the search took."""
     found = of.found
     print(f"\n{what}: {len(found.ids)} videos, {found.core_seconds:.0f} core-seconds, of which signatures "
@@ -153,7 +153,7 @@ def copies(options: argparse.Namespace) -> None:
     """Measure how many copies of each kind are found."""
     files = _planted(options, "copies", with_fixed=True)
     of = hidden([one.path for one in files], [f"{one.base.content}, {one.kind}" for one in files], files[0].path.parent)
-    said(of, "copies")
+    print_found(of, "copies")
     original = {one.base.path: row for row, one in enumerate(files) if one.kind == ORIGINAL}
     kinds, missed, every, together = Counter[str](), [], Counter[str](), Counter[str]()
     for row, one in enumerate(files):
@@ -218,7 +218,7 @@ def cuts(options: argparse.Namespace) -> None:
     """Measure how many clips are assigned to their recording."""
     files = _planted(options, "cuts", with_fixed=False)
     of = hidden([one.path for one in files], [f"{one.base.content}, {one.kind}" for one in files], files[0].path.parent)
-    said(of, "cuts")
+    print_found(of, "cuts")
     print(f"  {len({one.base.content for one in files})} recordings of {len({one.base.place for one in files})} places")
     recordings, places = [one.base.content for one in files], [one.base.place for one in files]
     _recordings(of, "cuts", recordings, places, options.seed)
@@ -237,7 +237,7 @@ def column(options: argparse.Namespace) -> None:
     links = linked(clips, options.work / "column", options.seed)
     truth = [f"{group}, {label}" for group, label in zip(groups.tolist(), clips.labels_in_words(), strict=True)]
     of = hidden(links, truth, options.work / "column")
-    said(of, str(options.list))
+    print_found(of, str(options.list))
     _recordings(of, "column", groups.tolist(), groups.tolist(), options.seed)
     of.sheets("column", groups.tolist())
     print("\n| folds of | recordings of several clips | right out of fold |\n|---|---|---|")
@@ -271,7 +271,7 @@ def motions(options: argparse.Namespace) -> None:
             f"scene {group}, {label}" for group, label in zip(groups.tolist(), clips.labels_in_words(), strict=True)
         ]
         of = hidden(links, truth, folder / "hidden")
-        said(of, f"motions, {name}")
+        print_found(of, f"motions, {name}")
         _recordings(of, folder.name, groups.tolist(), groups.tolist(), options.seed)
 
 
@@ -281,7 +281,7 @@ def fixed(options: argparse.Namespace) -> None:
         [(path.name, "a clip") for path in sorted(options.fixed.iterdir())], root=options.fixed, source="fixed"
     )
     of = hidden(linked(clips, options.work / "fixed", options.seed), clips.ids.tolist(), options.work / "fixed")
-    said(of, str(options.fixed))
+    print_found(of, str(options.fixed))
     known = of.found.sources.of_row[of.found.sources.known]
     largest = max(Counter(known.tolist()).values(), default=0)
     print(
@@ -337,9 +337,9 @@ def _recordings(of: Hidden, name: str, recordings: Sequence[str], places: Sequen
     print(f"| of one recording | {share(found, true, 2)} |")
     print(f"| of different recordings of one known place | {same_place} |")
     print(f"| of different recordings otherwise | {share(len(beyond), other_places, 3)} |", flush=True)
-    told = Counter(tuple(sorted((places[one], places[other]))) for one, other in beyond)
-    joined = "; ".join(f"{a} + {b} ({count})" for (a, b), count in told.most_common(SHOWN))
-    print(f"  {len(told)} pairs of places joined: {joined}")
+    joined_pairs = Counter(tuple(sorted((places[one], places[other]))) for one, other in beyond)
+    joined = "; ".join(f"{a} + {b} ({count})" for (a, b), count in joined_pairs.most_common(SHOWN))
+    print(f"  {len(joined_pairs)} pairs of places joined: {joined}")
     print(f"  missed: {'; '.join(f'[{of.truth[a]} / {of.truth[b]}]' for a, b in missed[:30])}")
     of.page(f"{name}-missed", missed, seed)
     shuffled = [beyond[place] for place in np.random.default_rng(seed).permutation(len(beyond))]

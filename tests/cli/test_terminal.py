@@ -273,7 +273,7 @@ def test_a_missing_file_is_announced_once(workdir, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), StoppedError("stopped", interrupted=True)])
-def test_ctrl_c_names_what_is_kept(stop, monkeypatch) -> None:
+def test_ctrl_c_names_the_finished_work_and_the_command_that_resumes(stop, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["marey", "evaluate", "m"])
     with pytest.raises(Interrupted) as found, interruptible(lambda: "3 videos are kept", "--out", Path("a b")):
         raise stop
@@ -291,7 +291,7 @@ def test_ctrl_c_reports_that_nothing_was_saved() -> None:
         work()
 
 
-def test_what_is_kept_is_seen_in_folders_of_any_name(tmp_path, monkeypatch) -> None:
+def test_finished_files_are_found_in_folders_of_any_name(tmp_path, monkeypatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for out in (Path("../small"), Path(".small"), Path("small")):

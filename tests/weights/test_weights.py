@@ -320,7 +320,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("layout", "config"), VARIANTS, ids=lambda v: v.name if isinstance(v, Layout) else v.network)
-def test_variants_are_inferred_and_tensors_come_back(layout, config, tmp_path) -> None:
+def test_variants_are_inferred_and_tensors_are_loaded_unchanged(layout, config, tmp_path) -> None:
     """A network of ours written as the toolkit would have, read without a recipe: the same network, bit for bit."""
     torch.manual_seed(0)
     network = config.build()
