@@ -1,11 +1,11 @@
-"""Each backend beside MMAction2's own network, eager, on the same weights, clip and threads: seconds of a pass on a CPU.
+"""Seconds of a pass on a CPU: each backend, and MMAction2's own network in eager mode, with equal weights, clip and threads.
 
     python benchmarks/backends.py --peer PYTHON [--network NAME ...] [--backend NAME ...] [--rounds 5] [--threads 2]
 
 PYTHON belongs to an environment with MMAction2 1.2 (docs/performance/backends.md says how it is made); without --peer the
 backends are compared with Marey's eager. Each side is a process of its own. They take turns, one pass each, so that other
-work on the machine slows all of them; a figure is the median of the rounds. The peer's time is that of its network alone on
-a clip that is normalised already; Marey's begins at frames as decoded. Logits are compared with the peer's beforehand.
+work on the machine slows all of them; the median of the rounds is printed. MMAction2's time is that of its network alone, on
+a clip that is already normalised; Marey's includes normalisation. Logits are compared with MMAction2's beforehand.
 """
 
 import argparse
@@ -27,12 +27,12 @@ import numpy as np
 PEER = Path(__file__).parent / "peers" / "mmaction2.py"
 BACKENDS = ("eager", "compile", "openvino")
 SAME = 1e-3
-"""Logits of the same network differ by less, in their standard deviations; docs/parity.md has what is usual."""
+"""Logits of the same network must differ by less, in units of their standard deviation; docs/parity.md has usual values."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network as both sides call it."""
+    """One network, with its names in Marey and in MMAction2."""
 
     recipe: str
     config: str
@@ -49,7 +49,7 @@ ROWS = {
 }
 
 
-# One side, a process ---------------------------------------------------------------------------------------------------
+# The process of one backend, or of MMAction2 ---------------------------------------------------------------------------
 
 
 def side(backend: str, recipe: str, frames: str, weights: str | None, threads: str) -> None:
@@ -96,18 +96,18 @@ def _version(package: str) -> str:
 
 
 class Side:
-    """A running process of one side.
+    """A running process of one side of the comparison: a backend, or MMAction2.
 
     Args:
         words: Its command line.
-        cache: Where Marey's process keeps what it converts.
+        cache: The folder where Marey's process caches converted networks.
 
     Raises:
         SystemExit: it ended before it described itself; what it wrote to the standard error is shown.
     """
 
     def __init__(self, words: list[str], *, cache: Path, threads: int) -> None:
-        # As the marey command has it (docs/performance/threads.md), for the peer, too.
+        # As in the marey command (docs/performance/threads.md), and the same for MMAction2.
         openmp = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         environment = os.environ | openmp | {"MAREY_CACHE": str(cache)}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the process fails
@@ -117,7 +117,7 @@ class Side:
         self.described = self._answer()
 
     def seconds(self) -> float:
-        """One pass."""
+        """The seconds of one pass."""
         assert self._process.stdin is not None
         self._process.stdin.write("again\n")
         self._process.stdin.flush()
@@ -144,23 +144,23 @@ class Side:
 
 @dataclass(frozen=True)
 class Line:
-    """What was found of one side for one network."""
+    """The measurement of one side for one network."""
 
     network: str
     side: str
     seconds: list[float]
     apart: float
-    """The largest difference of a logit from the first side's, over their standard deviation."""
+    """The largest difference of a logit to that of the first side, in units of the logits' standard deviation."""
     described: dict[str, Any]
     cold: float | None
-    """Seconds of the first pass with an empty cache, where another process then found its work there."""
+    """Seconds of the first pass with an empty cache; None if no second process then read the converted network from it."""
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
 
     def table(self, base: float) -> str:
-        """A row of the table; `base` is the median of what all are compared with."""
+        """A row of the table; `base` is the median of the side that the others are compared with."""
         report = self.described.get("report", {"ran": self.side})
         side = self.side if report["ran"] == self.side else f"{self.side} ({report['ran']} ran)"
         spread = f"{min(self.seconds) * 1000:.0f} to {max(self.seconds) * 1000:.0f}"
@@ -171,7 +171,7 @@ class Line:
 
 
 def measure(name: str, options: argparse.Namespace, folder: Path) -> list[Line]:
-    """All sides for one network, the one that the others are compared with first."""
+    """Measure all sides for one network; the first result is that of the side that the others are compared with."""
     row, threads = ROWS[name], options.threads
     frames, weights = folder / f"{row.recipe}.npy", folder / f"{row.recipe}.pth"
     shape = (options.clips, row.frames, options.size, options.size, 3)

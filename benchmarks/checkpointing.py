@@ -1,8 +1,8 @@
-"""What gradient checkpointing saves and costs: memory and processor time of a training step with and without it.
+"""Measure gradient checkpointing: memory and processor time of a training step with and without it.
 
 python benchmarks/checkpointing.py [BATCH]
 
-Each setting runs in a process of its own, since a process never gives its highest memory back.
+Each setting runs in a process of its own, since the peak memory of a process never falls.
 """
 
 import json
@@ -25,7 +25,7 @@ MIB = 2**20
 
 
 def highest() -> float:
-    """The most memory that this process has held so far, in MiB (Linux counts KiB)."""
+    """The peak memory of this process so far, in MiB (Linux reports KiB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -38,7 +38,7 @@ def step(network: nn.Module, clip: Tensor) -> float:
 
 
 def saved_bytes(network: nn.Module, clip: Tensor) -> int:
-    """Bytes that autograd keeps of a forward pass, parameters aside, each storage once."""
+    """Bytes that autograd saves in a forward pass, without the parameters; shared storages count once."""
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     found: dict[int, int] = {}
 
@@ -56,7 +56,7 @@ def saved_bytes(network: nn.Module, clip: Tensor) -> int:
 
 
 def measure(name: str, batch: int, checkpointing: bool) -> dict[str, Any]:
-    """Of one setting: MiB saved for the backward pass, MiB that a step adds to the process, its processor seconds."""
+    """MiB saved for the backward pass, MiB that a step adds to the process, and processor seconds of a step."""
     recipe = get_recipe(name)
     torch.manual_seed(0)
     network = recipe.model.build().train()

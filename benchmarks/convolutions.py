@@ -1,4 +1,4 @@
-"""Whether 3D convolutions without extent in time should be folded into 2D ones, and which memory layout is fast.
+"""Whether 3D convolutions with a temporal kernel of 1 are faster as 2D convolutions, and which memory layout is fast.
 
 python benchmarks/convolutions.py
 """

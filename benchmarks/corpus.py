@@ -1,11 +1,12 @@
-"""What a table of a very long list costs: on this machine, on one and on two nodes of Ray; and planning it for Ray.
+"""Measure the work for a table of a very long list: on this machine, on one and two nodes of Ray, and until Ray's first row.
 
 python benchmarks/corpus.py cost VIDEOS CHECKPOINT [--backend NAME] [--device NAME]    what 1,000 hours of video take
 python benchmarks/corpus.py growth VIDEOS CHECKPOINT      two cores against one, without Ray and with it
 python benchmarks/corpus.py plan CHECKPOINT [--rows N]    time and memory from a long list to its first row on Ray
 
 VIDEOS is a folder. In `growth` each node of Ray is bound to one core with all its processes (as by taskset), and each
-process without Ray with those that decode for it; rows are counted after the networks are up. Nothing else may run there.
+process without Ray together with its decoding processes; rows are counted once the networks compute. No other program may
+run meanwhile.
 """
 
 import argparse
@@ -43,11 +44,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.support, where t
 from tests.support.process_tree import descendants
 
 WARM, FEW = 20, 3
-"""Rows before counting begins: until all actors have started, and until a backend has compiled its network."""
+"""Rows that are computed before counting begins: enough that all actors have started, that a backend has compiled."""
 STARTED = 300.0
 """Seconds within which a process must be ready."""
 ROWS = 20_000
-"""Rows of the list, more than are counted."""
+"""Rows of the list: more than are computed while rows are counted."""
 DECODING = 2
 """Videos that are decoded at a time for each core."""
 LIMITS = Limits(seconds=250)
@@ -55,7 +56,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cost(videos: Path, checkpoint: str, compute: Compute, seconds: float) -> None:
-    """Time of the processor and of the machine for a table, in steady state on all cores, and for 1,000 hours of video."""
+    """Print processor time and elapsed time per row in steady state on all cores, and for 1,000 hours of video."""
     listed = read_videos(videos)
     each = sum(stated_seconds(video.path) or 0.0 for video in listed) / len(listed)
     if not each:
@@ -73,21 +74,21 @@ def cost(videos: Path, checkpoint: str, compute: Compute, seconds: float) -> Non
 
 @dataclass(frozen=True)
 class Rate:
-    """What was done in steady state."""
+    """Rows and time in steady state."""
 
     rows: int
     seconds: float
     core_seconds: float
-    """Of the node's processes, or of the process without Ray and those that decode for it."""
+    """Processor time of a node's processes, or, without Ray, of the process and its decoding processes."""
 
     def __add__(self, other: "Rate") -> "Rate":
-        """At the same time."""
+        """The rate of both at the same time."""
         seconds = (self.seconds + other.seconds) / 2
         return Rate(self.rows + other.rows, seconds, self.core_seconds + other.core_seconds)
 
 
 def growth(videos: Path, checkpoint: str, seconds: float) -> None:
-    """Rows a second on one core and on two, without Ray and with it, in steady state."""
+    """Print rows per second on one core and on two, without Ray and with it, in steady state."""
     for title, measure in (("without Ray", without_ray), ("nodes of Ray", on_ray)):
         one, two = (measure(videos, checkpoint, seconds, cores) for cores in (1, 2))
         for cores, rate in ((1, one), (2, two)):
@@ -100,7 +101,7 @@ def growth(videos: Path, checkpoint: str, seconds: float) -> None:
 
 
 def without_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
-    """By so many processes at a time, each with a core and a list of its own."""
+    """The rate of `cores` processes at the same time, each with its own core and list."""
     context = multiprocessing.get_context("spawn")
     warm, found = context.Barrier(cores), context.Queue()
     bound = sorted(os.sched_getaffinity(0))[:cores]
@@ -123,7 +124,7 @@ def on_core(videos: Path, checkpoint: str, seconds: float, core: int, warm: Barr
 
 
 def on_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
-    """The rate of as many nodes, each bound to one core; the head and this process use all cores."""
+    """The rate of `cores` nodes, each bound to one core; Ray's head and this process may use all cores."""
     require_ray()
     from ray.cluster_utils import Cluster as LocalCluster
 
@@ -171,7 +172,7 @@ def counted_rows(
 
 
 def processor_seconds(raylets: list[int]) -> float:
-    """Processor time of these processes and all below them, including those that have ended."""
+    """Processor time of these processes and all their descendants, including those that have ended."""
     ticks = 0
     for pid in descendants(raylets):
         with contextlib.suppress(OSError):

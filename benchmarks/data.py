@@ -40,7 +40,7 @@ def make(folder: Path, entries: int) -> None:
 
 
 def step(name: str, folder: Path) -> None:
-    """One step, as the command of that name does it, writing included."""
+    """Do what the command of that name does, including writing."""
     begun = time.process_time()
     if name == "list":
         list_folder(folder / "train").write_csv(folder / "listed.csv")

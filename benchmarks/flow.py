@@ -1,4 +1,4 @@
-"""Optical flow by every method: how fast on one core, how near to OpenCV's TV-L1, how exact on known motion, how large.
+"""Measure each method of optical flow: speed on one core, distance to OpenCV's TV-L1, error on known motion, file sizes.
 
 python benchmarks/flow.py VIDEO... [--rounds N]
 
@@ -26,9 +26,9 @@ from tests.support.flow_pairs import MOTIONS, end_point_error, moved_pair
 
 SIZE = (256, 340)
 AT = (0.2, 0.4, 0.6, 0.8)
-"""Where in each video a pair is taken."""
+"""Positions of the pairs of frames in each video, as shares of its length."""
 GPU_RULE = TVL1(median=False, outer_iterations=1, inner_iterations=300)
-"""The schedule of OpenCV's CUDA class, which dense_flow ran."""
+"""The numbers of iterations of OpenCV's CUDA class, which dense_flow used."""
 METHODS = {
     "TV-L1, OpenCV": OpenCVTVL1().build(),
     "TV-L1, torch, fused": TVL1().build(compiled=True),
@@ -48,7 +48,7 @@ def pairs_of(path: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def speed(first: np.ndarray, second: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
-    """Print seconds and ratios; the fields of each method."""
+    """Print times and ratios; return the fields of each method."""
     spent: dict[str, list[float]] = {name: [] for name in METHODS}
     fields = {name: estimate(first, second) for name, estimate in METHODS.items()}  # warm
     for turn in range(rounds):
@@ -69,7 +69,7 @@ def speed(first: np.ndarray, second: np.ndarray, rounds: int) -> dict[str, np.nd
 
 
 def sensitivity(first: np.ndarray, second: np.ndarray, exact: np.ndarray) -> None:
-    """How far OpenCV's own TV-L1 moves when its pictures get noise that no eye could see."""
+    """Print how much OpenCV's own TV-L1 changes when invisible noise is added to its frames."""
     random = np.random.RandomState(0)
     flow = cv2.optflow.DualTVL1OpticalFlow_create()
     for noise in (1e-5, 1e-3):
@@ -81,7 +81,7 @@ def sensitivity(first: np.ndarray, second: np.ndarray, exact: np.ndarray) -> Non
 
 
 def profile(first: np.ndarray, second: np.ndarray) -> None:
-    """Where the fused TV-L1 spends its time."""
+    """Print in which steps the fused TV-L1 spends its time."""
     from marey.video.flow import tvl1
 
     solve = METHODS["TV-L1, torch, fused"]._solve  # type: ignore[attr-defined]
@@ -119,7 +119,7 @@ def accuracy() -> None:
 
 
 def storage(path: str) -> None:
-    """Bytes a field and the error of each way to store, on DIS's fields of the first 64 frames."""
+    """Print bytes per field and error of each way to store flow, for DIS's fields of the first 64 frames."""
     with open_video(path) as video:
         grey = to_grey(video.read(range(min(65, len(video))), size=SIZE))
     flow = METHODS["DIS medium"](grey[:-1], grey[1:])

@@ -18,7 +18,7 @@ TASKS = {"one clip 32x2": MMAction2Test(frames=32, stride=2), "three segments": 
 
 
 def plain(folder: str, indices: np.ndarray) -> np.ndarray:
-    """What MMAction does for a list that gives the number of frames: no look into the folder, one file after another."""
+    """Read frames as MMAction does for a list with numbers of frames: one after another, without listing the folder."""
     frames = [cv2.cvtColor(cv2.imread(f"{folder}/img_{i + 1:05d}.jpg"), cv2.COLOR_BGR2RGB) for i in indices.tolist()]
     return np.stack(frames)
 

@@ -1,10 +1,9 @@
-"""What a long list costs that is read in pieces: CPU time of both passes and memory, each list in a process of its own.
+"""Measure how a long list is read in pieces: CPU time and memory of both passes, each list in a process of its own.
 
 python benchmarks/lists.py [VIDEOS]
 
-Makes lists of as many videos (1,000,000 where none are given) in a folder that is removed again: as a CSV, as lines, as
-Parquet, as a CSV of files that lie there, and as one of their names without suffix. Memory is that beyond the interpreter
-with what reading lists imports.
+Makes lists of VIDEOS videos (default 1,000,000) in a temporary folder: as a CSV, as lines, as Parquet, as a CSV of files
+that exist, and as a CSV of their names without suffix. Memory is counted from after the imports that reading lists needs.
 """
 
 import re
@@ -46,13 +45,13 @@ def make(folder: Path, videos: int) -> None:
 
 
 def megabytes() -> float:
-    """The most that this process held so far, on Linux. (`getrusage` begins with what its parent held.)"""
+    """The peak memory of this process so far, on Linux. (`getrusage` would begin with the memory of its parent.)"""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
 
 def step(path: Path) -> None:
-    """Both passes over a list; the first leaves its peak of memory behind."""
+    """Measure both passes over a list. The memory of both is the peak of either."""
     before, begun = megabytes(), time.process_time()
     listed = read_in_pieces(path)
     first, memory = time.process_time() - begun, megabytes() - before
@@ -62,7 +61,7 @@ def step(path: Path) -> None:
 
 
 def whole(path: Path) -> None:
-    """The same list at once."""
+    """Measure reading the list in one piece."""
     before, begun = megabytes(), time.process_time()
     read_videos(path)
     print(f"{time.process_time() - begun:.1f} {megabytes() - before:.0f}")

@@ -1,4 +1,4 @@
-"""What a command spends: processor time of all its processes, seconds, and the most memory that they held together."""
+"""Measure a command: processor time of all its processes, elapsed time, and the most memory that they had together."""
 
 import os
 import subprocess
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAUSE = 0.2
-"""Seconds between two looks at the memory."""
+"""Seconds between two measurements of the memory."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Of a command with all its processes."""
+    """Time and memory of a command with all its processes."""
 
     core_seconds: float
     seconds: float
@@ -24,7 +24,7 @@ class Spent:
 
 
 def measured(words: list[str], environment: dict[str, str]) -> Spent:
-    """Run a command, on Linux.
+    """Run a command and measure it, on Linux only.
 
     Memory is the proportional set size: what processes share counts once.
 
@@ -49,7 +49,7 @@ def measured(words: list[str], environment: dict[str, str]) -> Spent:
 
 
 def _megabytes(root: int) -> float:
-    """What a process and all that it started hold now."""
+    """Memory that a process and all its descendants have now."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         text = _read(folder / "stat")

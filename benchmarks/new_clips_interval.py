@@ -1,12 +1,13 @@
-"""How often the interval for new clips holds: on lists of clips of which a third of the recordings is held out, and drawn.
+"""How often the interval for new clips contains their accuracy: with held-out recordings of lists, and with drawn numbers.
 
 python benchmarks/new_clips_interval.py [SPLITS] [FOLDER_OR_LIST ...]
 
-Of each list 30 times (SPLITS) two thirds of the recordings are drawn. Heads of one strength answer them out of fold, which
-gives the interval; the head of all of them answers the other third, whose share of right answers is to lie inside: that of
-as many new clips as there are, and of 100. `share_interval`, for comparison, is that of endless many clips.
+From each list, two thirds of the recordings are drawn 30 times (SPLITS). Out-of-fold predictions for them, by heads of one
+strength, give the interval. A head that is fitted on all of them predicts the other third, and the accuracy there should lie
+inside the interval. Two intervals are computed: for as many new clips as the third has, and for 100. For comparison,
+`share_interval` is that for infinitely many clips.
 
-Then groups are drawn whose shares of right answers follow a beta distribution, and half as many new ones.
+Then groups are drawn whose accuracies follow a beta distribution, and half as many new groups.
 """
 
 import sys
@@ -39,18 +40,18 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """What one interval said, and what came."""
+    """An interval, and the accuracy on new clips that came out."""
 
     interval: Interval | None
-    came: float
+    accuracy: float
 
     @property
     def holds(self) -> bool:
-        return self.interval is not None and self.interval.low <= self.came <= self.interval.high
+        return self.interval is not None and self.interval.low <= self.accuracy <= self.interval.high
 
 
 def summary(trials: list[Trial]) -> str:
-    """How often the intervals hold where there are any, and how wide they are."""
+    """How often the intervals that exist contain the accuracy, and their mean width."""
     given = [one for one in trials if one.interval is not None]
     if not given:
         return "no interval"
@@ -59,10 +60,10 @@ def summary(trials: list[Trial]) -> str:
     return f"{np.mean([one.holds for one in given]):.0%} width {wide:.2f}{none}"
 
 
-def answered(
+def predicted_correctly(
     pooled: PooledFeatures, labels: NDArray[np.int64], rows: NDArray[np.int64], new: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which of the new clips the head of some rows answers rightly."""
+    """Which of the clips `new` are predicted correctly by a head that is fitted on the clips `rows`."""
     directions = Directions.of(pooled, rows)
     head = solve(directions, labels[rows], classes=int(labels.max()) + 1, strength=USUAL_STRENGTH, task=Classify())
     right: NDArray[np.bool_] = head.logits(directions.coordinates_of(new)).argmax(dim=1).numpy() == labels[new]
@@ -72,15 +73,17 @@ def answered(
 def split_again(
     pooled: PooledFeatures, labels: NDArray[np.int64], units: NDArray[np.int64], folds: NDArray[np.int64], seed: int
 ):
-    """Two thirds of the recordings out of fold, and the other third: right answers and recordings of both."""
+    """Which out-of-fold predictions for two thirds of the recordings are correct, the recordings of these clips, and which
+    predictions for the other third are correct.
+    """
     names = np.random.default_rng(seed).permutation(np.unique(units))
     held = np.isin(units, names[: len(names) // 3])
     known, new = np.flatnonzero(~held), np.flatnonzero(held)
     right = np.zeros(len(known), np.bool_)
     for fold in np.unique(folds[known]):
         own = folds[known] == fold
-        right[own] = answered(pooled, labels, known[~own], known[own])
-    return right, units[known].astype(np.str_), answered(pooled, labels, known, new)
+        right[own] = predicted_correctly(pooled, labels, known[~own], known[own])
+    return right, units[known].astype(np.str_), predicted_correctly(pooled, labels, known, new)
 
 
 def measure(path: Path, splits: int) -> None:

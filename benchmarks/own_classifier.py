@@ -1,4 +1,4 @@
-"""One's own classifier: `marey train` on small labelled sets, beside guessing, single frames and a plain probe.
+"""Measure `marey train` on small labelled sets, beside guessing, single frames and a plain probe.
 
     python benchmarks/own_classifier.py table LIST... [--motions] [--draws 5]
     python benchmarks/own_classifier.py goals LIST...
@@ -6,16 +6,16 @@
     python benchmarks/own_classifier.py cost LIST... [--motions]
 
 LIST is a list with a column `group` (a recording, a scene), such as skate2.csv. `--motions` adds the generated set in
-its old look. Marey's answers are those of the command `marey train list.csv --out RUN` without any further option;
-the others are in plain_probe.py. What is found stays in --work, and a second call goes on from there. `--quick` runs a
-small part of it all.
+its old look. Marey's predictions are those of the command `marey train list.csv --out RUN` without any further option;
+the other classifiers are in plain_probe.py. Results are stored in --work, so that a second call computes only those that
+are missing. `--quick` computes a small part of each table.
 
 - table: 5, 20 and 50 clips a class are drawn by groups, at most a third of a class from one group. The clips of groups
-  that were not drawn are the test, about 120 of them at most. Mean and standard deviation over the draws.
-- goals: five stratified folds of whole groups, three seeds. The difference of Marey and the probe with a bootstrap over
-  groups, of each set and of all clips together.
-- intervals: how often the interval that `marey train` states for two thirds of the groups, drawn thirty times, holds the
-  accuracy on the last third.
+  that were not drawn are the test, about 120 clips at most. Mean and standard deviation over the draws.
+- goals: five stratified folds of complete groups, three seeds. The accuracy of Marey minus that of the probe, for each set
+  and for all clips together, with quantiles of a bootstrap over groups.
+- intervals: two thirds of the groups are drawn thirty times; how often the interval that `marey train` states for them
+  contains the accuracy on the last third.
 - cost: core-seconds, minutes and peak memory of the command, with an empty cache, on 300 generated clips of 256x256
   pixels and 3 seconds, and on each list.
 """
@@ -42,7 +42,7 @@ from marey.data.lists.read_manifest import read_manifest
 from marey.data.motions import NOISE, write_motions
 from marey.evaluation.result import EvaluationResult
 from measured import Spent, measured
-from plain_probe import FrameFeatures, answers, frame_features, probe, single_frames
+from plain_probe import FrameFeatures, class_scores, frame_features, probe, single_frames
 
 Rows = NDArray[np.int64]
 Right = NDArray[np.bool_]
@@ -57,7 +57,7 @@ COST_CLIPS = 300
 
 @dataclass(frozen=True)
 class Labelled:
-    """A set of clips, each of one class and of one group; `work` is the folder for what is found on it."""
+    """A set of clips, each of one class and of one group; `work` is the folder for its results."""
 
     name: str
     clips: Manifest
@@ -73,7 +73,7 @@ class Labelled:
 
     @cached_property
     def groups(self) -> Rows:
-        """[N]: the number of each clip's group. A clip without one is a group of its own."""
+        """[N]: the index of each clip's group. A clip without one is a group by itself."""
         given = self.clips.groups
         assert given is not None
         names = [
@@ -87,7 +87,7 @@ class Labelled:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Classes that are each other's mirror in time, of `motions`."""
+        """Pairs of classes that are each other reversed in time, if these are the classes of `motions`."""
         names = self.clips.class_names
         return [(names.index(one), names.index(other)) for one, other in REVERSED_PAIRS if names == CLASS_NAMES]
 
@@ -101,7 +101,7 @@ def read_set(path: Path, work: Path) -> Labelled:
 
 
 def motions(work: Path, *, scenes: int) -> Labelled:
-    """`motions` in its old look, so many scenes of each pair of classes: a scene is a clip of both."""
+    """`motions` in its old look, with `scenes` scenes for each pair of classes: one clip of each class per scene."""
     folder = work / "motions-old-look"
     train = write_motions(folder / "clips", train=12 * scenes, test=12, size=128, frames=20, look=NOISE)[0]
     return _labelled("motions, old look", train, work)
@@ -114,8 +114,8 @@ def _labelled(name: str, clips: Manifest, work: Path) -> Labelled:
 
 
 def drawn(of: Labelled, count: int, seed: int) -> tuple[Rows, Rows]:
-    """`count` clips of each class to train on, and the clips of groups of which none was taken: whole groups, by lot, until
-    they have MOST_TESTED clips or more.
+    """Choose at random `count` clips of each class to train on, and clips to test: complete groups of which no clip is
+    trained on, until they have MOST_TESTED clips or more.
     """
     random = np.random.default_rng(seed)
     most = -(-count // 3)
@@ -136,8 +136,8 @@ def drawn(of: Labelled, count: int, seed: int) -> tuple[Rows, Rows]:
 
 
 def thirds(of: Labelled, seed: int) -> tuple[Rows, Rows]:
-    """The clips of two thirds of the groups, and those of the others, by lot; each class is in two groups of the former, and
-    among the latter.
+    """The clips of two thirds of the groups, chosen at random, and those of the other groups. The former have each class in
+    at least two groups, the latter in at least one.
     """
     random = np.random.default_rng(seed)
     while True:
@@ -149,8 +149,8 @@ def thirds(of: Labelled, seed: int) -> tuple[Rows, Rows]:
 
 
 def grouped_folds(of: Labelled, count: int, seed: int) -> Rows:
-    """[N]: the fold of each clip. Groups, those with the most uneven classes first and at random among equals, go to the
-    fold where they leave the shares of the classes most even; as scikit-learn's StratifiedGroupKFold.
+    """[N]: the fold of each clip, as by scikit-learn's StratifiedGroupKFold: groups with the most uneven classes first
+    (equal ones in random order), each in the fold that makes the shares of the classes most even.
     """
     random = np.random.default_rng(seed)
     members = np.zeros((of.groups.max() + 1, of.classes))
@@ -173,20 +173,20 @@ def grouped_folds(of: Labelled, count: int, seed: int) -> Rows:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one training led to."""
+class Outcome:
+    """The results of one training."""
 
     right: list[bool]
-    """Of each tested clip."""
+    """Whether each tested clip was predicted correctly."""
     in_pairs: float | None
-    """The accuracy between a class and its mirror, where the set has such pairs."""
+    """The accuracy between a class and its reversed class, if the set has such pairs."""
     stated: tuple[float, float] | None
     """The interval for new clips that the run states."""
     spent: Spent
 
 
-def marey_on(of: Labelled, train: Rows, test: Rows, key: str) -> Answer:
-    """Train on some clips and test on others by the command, once; with the features of earlier calls, if there are any."""
+def marey_on(of: Labelled, train: Rows, test: Rows, key: str) -> Outcome:
+    """Train on some clips and test on others with the command, or read the stored result; cached features are used."""
     kept = of.work / f"{key}.json"
     if not kept.exists():
         folder = of.work / key
@@ -206,11 +206,11 @@ def marey_on(of: Labelled, train: Rows, test: Rows, key: str) -> Answer:
         shutil.rmtree(folder)
         kept.write_text(json.dumps(found), encoding="utf-8")
     found = json.loads(kept.read_text(encoding="utf-8"))
-    return Answer(**{**found, "spent": Spent(**found["spent"])})
+    return Outcome(**{**found, "spent": Spent(**found["spent"])})
 
 
 def cost_of(of: Labelled, rows: Rows, key: str) -> Spent:
-    """What the command spends on some clips, without features of earlier calls."""
+    """Time and memory of the command on some clips, without cached features."""
     kept = of.work / f"{key}.json"
     if not kept.exists():
         with tempfile.TemporaryDirectory() as folder:
@@ -220,7 +220,7 @@ def cost_of(of: Labelled, rows: Rows, key: str) -> Spent:
 
 
 def _train(of: Labelled, train: Rows, test: Rows, folder: Path, *, cache: Path) -> tuple[Path, Spent]:
-    """The run that `marey train list.csv --out run` leaves: the list's split says what is trained on and tested."""
+    """Run `marey train list.csv --out run`, with `train` and `test` as the list's splits; return the run's folder."""
     folder.mkdir(parents=True)
     sides = np.repeat(["train", "test"], [len(train), len(test)])
     listing = folder / "list.csv"
@@ -235,7 +235,7 @@ def _train(of: Labelled, train: Rows, test: Rows, folder: Path, *, cache: Path) 
 
 @dataclass
 class Column:
-    """One way to answer: accuracies of the draws, in all and inside pairs."""
+    """One classifier: its accuracy in each draw, over all classes and inside pairs."""
 
     name: str
     shares: list[float] = field(default_factory=list)
@@ -276,19 +276,19 @@ def _columns(of: Labelled, count: int, draws: int) -> tuple[Column, ...]:
         most = np.bincount(of.labels[train], minlength=of.classes).argmax()
         guessing.shares.append(float((of.labels[test] == most).mean()))
         for column, pooling in ((frames, single_frames), (plain, probe)):
-            scores = answers(pooling(features), of.labels, train, of.classes)[test]
+            scores = class_scores(pooling(features), of.labels, train, of.classes)[test]
             column.shares.append(float((scores.argmax(axis=1) == of.labels[test]).mean()))
             if of.pairs:
                 column.in_pairs.append(inside_pairs(scores, of.labels[test], of.pairs))
-        answer = marey_on(of, train, test, f"draw-{count}-{seed}")
-        ours.shares.append(float(np.mean(answer.right)))
-        if answer.in_pairs is not None:
-            ours.in_pairs.append(answer.in_pairs)
+        outcome = marey_on(of, train, test, f"draw-{count}-{seed}")
+        ours.shares.append(float(np.mean(outcome.right)))
+        if outcome.in_pairs is not None:
+            ours.in_pairs.append(outcome.in_pairs)
     return columns
 
 
 def inside_pairs(scores: NDArray[np.floating], labels: Rows, pairs: Sequence[tuple[int, int]]) -> float:
-    """The share of clips with a higher score for their class than for its mirror."""
+    """The share of clips with a higher score for their class than for its reversed class."""
     other = dict([*pairs, *((two, one) for one, two in pairs)])
     mirrored = np.array([other[label] for label in labels.tolist()])
     rows = np.arange(len(labels))
@@ -299,7 +299,7 @@ def inside_pairs(scores: NDArray[np.floating], labels: Rows, pairs: Sequence[tup
 
 
 def goals(sets: Sequence[Labelled], options: argparse.Namespace) -> None:
-    """Accuracies over folds, and Marey less the probe."""
+    """Print accuracies over folds, and the difference of Marey's to the probe's."""
     seeds, count = (1, 2) if options.quick else (SEEDS, FOLDS)
     found = [_compared(of, seeds, count) for of in sets]
     print("\n| set | clips | probe | Marey | difference | 5 % | 95 % |\n|---|---|---|---|---|---|---|")
@@ -311,13 +311,13 @@ def goals(sets: Sequence[Labelled], options: argparse.Namespace) -> None:
 
 
 def _compared(of: Labelled, seeds: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """[N] each: how often the probe and Marey are right on a clip, as shares of the seeds."""
+    """For the probe and for Marey, [N]: the share of seeds with which each clip is predicted correctly."""
     right = np.zeros((2, seeds, len(of.labels)))
     for seed in range(seeds):
         folds = grouped_folds(of, count, seed)
         for fold in range(count):
             train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            scores = answers(probe(of.features.frames), of.labels, train, of.classes)[test]
+            scores = class_scores(probe(of.features.frames), of.labels, train, of.classes)[test]
             right[0, seed, test] = scores.argmax(axis=1) == of.labels[test]
             right[1, seed, test] = marey_on(of, train, test, f"fold-{count}-{seed}-{fold}").right
     plain, ours = right.mean(axis=1)
@@ -333,7 +333,7 @@ def _print_difference(name: str, sets: Sequence[tuple[Rows, NDArray[np.float64],
 
 
 def bootstrap(sets: Sequence[tuple[Rows, NDArray[np.float64]]], draws: int = 10_000) -> NDArray[np.float64]:
-    """[draws]: the mean over all clips of redrawn sets; the groups of each set are drawn with replacement."""
+    """[draws]: the mean of the values of all clips, where the groups of each set are drawn with replacement."""
     random = np.random.default_rng(0)
     total, clips = np.zeros(draws), np.zeros(draws)
     for groups, values in sets:
@@ -345,16 +345,16 @@ def bootstrap(sets: Sequence[tuple[Rows, NDArray[np.float64]]], draws: int = 10_
 
 
 def intervals(sets: Sequence[Labelled], options: argparse.Namespace) -> None:
-    """How often the stated interval holds the accuracy on the last third of the groups."""
+    """Print how often the stated interval contains the accuracy on the last third of the groups."""
     splits = 2 if options.quick else SPLITS
     print("\n| set | splits | no interval | held the accuracy | mean width |\n|---|---|---|---|---|")
     for of in sets:
         held, widths = [], []
         for seed in range(splits):
-            answer = marey_on(of, *thirds(of, seed), f"third-{seed}")
-            if answer.stated is not None:
-                low, high = answer.stated
-                held.append(low <= np.mean(answer.right) <= high)
+            outcome = marey_on(of, *thirds(of, seed), f"third-{seed}")
+            if outcome.stated is not None:
+                low, high = outcome.stated
+                held.append(low <= np.mean(outcome.right) <= high)
                 widths.append(high - low)
         share, width = (f"{100 * np.mean(values):.0f} %" if values else "" for values in (held, widths))
         print(f"| {of.name} | {splits} | {splits - len(held)} | {share} | {width} |", flush=True)
@@ -384,8 +384,8 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("lists", nargs="*", type=Path, metavar="LIST", help="a list of clips with groups")
     parser.add_argument("--motions", action="store_true", help="the generated set in its old look, too")
-    parser.add_argument("--draws", type=int, default=5, help="of each size of the table")
-    parser.add_argument("--work", type=Path, default=Path("runs/own-classifier"), help="what was found so far")
+    parser.add_argument("--draws", type=int, default=5, help="draws for each number of clips in the table")
+    parser.add_argument("--work", type=Path, default=Path("runs/own-classifier"), help="folder of the results so far")
     parser.add_argument("--quick", action="store_true", help="a small part of everything: does it run?")
     options = parser.parse_args()
     if options.quick:

@@ -1,9 +1,9 @@
-"""Write docs/parity.md: how near each recorded network of the older toolkits comes, loaded by naming its file.
+"""Write docs/parity.md: how much the logits of each recorded network of the older toolkits differ after loading its file.
 
 python benchmarks/parity.py [PAIR ...]
 
-Every network under tests/golden/networks is measured in every file form that it was recorded for, by the very function
-that its test calls. With names, only these are measured anew and the other rows stay as they are.
+Every network under tests/golden/networks is measured in every file form that it was recorded for, by the same function
+that its test calls. If pairs are named, only these are measured again, and the other rows stay as they are.
 """
 
 import importlib
@@ -31,7 +31,7 @@ TOOLKITS = {
     "vmz": "VMZ",
     "i3d": "DeepMind",
 }
-"""By the folder that its networks are recorded in."""
+"""Names of toolkits, by the folder in which their networks are recorded."""
 _ROW = re.compile(r"\| `([^`]+)` \| `([^`]+)` \| ([^|]+) \| ([^|]+) \|")
 _HEAD = """# The older toolkits' networks, number for number
 
@@ -87,7 +87,7 @@ def _list(found: dict[tuple[str, str], tuple[str, str]]) -> list[str]:
 
 
 def _tests() -> list[ModuleType]:
-    """The test modules that say which recipe a recorded network is (PAIRS), and compare (difference)."""
+    """The test modules that map recorded networks to recipes (`PAIRS`) and compare logits (`difference`)."""
     sys.path.insert(0, str(ROOT))  # where this is run as a script
     files = sorted((ROOT / "tests" / "weights").glob("test_*.py"))
     found = [importlib.import_module(f"tests.weights.{file.stem}") for file in files]
@@ -95,7 +95,7 @@ def _tests() -> list[ModuleType]:
 
 
 def forms(name: str) -> dict[str, Callable[[Path], Path]]:
-    """How its toolkit would hand the network over."""
+    """Functions that write a recorded network as its toolkit stores it, by the form of the file."""
     recorded = importlib.import_module("tests.support.recorded")
     forms: dict[str, Callable[[Path], Path]] = {
         "PyTorch": lambda folder: recorded.write_checkpoint(name, folder / "x.pth")
@@ -108,7 +108,7 @@ def forms(name: str) -> dict[str, Callable[[Path], Path]]:
 
 
 def measure(name: str, modules: list[ModuleType]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Every file form of one network."""
+    """The recipe and difference of one network, for each form of its file."""
     home = next((module for module in modules if name in module.PAIRS), None)
     recipe = home.PAIRS[name] if home else None
     compare = (home or importlib.import_module("test_weights")).difference

@@ -1,7 +1,8 @@
-"""The usual start with a folder of clips, as a yardstick: frozen features of single frames and a logistic regression.
+"""The simplest usual classifier for a folder of clips, for comparison: frozen features of frames and a logistic regression.
 
-EfficientNet-Lite0 with ImageNet's weights looks at the centre crop of 224 pixels, from a short side of 256, of 8 frames from
-the middles of 8 equal parts of a clip. Nothing of `marey train FOLDER` is used here, but Marey's reader and its network.
+EfficientNet-Lite0 with ImageNet's weights computes features of 8 frames, from the middles of 8 equal segments of a clip;
+their short side is scaled to 256 pixels, and the centre 224 are cropped. Marey's reader and network are used, but no code
+of `marey train FOLDER`.
 
 Shape suffixes: N clips, P frames of a clip, D features of a frame, F features of a clip, K classes.
 """
@@ -36,16 +37,16 @@ _C = 0.003
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """What the network says of the frames of clips."""
+    """The features that the network computes of the frames of clips."""
 
     frames: Floats
     """[N, P, D]."""
     core_seconds: float
-    """A clip, decoding included."""
+    """Processor time per clip, decoding included."""
 
 
 def frame_features(clips: Manifest, kept: Path) -> FrameFeatures:
-    """Those of all clips of a list, kept in a file: a second call reads it."""
+    """The features of all clips of a list; a second call reads them from the file `kept`."""
     if not kept.exists():
         begun = time.process_time()
         features = _computed(clips)
@@ -77,7 +78,7 @@ def _computed(clips: Manifest) -> Floats:
 
 
 def single_frames(features_NPD: Floats) -> Floats:
-    """[N, F]: the mean over the frames, which says nothing of their order."""
+    """[N, F]: the mean over the frames, which does not depend on their order."""
     return features_NPD.mean(axis=1)
 
 
@@ -86,11 +87,11 @@ def probe(features_NPD: Floats) -> Floats:
     return np.concatenate([features_NPD.mean(axis=1), np.abs(np.diff(features_NPD, axis=1)).mean(axis=1)], axis=1)
 
 
-def answers(features_NF: Floats, labels: NDArray[np.int64], train: NDArray[np.int64], classes: int) -> Floats:
+def class_scores(features_NF: Floats, labels: NDArray[np.int64], train: NDArray[np.int64], classes: int) -> Floats:
     """Scores [N, K] of all clips by a logistic regression that is fitted on the rows `train`.
 
-    Features are standardised by the training clips. As scikit-learn's `LogisticRegression(C=0.003)`: the sum of the
-    cross-entropies plus the squared weights / (2 C), the bias free; of two classes one row of weights.
+    Features are standardised by the training clips. The loss is that of scikit-learn's `LogisticRegression(C=0.003)`: the
+    sum of the cross-entropies plus the squared weights / (2 C), without the bias. Two classes have one row of weights.
     """
     mean, deviation = features_NF[train].mean(axis=0), features_NF[train].std(axis=0)
     standard = torch.from_numpy((features_NF - mean) / np.where(deviation > 0, deviation, 1)).double()

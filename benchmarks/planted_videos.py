@@ -1,8 +1,8 @@
-"""Copies and cuts of videos whose truth is known: the same content encoded, scaled, cropped, mirrored, marked and mixed, and
-recordings that are cut into clips. Nothing of a file's name tells what it is.
+"""Make videos of which it is known which are copies and which are cut from one recording: the same content encoded, scaled,
+cropped, mirrored, marked and mixed, and recordings that are cut into clips. No file's name shows what the file is.
 
-A setting says how; there are two. Which treatment a video gets, how strong, and where clips begin and end is drawn by a
-seed.
+A setting defines the changes; there are two. Which change a video gets, how strong, and where clips begin and end is drawn
+at random from a seed.
 
 Shape suffixes: T frames, H rows, W columns.
 """
@@ -33,43 +33,43 @@ Treatment = Callable[[Frames, Draw], Frames]
 
 ORIGINAL = "original"
 _MOST_FRAMES, _SHORT = 180, 240
-"""Of a video at most: of a longer or larger one, the original is its beginning, smaller."""
+"""Most frames of an original, and most pixels of its shorter side: a longer video is cut, a larger one scaled down."""
 _LEAST_SIDE = 72
 """Pixels below which no side is scaled."""
 _FEWEST_RATE = 12
-"""Frames of a video of which a copy with fewer frames a second is made."""
+"""Fewest frames of a video of which a copy with fewer frames a second is made."""
 _LEAST_CUT, _FEWEST_CUT = 12, 45
-"""Frames of a clip at least, and of a recording that is cut."""
+"""Fewest frames of a clip, and of a recording that is cut into clips."""
 _TREATED = 0.6
-"""Share of the clips of a recording that are treated."""
+"""Share of the clips of a recording that are changed: scaled, cropped, mirrored or encoded coarsely."""
 SYNTHETIC = (
     "testsrc*", "bt601*", "bt709*", "bt2020*", "gradient*", "animated*", "transparent*", "frame_exceeds*", "av1_video*",
     "sine_*", "discard_first*", "h264_10*", "h265_10*", "h265_video*", "decord_unordered*",
 )  # fmt: skip
 """Names of test files that show test patterns, or words on one colour."""
 _SAME_CONTENT = {"nasa_13013_hdr": "nasa_13013"}
-"""Test files that are a copy of another one already."""
+"""Test files that are copies, and the content of each."""
 _SAME_PLACE = {"nasa_13013*": "nasa_13013", "decord_video_*": "decord_video"}
-"""Test files that show one place."""
+"""Patterns of names of test files that show the same place, and the place of each."""
 
 
-# What is planted of ------------------------------------------------------------------------------------------------------
+# The videos to start from ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Base:
-    """A video that copies and cuts are made of."""
+    """A video of which copies, or clips cut from it, are made."""
 
     path: Path
     content: str
-    """Equal for equal content."""
+    """A name that videos of equal content share."""
     place: str
-    """Equal where it is known that two show the same place."""
+    """A name that videos share if they are known to show the same place."""
 
 
 @dataclass(frozen=True)
 class Bases:
-    """All there are, and what was left out."""
+    """All videos to start from, and the names of files that were left out."""
 
     usable: tuple[Base, ...]
     synthetic: tuple[str, ...]
@@ -83,7 +83,7 @@ class Bases:
 
 
 def bases_of(folders: Sequence[Path], fixed: Path | None, listed: Path | None, drawn: int, seed: int) -> Bases:
-    """The natural videos of some folders, those of a fixed camera, and some of a list with groups, by lot."""
+    """The natural videos of `folders`, those of a fixed camera, and `drawn` random videos of a list with groups."""
     usable, synthetic, unreadable = [], [], []
     for folder in [*folders, *([fixed] if fixed else [])]:
         for path in sorted(folder.iterdir()):
@@ -115,12 +115,12 @@ def _readable(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Film:
-    """Frames in memory, and how many are shown a second."""
+    """Frames in memory, and their number per second."""
 
     frames: Frames
     fps: float
     whole: bool
-    """Whether they are all of their file, in its size."""
+    """Whether these are all frames of the file, at its size."""
 
 
 def _read(path: Path) -> _Film:
@@ -132,11 +132,11 @@ def _read(path: Path) -> _Film:
         return _Film(np.asarray(frames, np.uint8), source.fps, count == len(source) and scale == 1)
 
 
-# How -----------------------------------------------------------------------------------------------------------------------
+# The changes -----------------------------------------------------------------------------------------------------------
 
 
 def scaled(by: Sequence[tuple[float, float]], *, stretched: float = 1.0) -> Treatment:
-    """To a factor of one of some ranges, each side to its own, so many times the other at most."""
+    """Scale frames by a random factor from one of the ranges `by`; the width by up to `stretched` times more."""
 
     def treat(frames: Frames, draw: Draw) -> Frames:
         height, width = frames.shape[1:3]
@@ -153,7 +153,7 @@ def _resized(frames: Frames, height: int, width: int) -> Frames:
 
 
 def one_side_cut(least: float, most: float) -> Treatment:
-    """Without a part of one side, drawn by lot."""
+    """Crop a share between `least` and `most` of the height or width away, at a side chosen at random."""
 
     def treat(frames: Frames, draw: Draw) -> Frames:
         turned = np.rot90(frames, side := int(draw.integers(4)), axes=(1, 2))
@@ -176,7 +176,7 @@ def mirrored(frames: Frames, draw: Draw) -> Frames:
 
 
 def text_bar(frames: Frames, draw: Draw) -> Frames:
-    """With words on a bar of one colour across the top or the bottom, 15 % of the height."""
+    """Write words on a bar of one colour across the top or the bottom, 15 % of the height."""
     frames, height, width = frames.copy(), *frames.shape[1:3]
     bar = round(0.15 * height)
     top = int(draw.choice([0, height - bar]))
@@ -187,7 +187,7 @@ def text_bar(frames: Frames, draw: Draw) -> Frames:
 
 
 def watermarks(frames: Frames, draw: Draw) -> Frames:
-    """With half transparent words in the middle, and an opaque logo in two opposite corners."""
+    """Write half transparent words into the middle, and put an opaque logo into two opposite corners."""
     frames, height, width = frames.copy(), *frames.shape[1:3]
     high, wide = round(0.12 * height), round(0.2 * width)
     left_first = bool(draw.integers(2))
@@ -206,18 +206,18 @@ def _write(frame: Frames, words: str, at: tuple[int, int], size: float) -> None:
 
 
 def black_bars(frames: Frames, draw: Draw) -> Frames:
-    """Between two black bars, as a wide picture in a narrower one."""
+    """Add black bars above and below the frames."""
     bar = round(draw.uniform(0.08, 0.16) * frames.shape[1])
     return np.pad(frames, ((0, 0), (bar, bar), (0, 0), (0, 0)))
 
 
 def paler(frames: Frames, draw: Draw) -> Frames:
-    """Brighter, with less contrast."""
+    """Make frames brighter, with less contrast."""
     return np.clip(frames * draw.uniform(0.6, 0.75) + draw.uniform(25, 60), 0, 255).astype(np.uint8)
 
 
 def darker(frames: Frames, draw: Draw) -> Frames:
-    """With a gamma curve that makes it darker, and then more contrast."""
+    """Make frames darker by a gamma curve, and then increase the contrast."""
     curve = 255 * (np.arange(256) / 255) ** draw.uniform(1.4, 1.8)
     return np.clip((curve - 128) * 1.2 + 128, 0, 255).astype(np.uint8)[frames]
 
@@ -253,15 +253,15 @@ class Setting:
     """How copies and cuts are made."""
 
     usual: Encoding
-    """Of all copies but those whose kind names `coarse`."""
+    """The encoding of all copies but those of `coarse_kinds`."""
     coarse: tuple[Encoding, ...]
-    """One of these by lot."""
+    """Encodings of copies of `coarse_kinds`, one of which is chosen at random for each."""
     rate: float
-    """Share of the frames that a copy of another rate keeps."""
+    """Share of the frames that a copy with fewer frames a second has."""
     gap: float
-    """Share of the frames of a recording that may be missing between two clips, at most."""
+    """Largest share of a clip's frames that is removed at its end, as a gap before the next clip."""
     kinds: Mapping[str, Treatment]
-    """Of copies, by name."""
+    """The change of each kind of copy, by the name of the kind."""
     coarse_kinds: frozenset[str] = frozenset({"encoded", "mixed", "mirrored and mixed"})
 
 
@@ -317,7 +317,7 @@ SETTINGS = {"first": FIRST, "second": SECOND}
 
 @dataclass(frozen=True)
 class Planted:
-    """One file, and the truth of it."""
+    """A file that was made, the video that it was made from, and how."""
 
     path: Path
     base: Base
@@ -328,15 +328,15 @@ class Planted:
 class _Job:
     base: Base
     setting: str
-    """By its name: what treats frames cannot be sent to another process."""
+    """Its name, since functions such as those of `Setting.kinds` cannot be sent to another process."""
     folder: Path
     seed: tuple[int, int]
     names: tuple[str, ...]
 
 
 def plant(bases: Sequence[Base], setting: str, folder: Path, *, cut: bool, seed: int) -> list[Planted]:
-    """Copies of all, or their cuts where they are long enough, in one folder, under names that are numbers by lot. What an
-    earlier call with the same arguments wrote is read.
+    """Write copies of all `bases`, or clips cut from them if they are long enough, into one folder under random numbers as
+    names. If an earlier call had the same arguments, its files are used.
     """
     made, wanted = folder.with_name(f"{folder.name}.json"), repr((bases, setting, cut, seed))
     if made.exists() and (found := json.loads(made.read_text(encoding="utf-8")))["of"] == wanted:
@@ -375,7 +375,7 @@ def _write_copies(job: _Job) -> list[Planted]:
 
 
 def _original(job: _Job, film: _Film) -> Path:
-    """The file itself where it is neither too long nor too large."""
+    """A link to the file, if it is neither too long nor too large, else a shorter or smaller version of it."""
     if film.whole:
         path = job.folder / f"{job.names[0]}{job.base.path.suffix}"
         os.symlink(job.base.path.resolve(), path)  # noqa: PTH211
@@ -408,13 +408,13 @@ def _write_cuts(job: _Job) -> list[Planted]:
 
 
 def _ends(count: int, parts: int, draw: Draw) -> list[int]:
-    """Where clips end but the last one, each at least `_LEAST_CUT` frames long: the rest is divided by lot."""
+    """The frames at which all clips but the last one end: each has at least `_LEAST_CUT` frames, the rest is random."""
     spare = np.sort(draw.integers(0, count - parts * _LEAST_CUT + 1, parts - 1))
     return [int(extra) + _LEAST_CUT * (place + 1) for place, extra in enumerate(spare)]
 
 
 def _write_file(path: Path, frames: Frames, fps: float, encoding: Encoding) -> None:
-    """Frames less a last row and column of odd sizes, in the shortest time and with one thread, as jobs run side by side."""
+    """Encode frames with one thread, since several jobs run at the same time; an odd last row or column is left out."""
     height, width = (side - side % 2 for side in frames.shape[1:3])
     with av.open(str(path), "w", container_options={"fflags": "+bitexact"}) as container:
         rate = Fraction(fps).limit_denominator(1001)

@@ -1,21 +1,21 @@
-"""What pictures tell of copies and recordings, on videos whose truth is known.
+"""How well frames show copies and recordings, measured on videos of which it is known.
 
     python benchmarks/recordings.py copies cuts fixed --folders clips decoder --fixed asl --list skate2.csv
     python benchmarks/recordings.py column motions cost --list skate2.csv
 
 - copies: of natural videos, each encoded, scaled, cropped, mirrored, marked and so on: how many are found, and how many
   pairs of different videos are called copies.
-- cuts: recordings cut into two to five clips, some of them treated: how many pairs of clips of one recording end in one,
-  and how many pairs of different ones do.
-- column: a list with a column `group`, which is hidden with all names: the same, and what `marey train` states out of fold
-  when its folds are of single clips, of the column's groups, and of the recordings that pictures find.
-- motions: the generated set in both looks, scenes hidden.
+- cuts: recordings cut into two to five clips, some of them treated: how many pairs of clips of one recording are found
+  to be of one, and how many pairs of different recordings are.
+- column: the same pairs in a list whose column `group` and names are hidden, and the out-of-fold accuracy of `marey train`
+  when its folds keep together: nothing, the column's groups, or the recordings that are found by frames.
+- motions: the generated set in both looks, without the names of its scenes.
 - fixed: videos of one fixed camera, which must not become one recording.
 - cost: core-seconds of `marey data sources` on 300 generated clips of 256 pixels and 3 seconds.
 
 `--setting` and `--seed` say how copies and cuts are made (planted_videos.py); neither was used while Marey's thresholds were
-chosen. Of what is missed or wrong, --work gets pages with pictures, and contact sheets with the truth as classes. `--few`
-runs a small part of it all.
+chosen. Missed and wrong pairs are written to --work as pages with frames, and as contact sheets that show the true
+recording in place of the class. `--few` measures on a small part of the videos.
 """
 
 import argparse
@@ -53,9 +53,9 @@ Pair = tuple[int, int]
 
 COST_CLIPS, MOTIONS = 300, 252
 CUT_MORE = 3
-"""Times as many videos of the list are cut as are copied: most are too short to be cut."""
+"""How many times more videos of the list are drawn to be cut than to be copied, since most are too short to be cut."""
 SHOWN = 40
-"""Pairs of a page."""
+"""Most pairs of a page."""
 
 
 # What was found --------------------------------------------------------------------------------------------------------
@@ -63,8 +63,8 @@ SHOWN = 40
 
 @dataclass(frozen=True)
 class Hidden:
-    """Videos under names that tell nothing, what was found of them, and the truth in words, which nothing but tables and
-    pages sees.
+    """Videos under names that show nothing, the recordings that were found, and a text about each video's true origin, which
+    only tables and pages use.
     """
 
     found: Recordings
@@ -72,24 +72,24 @@ class Hidden:
     folder: Path
 
     def together(self, one: int, other: int) -> bool:
-        """Whether two are of one recording by what was found."""
+        """Whether two videos were found to be of one recording."""
         sources = self.found.sources
         return bool(sources.known[one] and sources.known[other] and sources.of_row[one] == sources.of_row[other])
 
     def copies(self, one: int, other: int) -> bool:
-        """Whether two are shown as copies, or as videos that look alike and in which nothing moves."""
+        """Whether two videos were found to be copies, or to look alike while nothing moves in them."""
         contents = self.found.look_alike
         return bool(contents[one] >= 0 and contents[one] == contents[other])
 
     def sheets(self, name: str, labels: Sequence[str]) -> None:
-        """The contact sheets as `marey data sources` writes them, with the truth in place of classes."""
+        """Write contact sheets like those of `marey data sources`, with `labels` (true recordings) in place of classes."""
         rows = list(zip(self.found.ids.tolist(), labels, strict=True))
         copies = self.found.copies([make_manifest(rows, root=self.folder, source=name)], [""] * len(rows))
         sheets = ContactSheets.of(self.found, copies)
         sheets.write_page(self.folder.parent / f"{name}-sheets.html", title=name)
 
     def page(self, name: str, pairs: Sequence[Pair], seed: int) -> None:
-        """Some of the pairs in pictures: of each video the five frames of its signature, a row each."""
+        """Write a page of some pairs: a row for each video with the five frames of its signature."""
         drawn = np.random.default_rng(seed).permutation(len(pairs))[:SHOWN]
         links = {(link.first, link.second): link for link in self.found.links}
         rows = [f"<meta charset=utf-8><h1>{escape(name)}</h1><p>{len(drawn)} of {len(pairs)} pairs"]
@@ -106,19 +106,19 @@ class Hidden:
         height, width = frames.shape[:2]
         small = cv2.resize(frames, (round(width * 100 / height), 100), interpolation=cv2.INTER_AREA)
         _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-        said = f"{self.found.ids[row]}: {self.truth[row]}"
-        return f"<div>{escape(said)}<br><img src='{jpeg_uri(jpeg.tobytes())}'></div>"
+        caption = f"{self.found.ids[row]}: {self.truth[row]}"
+        return f"<div>{escape(caption)}<br><img src='{jpeg_uri(jpeg.tobytes())}'></div>"
 
 
 def hidden(paths: Sequence[Path], truth: Sequence[str], folder: Path) -> Hidden:
-    """Look for the recordings of files in one folder whose names tell nothing."""
+    """Search for the recordings of files in `folder`, whose names show nothing."""
     rows = [(path.name, "a clip") for path in paths]
     found = find_recordings([make_manifest(rows, root=folder, source=folder.name)])
     return Hidden(found, tuple(truth), folder)
 
 
 def linked(clips: Manifest, folder: Path, seed: int) -> list[Path]:
-    """Links to the videos of a list, in its order, in one folder under numbers by lot."""
+    """Make links to the videos of a list in one folder, under random numbers as names; return them in the list's order."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     links = []
@@ -136,8 +136,8 @@ def share(part: int, whole: int, digits: int = 1) -> str:
     return f"{part} of {whole}, {100 * part / whole:.{digits}f} %" if whole else "none"
 
 
-def said(of: Hidden, what: str) -> None:
-    """What Marey says, and what it spent."""
+def print_found(of: Hidden, what: str) -> None:
+    """Print Marey's summary and notes, and the time that the search took."""
     found = of.found
     print(f"\n{what}: {len(found.ids)} videos, {found.core_seconds:.0f} core-seconds, of which signatures "
           f"{found.signatures.core_seconds:.0f} ({found.signatures.computed} computed); for 300 clips "
@@ -146,14 +146,14 @@ def said(of: Hidden, what: str) -> None:
         print(f"  says: {line}")
 
 
-# The parts -------------------------------------------------------------------------------------------------------------
+# What the command measures ---------------------------------------------------------------------------------------------
 
 
 def copies(options: argparse.Namespace) -> None:
-    """Copies of every kind."""
+    """Measure how many copies of each kind are found."""
     files = _planted(options, "copies", with_fixed=True)
     of = hidden([one.path for one in files], [f"{one.base.content}, {one.kind}" for one in files], files[0].path.parent)
-    said(of, "copies")
+    print_found(of, "copies")
     original = {one.base.path: row for row, one in enumerate(files) if one.kind == ORIGINAL}
     kinds, missed, every, together = Counter[str](), [], Counter[str](), Counter[str]()
     for row, one in enumerate(files):
@@ -197,7 +197,7 @@ def copies(options: argparse.Namespace) -> None:
 
 
 def _found_alone(files: Sequence[Planted], original: Mapping[Path, int]) -> Counter[str]:
-    """How many copies of each kind are found where no other copy leads to them: each with its original in a list of two."""
+    """How many copies of each kind are found in a list of only the copy and its original, where no other copy can help."""
     found = Counter[str]()
     for one in files:
         if one.kind != ORIGINAL:
@@ -208,17 +208,17 @@ def _found_alone(files: Sequence[Planted], original: Mapping[Path, int]) -> Coun
 
 
 def _of_one_content(of: Hidden, files: Sequence[Planted]) -> NDArray[np.int64]:
-    """[N]: the component of each by links of all relations between videos of one content."""
+    """[N]: the connected component of each video, by links of any relation between videos of the same content."""
     pairs = [(link.first, link.second) for link in of.found.links]
     same = [(a, b) for a, b in pairs if files[a].base.content == files[b].base.content]
     return components(len(files), same)
 
 
 def cuts(options: argparse.Namespace) -> None:
-    """Clips of recordings."""
+    """Measure how many clips are assigned to their recording."""
     files = _planted(options, "cuts", with_fixed=False)
     of = hidden([one.path for one in files], [f"{one.base.content}, {one.kind}" for one in files], files[0].path.parent)
-    said(of, "cuts")
+    print_found(of, "cuts")
     print(f"  {len({one.base.content for one in files})} recordings of {len({one.base.place for one in files})} places")
     recordings, places = [one.base.content for one in files], [one.base.place for one in files]
     _recordings(of, "cuts", recordings, places, options.seed)
@@ -229,7 +229,7 @@ def cuts(options: argparse.Namespace) -> None:
 
 
 def column(options: argparse.Namespace) -> None:
-    """A list's column, hidden."""
+    """Compare found recordings with a list's column `group`, which is hidden from the search."""
     clips = read_manifest(options.list)
     clips = replace(clips if not options.few else clips[::4], splits=None)
     assert clips.groups is not None
@@ -237,7 +237,7 @@ def column(options: argparse.Namespace) -> None:
     links = linked(clips, options.work / "column", options.seed)
     truth = [f"{group}, {label}" for group, label in zip(groups.tolist(), clips.labels_in_words(), strict=True)]
     of = hidden(links, truth, options.work / "column")
-    said(of, str(options.list))
+    print_found(of, str(options.list))
     _recordings(of, "column", groups.tolist(), groups.tolist(), options.seed)
     of.sheets("column", groups.tolist())
     print("\n| folds of | recordings of several clips | right out of fold |\n|---|---|---|")
@@ -248,7 +248,7 @@ def column(options: argparse.Namespace) -> None:
 
 
 def _out_of_fold(clips: Manifest, recordings: NDArray[np.str_], folder: Path) -> str:
-    """What `marey train` states of a list with such a column."""
+    """The out-of-fold accuracy that `marey train` states for the list with `recordings` as its column `group`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     replace(clips, groups=recordings).write_csv(folder / "list.csv")
@@ -259,7 +259,7 @@ def _out_of_fold(clips: Manifest, recordings: NDArray[np.str_], folder: Path) ->
 
 
 def motions(options: argparse.Namespace) -> None:
-    """Generated scenes, two clips of each."""
+    """Measure on generated scenes, two clips of each."""
     for look, name in ((NOISE, "old look"), (DRAWN, "drawn")):
         folder = options.work / f"motions-{name.replace(' ', '-')}"
         count = 48 if options.few else MOTIONS
@@ -271,17 +271,17 @@ def motions(options: argparse.Namespace) -> None:
             f"scene {group}, {label}" for group, label in zip(groups.tolist(), clips.labels_in_words(), strict=True)
         ]
         of = hidden(links, truth, folder / "hidden")
-        said(of, f"motions, {name}")
+        print_found(of, f"motions, {name}")
         _recordings(of, folder.name, groups.tolist(), groups.tolist(), options.seed)
 
 
 def fixed(options: argparse.Namespace) -> None:
-    """One camera that never moved."""
+    """Measure on videos of one camera that never moved."""
     clips = make_manifest(
         [(path.name, "a clip") for path in sorted(options.fixed.iterdir())], root=options.fixed, source="fixed"
     )
     of = hidden(linked(clips, options.work / "fixed", options.seed), clips.ids.tolist(), options.work / "fixed")
-    said(of, str(options.fixed))
+    print_found(of, str(options.fixed))
     known = of.found.sources.of_row[of.found.sources.known]
     largest = max(Counter(known.tolist()).values(), default=0)
     print(
@@ -305,7 +305,7 @@ def cost(options: argparse.Namespace) -> None:
     )
 
 
-# Shared by the parts ---------------------------------------------------------------------------------------------------
+# Used by several of these ----------------------------------------------------------------------------------------------
 
 
 def _planted(options: argparse.Namespace, what: str, *, with_fixed: bool) -> list[Planted]:
@@ -320,7 +320,7 @@ def _planted(options: argparse.Namespace, what: str, *, with_fixed: bool) -> lis
 
 
 def _recordings(of: Hidden, name: str, recordings: Sequence[str], places: Sequence[str], seed: int) -> None:
-    """Pairs that end in one recording, and should or should not."""
+    """Print how many pairs were found to be of one recording, by whether they are; write pages of the wrong ones."""
     true = found = other_places = same_place = 0
     missed, beyond = [], []
     for one, other in pairs_of(len(of.truth)):
@@ -337,9 +337,9 @@ def _recordings(of: Hidden, name: str, recordings: Sequence[str], places: Sequen
     print(f"| of one recording | {share(found, true, 2)} |")
     print(f"| of different recordings of one known place | {same_place} |")
     print(f"| of different recordings otherwise | {share(len(beyond), other_places, 3)} |", flush=True)
-    told = Counter(tuple(sorted((places[one], places[other]))) for one, other in beyond)
-    joined = "; ".join(f"{a} + {b} ({count})" for (a, b), count in told.most_common(SHOWN))
-    print(f"  {len(told)} pairs of places joined: {joined}")
+    joined_pairs = Counter(tuple(sorted((places[one], places[other]))) for one, other in beyond)
+    joined = "; ".join(f"{a} + {b} ({count})" for (a, b), count in joined_pairs.most_common(SHOWN))
+    print(f"  {len(joined_pairs)} pairs of places joined: {joined}")
     print(f"  missed: {'; '.join(f'[{of.truth[a]} / {of.truth[b]}]' for a, b in missed[:30])}")
     of.page(f"{name}-missed", missed, seed)
     shuffled = [beyond[place] for place in np.random.default_rng(seed).permutation(len(beyond))]
@@ -348,7 +348,7 @@ def _recordings(of: Hidden, name: str, recordings: Sequence[str], places: Sequen
 
 
 def _named(pairs: Sequence[Pair], files: Sequence[Planted]) -> list[str]:
-    """The first of some pairs in words."""
+    """The first pairs as text: content and kind of both files."""
     shown = [(files[one], files[other]) for one, other in pairs[:SHOWN]]
     return [f"{a.base.content} {a.kind} / {b.base.content} {b.kind}" for a, b in shown]
 

@@ -3,8 +3,8 @@
 python benchmarks/rules.py VIDEO...
 
 Scores are logits of MMAction2's SlowOnly R50 8x8 with the weights that the tests' golden logits were recorded with, in
-units of their deviation over the classes, as mean (largest) over the videos; 1e-5 is what two right implementations
-differ by.
+units of their standard deviation over the classes, as mean (largest) over the videos. Two correct implementations differ
+by 1e-5.
 """
 
 import sys
@@ -68,7 +68,7 @@ def frames_of_rules(path: str) -> None:
 
 
 def recorded_network(name: str, recipe: str) -> Network:
-    """A network with the tests' recorded weights: its logits are spread as a trained network's."""
+    """A network with the tests' recorded weights, with which its logits vary as much as those of a trained network."""
     with tempfile.TemporaryDirectory() as folder:
         return load_model(get_recipe(recipe), weights=write_checkpoint(name, Path(folder) / "weights.pth"))
 
@@ -125,7 +125,7 @@ def clip_of(frames: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> 
 
 
 def pixel_ways(path: str) -> dict[str, torch.Tensor]:
-    """Normalised clips [1, C, T, H, W] of the same frames, by name of the way there; the first is the reference."""
+    """Normalised clips [1, C, T, H, W] of the same frames, by the way of computing them; the first is the reference."""
     with open_video(path) as video:
         indices = MMAction2Test(frames=FRAMES, stride=STRIDE).sample(len(video), video.timestamps)[0]
         raw, later = video.read(indices), video.read(np.minimum(indices + 1, len(video) - 1))
@@ -178,7 +178,9 @@ def pixels(paths: Sequence[str], network: Network) -> None:
 
 
 def views(paths: Sequence[str]) -> None:
-    """Three clips of three crops of 256, by PySlowFast's Slow R50 8x8, whose head has four positions there."""
+    """Compare how views are averaged: three clips times three crops of 256 pixels, at which the head of PySlowFast's Slow
+    R50 8x8 has four positions.
+    """
     network = recorded_network("pyslowfast/SLOW_8x8_R50", "slowonly_r50_8x8_k400_pyslowfast")
     apart: dict[str, list[float]] = {}
     for path in paths:
@@ -221,7 +223,7 @@ def slow_frames(paths: Sequence[str]) -> None:
 
 
 def looks(path: str) -> None:
-    """What appearance steps change on 8 frames of 224, and what they cost a worker."""
+    """Measure how much the steps of `appearance` change 8 frames of 224x224, and how long they take."""
     with open_video(path) as video:
         frames = video.read(range(8), size=(224, 224))
     steps = {

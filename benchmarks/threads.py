@@ -1,4 +1,5 @@
-"""Threads that sleep or spin while they wait for each other: an epoch of the demo's training, alone and beside other work.
+"""Compare threads that sleep while they wait with threads that spin: an epoch of the demo's training, alone and while other
+processes compute.
 
     python benchmarks/threads.py [--rounds 3] [--busy 2]
 
@@ -51,7 +52,7 @@ def spin() -> None:
 
 @contextmanager
 def beside(count: int) -> Iterator[None]:
-    """`count` processes that compute without end meanwhile."""
+    """Run `count` processes that compute without end while the block runs."""
     others = [multiprocessing.Process(target=spin, daemon=True) for _ in range(count)]
     for other in others:
         other.start()

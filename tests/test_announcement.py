@@ -37,7 +37,7 @@ TWO_STREAMS = [
 
 
 @pytest.mark.parametrize(("name", "top1", "top5", "digits"), ROWS)
-def test_a_row(name, top1, top5, digits) -> None:
+def test_a_recipe_has_the_accuracy_and_hash_of_the_announcement(name, top1, top5, digits) -> None:
     recipe = get_recipe(name)
     assert (recipe.published.top1, recipe.published.top5) == (top1, top5)
     assert "announcement" in recipe.published.source
@@ -47,6 +47,6 @@ def test_a_row(name, top1, top5, digits) -> None:
 
 
 @pytest.mark.parametrize(("name", "top1", "top5"), TWO_STREAMS)
-def test_a_row_of_two_streams(name, top1, top5) -> None:
+def test_a_row_of_two_streams_has_the_accuracy_of_the_announcement(name, top1, top5) -> None:
     row = find_two_stream(name)
     assert (row.published.top1, row.published.top5) == (top1, top5)

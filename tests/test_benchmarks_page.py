@@ -1,4 +1,4 @@
-"""docs/performance/index.md names every page with measurements, and each row says what, on what, when and with what."""
+"""docs/performance/index.md names every page with measurements; each row has number, machine, date and command."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_the_columns_are_these() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_a_row_is_whole(row) -> None:
+def test_a_row_has_comparison_machine_date_and_command(row) -> None:
     _, compares, machine, date, command, page = row
     assert compares
     assert re.search(r"\b(cores?|H100|not recorded)\b", machine), machine
@@ -57,7 +57,7 @@ def test_a_row_is_whole(row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_its_numbers_stand_on_its_page(row) -> None:
+def test_the_numbers_of_a_row_are_on_the_page_that_it_links(row) -> None:
     text = linked(row[-1]).read_text(encoding="utf-8")
     numbers = re.findall(r"(?<![\w.])\d[\d.,]*(?:e-\d+)?(?!\w)", row[0])
     assert numbers

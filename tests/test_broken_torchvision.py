@@ -1,4 +1,4 @@
-"""A torchvision that does not fit this torch (a wheel from the registry beside a CPU build) keeps nothing from working."""
+"""A torchvision that does not fit this torch (a wheel from the registry beside a CPU build) stops no command."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_the_stub_is_as_broken_as_the_wheel(python) -> None:
     assert done.stderr.splitlines()[-1] == f"RuntimeError: {REASON}"
 
 
-def test_train(clips, python, tmp_path) -> None:
+def test_train_runs_with_a_broken_torchvision(clips, python, tmp_path) -> None:
     settings = [word for setting in SMALL for word in ("--set", setting)]
     words = ("train", clips, "--out", tmp_path / "run", *settings, "--init", "none", "--workers", "0")
     done = python("-m", "marey", *words)
@@ -71,7 +71,7 @@ def test_train(clips, python, tmp_path) -> None:
     assert (tmp_path / "run" / "last.safetensors").exists()
 
 
-def test_predict(clips, python, tmp_path) -> None:
+def test_predict_runs_with_a_broken_torchvision(clips, python, tmp_path) -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
     )
@@ -81,7 +81,7 @@ def test_predict(clips, python, tmp_path) -> None:
     assert {answer["label"] for answer in json.loads(done.stdout)[0]["top"]} == {"jump", "run"}
 
 
-def test_demo(python, tmp_path) -> None:
+def test_demo_runs_with_a_broken_torchvision(python, tmp_path) -> None:
     done = python(
         "-c",
         "from pathlib import Path\nfrom marey.workflows.demo import run_demo\n"
@@ -92,7 +92,7 @@ def test_demo(python, tmp_path) -> None:
     assert "right inside the mirrored pairs" in done.stdout
 
 
-def test_doctor_tells_of_it(python) -> None:
+def test_doctor_reports_a_broken_torchvision(python) -> None:
     done = python("-m", "marey", "doctor", "--json")
     assert REASON in done.stdout
     assert json.loads(done.stdout)["healthy"], "Marey does not use it"

@@ -54,7 +54,7 @@ def trained(videos, tmp_path_factory) -> tuple[Classifier, Path]:
     return model.eval(), fitted.last
 
 
-def test_one_line_makes_a_classifier_of_a_module() -> None:
+def test_a_classifier_is_made_of_a_module_in_one_line() -> None:
     module = Mean()
     model = marey.Classifier(module, classes=NAMES, clip=CLIP, pixels=PIXELS)
     assert model.network is module
@@ -118,7 +118,7 @@ def test_a_resumed_run_of_a_module_equals_one_that_never_stopped(videos, tmp_pat
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
-def test_a_recipe_or_the_settings_of_one() -> None:
+def test_a_classifier_takes_a_recipe_or_its_settings_not_both() -> None:
     with pytest.raises(RecipeError, match="pass a recipe, or classes=, clip="):
         Classifier(Mean(), classes=NAMES)
     with pytest.raises(RecipeError, match="the recipe decides it already: leave out clip=, pixels="):
@@ -240,7 +240,7 @@ def test_the_list_must_have_the_classifiers_classes(videos, tmp_path) -> None:
     assert not (tmp_path / "a").exists()
 
 
-def test_features_need_a_head_that_they_go_into() -> None:
+def test_features_need_a_linear_head_or_a_method() -> None:
     class Nothing(nn.Module):
         def forward(self, clip_BCTHW: Tensor) -> Tensor:
             return clip_BCTHW.mean(dim=(2, 3, 4))[:, :2]

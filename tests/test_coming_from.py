@@ -1,4 +1,4 @@
-"""docs/coming-from: the recipe keys beside another toolkit's are keys of recipes, the options those of commands."""
+"""docs/coming-from: the recipe keys and options that are listed beside another toolkit's exist."""
 
 import re
 from collections.abc import Iterable, Iterator

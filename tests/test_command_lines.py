@@ -1,4 +1,4 @@
-"""Every command that README and docs show is one that there is, with options, values and recipes that there are."""
+"""Every command that README and docs show exists, with its options, values and recipes."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING and the pages "Add a ..." name is there, and `make lint` and the hooks of pre-commit check the same."""
+"""Paths and methods that CONTRIBUTING and the pages "Add a ..." name exist; hooks and `make lint` agree."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Pages that are generated are those that the code would generate now; what others say of weights holds."""
+"""Generated pages equal what the code generates now; what other pages state about weights is true."""
 
 import re
 import runpy
@@ -44,7 +44,7 @@ def test_a_tool_that_is_asked_for_help_writes_nothing(name, words, code, monkeyp
 
 
 @pytest.mark.parametrize("word", [*availability.STATE_MEANINGS, *find_copies.KIND_MEANINGS, *TRUST_ORDER])
-def test_a_word_for_weights_is_explained(word) -> None:
+def test_each_state_of_weights_is_explained_on_its_page(word) -> None:
     page = (ROOT / "docs" / "how-to" / "weights.md").read_text(encoding="utf-8")
     assert re.search(rf"^\| .*`{word}( 20\d\d-\d\d)?`.* \|", page, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""docs/reference/environment.md names the environment variables that the source reads, sets and speaks of, and no others."""
+"""docs/reference/environment.md names the environment variables that the source reads, sets or names, no others."""
 
 import ast
 import re
@@ -89,15 +89,15 @@ def modules() -> Iterator[Variables]:
 SOURCE = list(modules())
 
 
-def test_what_is_read_is_on_the_page_and_nothing_else() -> None:
+def test_the_page_lists_exactly_the_variables_that_the_source_reads() -> None:
     assert table("Read by Marey") == set().union(*(module.read for module in SOURCE))
 
 
-def test_what_is_set_is_on_the_page_and_nothing_else() -> None:
+def test_the_page_lists_exactly_the_variables_that_the_source_sets() -> None:
     assert table("Set by Marey") == set().union(*(module.written for module in SOURCE))
 
 
-def test_what_messages_speak_of_is_on_the_page() -> None:
+def test_the_page_lists_the_variables_that_messages_name() -> None:
     named = {name for module in SOURCE for pair in module.named for name in pair if name}
     known = table("Read by Marey") | table("Set by Marey") | table("Read by the libraries below")
     assert named - known == set()

@@ -51,7 +51,7 @@ def command(*words: str) -> str:
         "show",
     ],
 )
-def test_looking_things_up_is_light(code: str) -> None:
+def test_commands_that_look_something_up_load_no_torch_or_decoder(code: str) -> None:
     assert heavy_modules(code) == set()
 
 

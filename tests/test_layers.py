@@ -1,6 +1,6 @@
 """Packages are in layers. A module imports its own package and what its package may import; no files import each other.
 
-The docstring of each package says what it may import. Here this is compared with every import, at a file's top or inside
+The docstring of each package states what it may import. The tests compare this with every import, at a file's top or inside
 a function, and with the layers of the design.
 """
 
@@ -124,7 +124,7 @@ def test_an_import_that_the_package_does_not_name_is_seen() -> None:
     assert undeclared(sideways, {"video.sampling": ("base", "video.reading")}) == []
 
 
-def test_a_circle_inside_a_package_is_named() -> None:
+def test_a_cycle_of_imports_inside_a_package_is_named() -> None:
     there = planted("video.open", "from marey.video.source import FrameSource")
     back = planted("video.source", "def late():\n    from marey.video.open import open_source")
     assert circles([*there, *back]) == [[described(*there), described(*back)]]

@@ -1,4 +1,4 @@
-"""What the package says of itself holds: version, dependencies, sources and licences, the public workflow."""
+"""Facts about the package are true in every file: version, dependencies, sources and licences, the workflow of CI."""
 
 import ast
 import re
@@ -48,7 +48,7 @@ def imported(source: str) -> set[str]:
 # The version -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_written_once() -> None:
     assert "version" in PROJECT["dynamic"]
     assert "version" not in PROJECT
     assert re.fullmatch(r"\d+\.\d+\.\d+", marey.__version__)
@@ -182,7 +182,7 @@ def test_the_workflow_runs_make_targets_alone() -> None:
                 assert re.search(r"@[0-9a-f]{40}$", step["uses"]), step["uses"]
 
 
-def test_the_workflow_tries_what_the_classifiers_say() -> None:
+def test_the_workflow_tests_the_systems_and_versions_of_the_classifiers() -> None:
     jobs = yaml.safe_load(read(".github/workflows/ci.yml"))["jobs"]
     matrix = jobs["test"]["strategy"]["matrix"]
     classifiers = PROJECT["classifiers"]

@@ -31,7 +31,7 @@ def test_a_star_import_brings_the_public_names() -> None:
     assert python(code).split() == sorted(marey.__all__)
 
 
-def test_rooms_are_found_without_an_import_of_their_own() -> None:
+def test_subpackages_are_found_without_their_own_import() -> None:
     code = "import marey; print(marey.video.__name__, marey.recipe.MultiLabel().kind)"
     assert python(code) == "marey.video multilabel\n"
     assert (
@@ -41,7 +41,7 @@ def test_rooms_are_found_without_an_import_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["predct", "import_module", "Any", "TYPE_CHECKING", "_HOM", "no.such"])
-def test_other_names_are_none(name) -> None:
+def test_other_names_raise_an_attribute_error(name) -> None:
     with pytest.raises(AttributeError, match=f"^module 'marey' has no attribute '{name}'$"):
         getattr(marey, name)
     assert not hasattr(marey, name)

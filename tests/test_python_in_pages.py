@@ -1,4 +1,4 @@
-"""Python in README and docs: it compiles, its names are there, and what needs nothing that is not here runs."""
+"""Python in README and docs: it compiles, its names exist, and the blocks that need only files of the tests run."""
 
 import ast
 import builtins

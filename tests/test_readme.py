@@ -1,4 +1,4 @@
-"""README's lines parse, its files and pages are there, and its numbers stand on the pages that it names.
+"""README's lines parse, its files and pages exist, and its numbers are on the pages that it names.
 
 Its lines of marey and make are checked with those of all pages (test_command_lines.py), and run by test_wheel.py.
 """
@@ -70,7 +70,7 @@ def test_four_numbers_are_shown() -> None:
 
 
 @pytest.mark.parametrize(("number", "what", "where", "page"), NUMBERS)
-def test_a_number_stands_on_the_page_that_it_names(number, what, where, page) -> None:
+def test_a_number_is_on_the_page_that_it_names(number, what, where, page) -> None:
     """So do the numbers beside it, and the machine and the date."""
     text = (ROOT / page).read_text(encoding="utf-8")
     plain = " ".join(text.replace(",", "").split())
@@ -90,7 +90,7 @@ def test_the_largest_difference_is_the_largest_of_the_page() -> None:
 PICTURES = re.findall(r"!\[([^]]*)\]\(([^)]+)\)", TEXT)
 
 
-def test_an_answer_and_a_report_are_shown() -> None:
+def test_a_prediction_and_a_report_are_shown() -> None:
     assert [path for _, path in PICTURES] == ["docs/pictures/answer.png", "docs/pictures/report.png"]
 
 

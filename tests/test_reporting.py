@@ -1,4 +1,4 @@
-"""A program that uses Marey decides what is said: nothing, to itself, or to its log."""
+"""A program that uses Marey decides where messages go: nowhere, to a reporter of its own, or to its log."""
 
 import logging
 import re
@@ -43,20 +43,20 @@ def work(model) -> None:
     marey.evaluate(model, "good.csv", workers=0)
 
 
-def test_work_is_talkative(model, here, capsys) -> None:
+def test_work_reports_notices_and_progress(model, here, capsys) -> None:
     work(model)
     said = capsys.readouterr().err
     for part in ("features of", "broken file 1", "Features: 2 videos", "all splits of good.csv", "Testing: 2 videos"):
         assert part in said, part
 
 
-def test_a_program_can_silence_it(model, here, capfd) -> None:
+def test_a_program_can_silence_messages(model, here, capfd) -> None:
     with marey.reporting(marey.SilentReporter()):
         work(model)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_program_can_take_its_place(model, here, capfd) -> None:
+def test_a_program_can_install_its_own_reporter(model, here, capfd) -> None:
     class Window(marey.SilentReporter):
         def __init__(self) -> None:
             self.notices: list[str] = []
@@ -91,7 +91,7 @@ def test_a_program_can_take_its_place(model, here, capfd) -> None:
     ]
 
 
-def test_a_program_can_log_it(model, here, caplog, capfd) -> None:
+def test_a_program_can_log_messages(model, here, caplog, capfd) -> None:
     caplog.set_level(logging.INFO)
     with marey.reporting(marey.LoggingReporter(logging.getLogger("service"))):
         work(model)

@@ -68,7 +68,7 @@ def test_every_value_shows_itself_in_one_short_line(tmp_path) -> None:
         assert re.match(rf"{type(value).__name__}\(.*\)$", repr(value)), repr(value)
 
 
-def test_the_texts(tmp_path, monkeypatch) -> None:
+def test_each_kind_of_value_has_the_expected_repr(tmp_path, monkeypatch) -> None:
     model = build_model(RECIPE, class_names=["jump", "run"])
     count = sum(parameter.numel() for parameter in model.parameters())
     assert (

@@ -1,4 +1,4 @@
-"""The site builds without a warning, a fault in a page ends the build, and links of README and its like lead somewhere."""
+"""The site builds without a warning, a fault in a page ends the build, and no link of a page is broken."""
 
 import importlib
 import os

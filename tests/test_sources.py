@@ -1,4 +1,4 @@
-"""Where weights are said to lie: what each recipe's sources must agree with, and with each other."""
+"""The declared sources of weights agree with their recipes, with the state of their hosts, and with each other."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -76,7 +76,7 @@ def test_an_index_of_deepminds_is_the_file_in_its_repository(name) -> None:
         assert source.trust == "checked"
 
 
-def test_no_source_on_a_lost_host_denies_it() -> None:
+def test_each_source_on_a_lost_host_states_the_loss() -> None:
     for _, source in SOURCES:
         lost = state_of(source.address)
         assert source.state == lost or lost.reported == "no loss reported", source.address
@@ -101,7 +101,7 @@ def test_what_auto_may_take_has_a_published_hash_and_no_reported_loss() -> None:
     }
 
 
-def test_one_source_of_numbers_has_one_number_of_videos() -> None:
+def test_results_of_one_publication_have_the_same_number_of_videos() -> None:
     videos = defaultdict(set)
     for row in (*RECIPES, *TWO_STREAMS):
         if row.published is not None:

@@ -73,7 +73,7 @@ def run(tmp_path: Path, test: str, *options: str) -> subprocess.CompletedProcess
     ],
     ids=["many crash", "a crash leaves a child", "hangs", "hangs in C"],
 )  # fmt: skip
-def test_what_goes_wrong_ends_the_run_by_name(test, options, told, tmp_path) -> None:
+def test_a_test_that_hangs_or_crashes_ends_the_run_and_is_named(test, options, told, tmp_path) -> None:
     done = run(tmp_path, test, *options)
     assert done.returncode == 1, done.stdout + done.stderr
     assert told in done.stdout

@@ -1,4 +1,4 @@
-"""The wheel is whole: it installs into an empty environment, and what README shows runs there, in README's order."""
+"""The wheel is complete: it installs into an empty environment, and what README shows runs there, in README's order."""
 
 import os
 import shutil

@@ -167,7 +167,7 @@ def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def picture(imports: Iterable[Import], subpackages: dict[str, list[str]]) -> str:
-    """The SVG: a box for each package, and lines for the imports that follow from no others."""
+    """The SVG: a box for each package, and a line for each import that does not follow from others (see `reduced`)."""
     centre: dict[str, tuple[float, float]] = {}
     boxes = []
     for number, row in enumerate(ROWS):

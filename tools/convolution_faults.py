@@ -49,7 +49,7 @@ WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24)
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 """Largest accepted difference of an output or gradient from that in float64, relative to its norm."""
 PER_CHILD, SECONDS = 300, 20
-"""Cases of a child process, and how long one may take until it counts as never ending."""
+"""Cases of a child process, and the seconds after which a case counts as never ending."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Case:
     batch: int
     size: tuple[int, ...]
     channels_last: tuple[bool, bool]
-    """Of the input and of the weight."""
+    """Whether the input and the weight are channels-last."""
     bias: bool
     dtype: str
     threads: int
@@ -114,7 +114,7 @@ def add(found: dict[Geometry, set[tuple[int, int]]], module: nn.Conv2d | nn.Conv
     assert module.groups in (1, module.in_channels)
     depthwise = module.groups > 1
     geometry = Geometry(module.kernel_size, module.stride, module.padding, depthwise)
-    if module.in_channels and module.out_channels:  # the narrowest variants divide their channels away
+    if module.in_channels and module.out_channels:  # in the narrowest variants, divisions of the width leave 0 channels
         found.setdefault(geometry, set()).add((module.in_channels, module.out_channels))
 
 
@@ -196,7 +196,7 @@ def distance(got: Tensor, expected: Tensor) -> float:
 
 
 def work(safe: bool) -> None:
-    """Work of the child: read cases from standard input; print a line when a case begins, and one if it is wrong."""
+    """The child's work: read cases from standard input; print a line when a case begins, and one if it is wrong."""
     for number, line in enumerate(sys.stdin):
         case = Case(**{name: _tuples(value) for name, value in json.loads(line).items()})
         faulthandler.dump_traceback_later(SECONDS, exit=True)
@@ -213,7 +213,9 @@ def _tuples(value: object) -> object:
 
 
 def run(batch: list[Case], arguments: argparse.Namespace) -> tuple[dict[int, str], int | None, str]:
-    """(what is wrong, by the case's number; the case where the child stopped, if it did; how it stopped)."""
+    """Run cases in a child; return the errors by the case's index, the index of the case where the child died or hung, if
+    it did, and how.
+    """
     # Threads that wait without spinning: there may be more of them than cores.
     environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     if CHECKER.exists():
@@ -235,7 +237,7 @@ def run(batch: list[Case], arguments: argparse.Namespace) -> tuple[dict[int, str
 def search(arguments: argparse.Namespace) -> int:
     """Print what is found, then a summary; return the number of findings."""
     rest = list(cases(arguments.draws, arguments.seed, arguments.only))
-    random.Random(arguments.seed).shuffle(rest)  # a search cut short has seen some of everything
+    random.Random(arguments.seed).shuffle(rest)  # so that a search that is cut short has tried some cases of each kind
     print(f"{len(rest)} cases, torch {torch.__version__}, {'AVX2' if arguments.avx2 else 'own instructions'}")
     findings: list[tuple[Case, str]] = []
     while rest:

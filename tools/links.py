@@ -47,9 +47,9 @@ _EXPIRED, _WRONG_NAME, _NO_CHECK_TIME = 10, (62, 64), 0x200000
 X509_V_FLAG_NO_CHECK_TIME, which Python's ssl does not name."""
 _SOON = timedelta(days=14)
 _FAILURES = 3
-"""Addresses in a row after which a host that gives no answer is asked no more."""
+"""After so many addresses in a row without an answer, a host is asked no more."""
 _SLOWEST = 3
-"""Time-outs that a whole request may take."""
+"""A complete request may take this many times `Network.timeout`."""
 
 _HEAD = """# What the servers of weights respond
 
@@ -77,7 +77,7 @@ def addresses() -> list[Source]:
 
 
 def once(sources: Iterable[Source]) -> list[Source]:
-    """Each address once, sorted by host; every part of a source counts as a source of its own."""
+    """Each address once, sorted by host; each file of a source with several (`parts`) counts as a source of its own."""
     found: dict[str, Source] = {}
     for source in sources:
         found.setdefault(source.address, source)
@@ -97,13 +97,13 @@ def _https(source: Source) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of asking an address."""
+    """The result of asking an address."""
 
     asked_on: date
     status: int | None = None
     """The status of the last response; None: there was no answer by HTTP."""
     problem: Literal["", "name", "connection", "certificate", "authority", "redirect"] = ""
-    """What kept the file's own server from answering."""
+    """Why the server of the address did not answer; empty: it answered."""
     problem_text: str = ""
     """The problem, described."""
     redirects: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ class Answer:
 
 
 class _SlowError(OSError):
-    """A server that sends a byte now and then, and never the whole answer."""
+    """A server sends a byte now and then, but no complete answer in time."""
 
 
 class Network:
@@ -211,7 +211,7 @@ class Network:
             def cut() -> None:
                 over.set()
                 with suppress(OSError):
-                    # Not SSLSocket's own, which changes what the other thread is reading from.
+                    # Not `SSLSocket.shutdown`, which changes the object from which the other thread is reading.
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
             timer = threading.Timer(longest, cut)
@@ -240,8 +240,8 @@ def _proxy() -> SplitResult | None:
 def ask(source: Source, network: Network) -> Answer:
     """Ask a source's address for its header, and for its first bytes where the header leaves open what lies there.
 
-    A redirect to plain HTTP or to a host that is declared gone is not followed. Of a source that is declared gone nothing
-    but the header is asked for. No failure of the network raises.
+    A redirect to plain HTTP or to a host that is declared gone is not followed. For a source that is declared gone, only
+    the header is requested. Failures of the network are in the answer and raise nothing.
     """
     begun, address = time.monotonic(), _https(source)
     header_only = source.state.reported == "gone"
@@ -302,8 +302,8 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
 
 
 def _read(answer: Answer, heads: list[HTTPMessage], first: bytes | None) -> Answer:
-    """The answer, completed by the headers of the last response, and by those of the hub's first one: these state size and
-    hash of the file that the hub's store sends.
+    """The answer with what the headers of the last response state. For a file of the hub, size and hash are in the headers
+    of the first response, the hub's; the last one is that of the store which sends the file.
 
     Args:
         answer: The answer as known so far.
@@ -392,7 +392,7 @@ def differences(source: Source, answer: Answer) -> list[Difference]:
     if gone and not answer.is_served:
         return []
     nothing_there = answer.status in (404, 410) and not answer.problem
-    # Where another host is at fault, a person has to see whether it will stay so.
+    # If a redirect led to another host that fails, nothing is declared: a person has to decide whether that is permanent.
     if nothing_there or (answer.problem in ("name", "certificate") and not answer.redirects):
         return [Difference(f"gone: {answer.text}", _state("gone", answer.text, answer.asked_on))]
     if answer.problem == "authority":
@@ -438,7 +438,7 @@ def _state(reported: str, evidence: str, on: date) -> str:
 
 
 def table(answers: Iterable[tuple[Source, Answer]], notes: Iterable[str]) -> str:
-    """The page: a line for each address that was asked, and what was not."""
+    """The page: a row for each address that was asked, then the notes on addresses that were not."""
     rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
     for source, answer in answers:
         known = answer.hash
@@ -457,7 +457,7 @@ def table(answers: Iterable[tuple[Source, Answer]], notes: Iterable[str]) -> str
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command. Returns 1 where no server could be reached."""
+    """Run the command; return 1 if no server could be reached."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=1.0, help="requests per second to one host (1)")
     parser.add_argument(

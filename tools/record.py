@@ -205,7 +205,7 @@ def as_network(built: object) -> Network:
 
 
 def as_array(values: object) -> np.ndarray:
-    """An array of an array, a list or a torch tensor."""
+    """The values of an array, a list or a torch tensor as an array."""
     torch = sys.modules.get("torch")
     tensor = torch is not None and isinstance(values, torch.Tensor)
     return values.detach().cpu().numpy() if tensor else np.asarray(values)
@@ -300,7 +300,7 @@ def record_sampling(
 
     Args:
         out: The path of the file without its ending.
-        rules: From the number of frames of a video to indices, by the rule's name.
+        rules: Functions that return indices for a number of frames of a video, by the rule's name.
         toolkit: Its name and version or commit.
         frames: The lengths of the videos in frames.
         seed: Of Python's, numpy's and torch's generators, set before each call.
@@ -328,7 +328,7 @@ def record_pixels(
 
     Args:
         out: The path of the file without its ending.
-        rules: From frames, uint8 RGB [8, H, W, 3], to what the network takes, by the rule's name.
+        rules: Functions that turn frames, uint8 RGB [8, H, W, 3], into the network's input, by the rule's name.
         toolkit: Its name and version or commit.
         seed: As for `record_sampling`.
         notes: As for `record_sampling`.

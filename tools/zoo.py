@@ -31,18 +31,18 @@ Generated from the recipes by `python tools/zoo.py`. Every number is its publish
 of two protocols, splits or copies of a data set do not compare. `marey show NAME` prints everything behind a row.
 
 - *top-1 / top-5* were measured by those who published them; *quoted*: they took them from somewhere else.
-- *weights*: the best source of the row's file, of which there may be several: what is reported of its host, size, licence,
-  how the file is known. [Get weights](how-to/weights.md) says what the words mean and how to fetch a file or use a copy.
+- *weights*: the best of the row's sources: what is reported of its host, the size and licence of the file, and how the file
+  is verified. [Get weights](how-to/weights.md) says what the words mean and how to fetch a file or use a copy.
     - *no loss reported*: no report says that the host lost the file. None of these addresses was asked.
     - *lost and back*: the host was lost for a time. It is asked after all others, and only for a file with a known hash.
     - *gone*: the host lost the file or was given up. It is never asked, since its name may belong to somebody else by now,
       and so there is no link. `marey show NAME` prints the file's name and address.
     - *~*: the file's size is not known; this is the size of its parameters, 4 bytes each.
     - *no hash*: the file is fetched only with `--trust-first-use`.
-- *nearest*: where Marey asks for no file of a row, the nearest row of the same network and data set whose file it asks for.
+- *nearest*: if Marey fetches no file for a row, the nearest row of the same network and data set whose file it fetches.
 """
 _STATES = ("no loss reported", "lost and back", "gone")
-"""From the best to the worst."""
+"""Reported states of hosts, from the best to the worst."""
 _BEFORE = {"no loss reported": 7, "lost and back": 26, "gone": 22, "none": 44}
 """The same counts in version 0.1.0, which had one address for each recipe, and none without a hash."""
 _COLUMNS = ("recipe", "parameters", "input", "starts from", "data", "top-1 / top-5", "protocol", "weights")

@@ -154,7 +154,7 @@ def test_the_reference_is_float32_in_other_precisions_too() -> None:
     assert "is allowed in bfloat16" in backend.report().why
 
 
-def test_the_backend_that_is_asked_for(monkeypatch) -> None:
+def test_the_requested_backend_runs_and_eager_is_the_default(monkeypatch) -> None:
     monkeypatch.setattr(choose, "COMPILERS", (Planted("openvino"), Planted("compile")))
     model = classifier()
     assert isinstance(open_backend(model, CPU, views=10), EagerBackend)

@@ -64,7 +64,7 @@ def test_the_cpu_has_no_index(bare) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mps", "xpu", "cuda"])
-def test_a_device_that_the_machine_has(kind, monkeypatch) -> None:
+def test_a_device_of_the_machine_is_picked_and_a_wrong_index_refused(kind, monkeypatch) -> None:
     machine_with(monkeypatch, kind)
     assert pick_device(kind) == torch.device(kind)
     assert pick_device(f"{kind}:0") == torch.device(kind, 0)
@@ -252,7 +252,7 @@ def test_fabric_gets_the_device_that_is_printed(device, expected, monkeypatch) -
 
 
 @pytest.mark.parametrize("device", ["mps", "meta", "cuda:7", "nonsense"])
-def test_refused_before_any_file_is_read_or_written(device, bare, tmp_path) -> None:
+def test_a_wrong_device_is_refused_before_any_file_is_read_or_written(device, bare, tmp_path) -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions")
     for work in (
         lambda: fit(recipe, train="/none.csv", out=tmp_path / "out", device=device),

@@ -166,7 +166,7 @@ def test_a_damaged_file_is_converted_again(damage, converted, capsys) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_what_the_conversion_depends_on() -> None:
+def test_the_cache_entry_depends_on_network_output_and_preprocessing() -> None:
     def entry(network=None, x=None, output="logits", recipe=RECIPE):
         torch.manual_seed(0)
         return module._entry(

@@ -47,7 +47,7 @@ def test_without_a_compiler_eager_computes() -> None:
     assert left.endswith("eager computes instead")
 
 
-def test_a_device_without_it_is_refused(monkeypatch) -> None:
+def test_a_device_without_torch_compile_is_refused(monkeypatch) -> None:
     monkeypatch.setattr("marey.backends.choose.pick_device", lambda name: torch.device("mps"))
     with pytest.raises(
         RunError, match=r"^--backend compile: it runs on cpu and cuda, not on mps; use --backend eager\.$"

@@ -159,7 +159,7 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
                 assert source.file.removesuffix(".pth").endswith(source.hash.digits)
 
 
-def test_words_of_open_lists() -> None:
+def test_fields_with_open_lists_accept_new_words_of_the_right_form() -> None:
     """A new family may have new words; those of the shipped recipes have one spelling."""
     recipe = get_recipe("slowonly_r50_8x8_k400")
     assert recipe.variant(pretraining="videomae-k710_v2").pretraining == "videomae-k710_v2"

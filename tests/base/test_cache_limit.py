@@ -49,7 +49,7 @@ def test_files_used_longest_ago_are_removed_first(limit, removed, cache, monkeyp
     assert left(cache) == ALL - removed
 
 
-def test_used_files_stay(cache, monkeypatch) -> None:
+def test_recently_used_files_are_not_removed(cache, monkeypatch) -> None:
     monkeypatch.setenv("MAREY_CACHE_LIMIT", "0.000001")
     mark_used(backends_folder("openvino") / "old.zip")
     prune(backends_folder("openvino"))

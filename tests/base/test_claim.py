@@ -61,7 +61,7 @@ def test_another_run_is_refused_in_one_line(tmp_path) -> None:
         claim(tmp_path / "a", batch=4, a=1, b=2, c=3, d=4, e=5, f=6).check()
 
 
-def test_what_may_differ(tmp_path) -> None:
+def test_a_run_is_resumed_although_settings_that_may_differ_differ(tmp_path) -> None:
     made = Claim(OutputPath.folder(tmp_path), Command.EVALUATE, {"device": "cpu", "batch": 1}, facts={"processes": 1})
     with made.held():
         pass
@@ -90,7 +90,7 @@ def test_a_damaged_note_is_no_run(text, tmp_path) -> None:
     assert everything(tmp_path) == before
 
 
-def test_asked_to_resume_or_to_begin(tmp_path) -> None:
+def test_resume_needs_a_run_and_a_new_run_needs_an_empty_folder(tmp_path) -> None:
     with (
         pytest.raises(RunError, match="holds no run to resume"),
         claim(tmp_path / "a", resume=True, command=Command.TRAIN).held(),

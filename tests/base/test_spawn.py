@@ -45,7 +45,7 @@ def run(folder: Path, method: str, call: str, *, guarded: bool) -> subprocess.Co
 @pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_the_error_says_what_to_write(folder, method, call) -> None:
+def test_the_error_states_the_guard_that_a_script_needs(folder, method, call) -> None:
     if method == "forkserver" and sys.platform == "win32":
         pytest.skip("Windows has spawn alone")
     done = run(folder, method, CALLS[call], guarded=False)

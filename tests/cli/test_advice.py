@@ -1,4 +1,4 @@
-"""Every `marey ...` in a message or docstring is a command that there is, with options that it has."""
+"""Every `marey ...` in a message or docstring is an existing command with existing options."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""`marey cache`: what Marey keeps outside run folders, and its removal."""
+"""`marey cache`: what Marey stores outside run folders, and its removal."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_it_shows_what_is_kept(cache) -> None:
+def test_the_command_shows_what_is_cached(cache) -> None:
     text = marey("cache").stdout
     assert text.startswith(f"0.0 MB in 6 files and 1 link to copies of yours in {cache}:")
     assert all(re.search(rf"^  {kind} .*1 file", text, re.MULTILINE) for kind in KINDS)

@@ -1,4 +1,4 @@
-"""The commands as a user types them: what they print, what they leave, and one clear line where input is bad."""
+"""The commands as a user types them: what they print, what they write, and one clear line where input is bad."""
 
 import json
 import re
@@ -126,7 +126,7 @@ def test_a_refused_run_writes_nothing(videos, tmp_path) -> None:
         )
 
 
-def test_a_broken_video_may_be_borne(videos, checkpoint, tmp_path) -> None:
+def test_a_few_broken_videos_are_tolerated(videos, checkpoint, tmp_path) -> None:
     shutil.copytree(videos, tmp_path / "v")
     (tmp_path / "v" / "run" / "text.mp4").write_text("only text")
     words = ["evaluate", checkpoint, "--data", tmp_path / "v", "--workers", "0", "--json"]
@@ -173,7 +173,7 @@ def test_broken_video_in_a_list(videos, checkpoint, tmp_path) -> None:
     assert "1 of 2 videos could not be read" in done.stderr
 
 
-def test_lists(videos, tmp_path) -> None:
+def test_a_list_is_written_and_split(videos, tmp_path) -> None:
     assert "12 videos of 2 classes" in marey("data", "list", videos, "--out", tmp_path / "l.csv").stdout
     done = marey("data", "split", tmp_path / "l.csv", "--out", tmp_path / "s.csv", "--val", "0.34")
     assert "8 train, 4 val" in done.stdout, done.output

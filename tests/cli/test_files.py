@@ -82,7 +82,7 @@ def test_convert_writes_over_nothing(old, recipe, tmp_path) -> None:
     assert out.stat().st_mtime_ns == before
 
 
-def test_the_folder_form(old, recipe, tmp_path) -> None:
+def test_convert_writes_and_reads_a_folder_with_a_recipe(old, recipe, tmp_path) -> None:
     folder = tmp_path / "model"
     assert marey("convert", old, "--recipe", recipe, "--out", folder).exit_code == 0
     assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "recipe.json"]
@@ -109,7 +109,7 @@ def test_another_head(old, recipe, tmp_path) -> None:
     assert "a new head for 5 classes" in done.stdout
 
 
-def test_class_names_of_public_data_come_along(tmp_path) -> None:
+def test_class_names_of_public_data_sets_are_written(tmp_path) -> None:
     k400 = get_recipe("slowonly_r50_8x8_k400").variant(model={"width": 4})
     torch.save(tensors(recipe=k400), tmp_path / "x.pth")
     assert load_model(k400, weights=tmp_path / "x.pth").class_names[0] == "abseiling"

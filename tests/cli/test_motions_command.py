@@ -1,4 +1,4 @@
-"""`marey data motions`: videos that are folders per class, divided, as `marey train` takes them."""
+"""`marey data motions` writes videos in folders of classes and splits, which `marey train` reads."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Whatever encoding, pipe or disk output goes to, and wherever a user points --out: one line or a result, no traceback."""
+"""Output to any encoding, pipe or disk, and any value of --out, gives a result or one line, never a traceback."""
 
 import csv
 import io
@@ -358,7 +358,7 @@ def test_other_suffixes_are_refused_at_once(workdir) -> None:
 
 
 @pytest.mark.parametrize("out", ["", "-"])
-def test_out_names_something(out, workdir) -> None:
+def test_an_empty_out_and_a_dash_are_refused(out, workdir) -> None:
     for words in (("predict", "m.safetensors", "clips"), ("train", "clips"), ("data", "split", "clips"), ("fuse", "a", "b"),
                   ("data", "frames", "clips"), ("convert", "m.safetensors")):  # fmt: skip
         assert marey(*words, "--out", out).exit_code == 2
@@ -508,7 +508,7 @@ def test_an_input_that_is_no_file_is_named_for_what_it_is(word, said, workdir) -
         assert said in marey("evaluate", "m.safetensors", "--data", word, "--out", "e").stderr
 
 
-def test_an_empty_word_is_not_the_working_folder(workdir) -> None:
+def test_an_empty_argument_is_refused_and_is_not_the_working_folder(workdir) -> None:
     for words in (
         ("predict", "m.safetensors", ""),
         ("predict", "m.safetensors", "clips", "--root="),

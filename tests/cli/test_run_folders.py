@@ -181,7 +181,7 @@ def judged(folder):
         (judged, "a folder of results that evaluate wrote"),
     ],
 )
-def test_other_folders_are_called_what_they_are(fill, message, videos, recipe, tmp_path) -> None:
+def test_the_error_names_what_a_folder_holds_that_is_no_run(fill, message, videos, recipe, tmp_path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     fill(folder)
@@ -259,7 +259,7 @@ def full_size(tmp_path_factory):
     return folder
 
 
-def test_the_hint_at_other_classes_works(full_size, videos) -> None:
+def test_the_advice_for_a_file_with_other_classes_works(full_size, videos) -> None:
     clip = videos / "run" / "v0.mp4"
     done = marey("predict", "tsn_r50_3seg_k400_mmaction2", "--weights", full_size / "5.pth", clip)
     assert "allow" not in done.stderr

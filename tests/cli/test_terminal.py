@@ -122,7 +122,7 @@ def test_lists_lead_to_training(workdir, tmp_path) -> None:
         assert (context.command.name, Path(context.params["recipe"]).exists()) == ("train", True)
 
 
-def test_results_stay_pure(trained, workdir) -> None:
+def test_standard_output_has_results_only(trained, workdir) -> None:
     words = ("predict", trained[0], workdir / "my clips" / "run" / "v 1.mp4", "--workers", "0")
     assert marey(*words, "--json").stdout.startswith("[")
     assert "next" not in marey(*words).stdout
@@ -160,7 +160,7 @@ def test_options_come_before_a_double_dash(monkeypatch) -> None:
     assert list(map(Path, context.params["videos"])) == [Path("-v.mp4")]
 
 
-def test_the_words_without_an_option(monkeypatch) -> None:
+def test_typed_arguments_are_repeated_without_an_option(monkeypatch) -> None:
     for words in (["--out", "a.csv"], ["--out=a.csv"], []):
         monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", *words, "--top", "3", "--", "--out", "v.mp4"])
         assert typed_words_without("--out") == ["predict", "m", "--top", "3", "--", "--out", "v.mp4"]
@@ -273,7 +273,7 @@ def test_a_missing_file_is_announced_once(workdir, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), StoppedError("stopped", interrupted=True)])
-def test_ctrl_c_names_what_is_kept(stop, monkeypatch) -> None:
+def test_ctrl_c_names_the_finished_work_and_the_command_that_resumes(stop, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["marey", "evaluate", "m"])
     with pytest.raises(Interrupted) as found, interruptible(lambda: "3 videos are kept", "--out", Path("a b")):
         raise stop
@@ -291,7 +291,7 @@ def test_ctrl_c_reports_that_nothing_was_saved() -> None:
         work()
 
 
-def test_what_is_kept_is_seen_in_folders_of_any_name(tmp_path, monkeypatch) -> None:
+def test_finished_files_are_found_in_folders_of_any_name(tmp_path, monkeypatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for out in (Path("../small"), Path(".small"), Path("small")):

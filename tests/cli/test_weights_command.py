@@ -85,7 +85,7 @@ def test_every_row_in_lines_of_100_columns(monkeypatch) -> None:
     assert f"{len(names)} rows, {len(available)} with weights one can get." in lines
 
 
-def test_the_line_of_a_row(cache) -> None:
+def test_list_prints_state_size_licence_and_accuracy_of_a_row(cache) -> None:
     recipe = get_recipe(ROW)
     for expected in ("gone 2021-08", "here"):
         done = marey("list", ROW)
@@ -105,7 +105,7 @@ def names_of(*words: str) -> list[str]:
     return [row["name"] for row in json.loads(done.stdout)]
 
 
-def test_filters(monkeypatch) -> None:
+def test_list_filters_by_words_network_data_set_and_availability(monkeypatch) -> None:
     monkeypatch.delenv("MAREY_OFFLINE")
     everything = names_of()
     assert names_of("SlowOnly", "imagenet") == [n for n in everything if n.startswith("slowonly") and "_imagenet" in n]
@@ -137,7 +137,7 @@ def test_filters(monkeypatch) -> None:
     ],
     ids=" ".join,
 )
-def test_what_no_row_is(words, message) -> None:
+def test_filters_that_no_row_matches_are_refused(words, message) -> None:
     done = marey("list", *words)
     assert (done.exit_code, message in done.stderr, len(done.stderr.splitlines())) == (1, True, 1)
 
@@ -170,7 +170,7 @@ def test_fetch_one_that_is_there_and_one_that_is_gone(weights, monkeypatch, cach
     assert marey("weights", "path", "small").stdout == f"{here['path']}\n"
 
 
-def test_a_file_without_a_hash_waits_for_the_users_word(weights, monkeypatch) -> None:
+def test_a_file_without_a_hash_is_fetched_only_after_confirmation(weights, monkeypatch) -> None:
     monkeypatch.delenv("MAREY_OFFLINE")
     with serving(whole(weights.read_bytes())) as server:
         declare(monkeypatch, source(f"{server.url}/small.pth", None))
@@ -181,7 +181,7 @@ def test_a_file_without_a_hash_waits_for_the_users_word(weights, monkeypatch) ->
 
 
 @pytest.mark.parametrize(("answer", "trusts"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_the_question_on_a_terminal(answer, trusts, monkeypatch, capsys) -> None:
+def test_on_a_terminal_the_user_is_asked_to_confirm_a_file_without_a_hash(answer, trusts, monkeypatch, capsys) -> None:
     monkeypatch.delenv("MAREY_OFFLINE")
     declare(monkeypatch, source("https://a.org/small.pth", None))
     given = []
@@ -211,7 +211,7 @@ def test_the_question_on_a_terminal(answer, trusts, monkeypatch, capsys) -> None
     assert len(given) == 1
 
 
-def test_offline_is_for_the_command_alone(monkeypatch) -> None:
+def test_the_option_offline_applies_to_its_command_alone(monkeypatch) -> None:
     monkeypatch.delenv("MAREY_OFFLINE")
     declare(monkeypatch, source("https://a.org/small.pth", "0123abcd"))
     done = marey("weights", "fetch", "small", "--offline")
@@ -270,7 +270,7 @@ def test_the_state_of_every_row_as_json() -> None:
     [["predict", ROW, "none.mp4"], ["evaluate", ROW, "--data", "none.csv"], ["features", ROW, "--data", "none"]],
     ids=" ".join,
 )
-def test_the_check_before_work_sees_what_settings_change(words, monkeypatch, tmp_path) -> None:
+def test_weights_from_settings_are_checked_before_any_work(words, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MAREY_OFFLINE")
     done = marey(*words, "--set", "weights=[{address: https://a.org/b.pth, by: me}]")

@@ -101,7 +101,7 @@ def test_copies_contradict_each_other_only_in_the_same_segment(tmp_path) -> None
     assert audited(tmp_path / "list.csv").contradictions == [["a.mp4", "b.mp4"]]
 
 
-def test_files_that_are_not_read_whole_are_no_fault(tmp_path) -> None:
+def test_files_that_are_not_read_completely_are_no_fault(tmp_path) -> None:
     encode(tmp_path / "complete.mkv", 40, options={"bf": "3"})
     without_head(tmp_path / "complete.mkv", tmp_path / "cut.mkv", 3)
     (tmp_path / "frames").mkdir()

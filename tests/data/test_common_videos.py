@@ -29,7 +29,7 @@ def manifest():
         ("val/a long name/v_Run_g01_c02.avi 3\n", [1]),
     ],
 )
-def test_what_two_lists_share(text, kept, manifest, tmp_path) -> None:
+def test_videos_that_two_lists_have_in_common_remain(text, kept, manifest, tmp_path) -> None:
     (tmp_path / "list.txt").write_text(text)
     found = keep_common(manifest, tmp_path / "list.txt")
     assert found.manifest.ids.tolist() == manifest.ids[kept].tolist()
@@ -45,7 +45,7 @@ def test_nothing_in_common(manifest, tmp_path) -> None:
         keep_common(manifest, tmp_path / "none.txt")
 
 
-def test_keys() -> None:
+def test_the_key_of_a_video_is_its_published_name_or_its_file_name() -> None:
     assert video_key("a/b/-3B32lodo2M_000059_000069.mp4") == "-3B32lodo2M"
     assert video_key("v_Run_g01_c02") == "v_Run_g01_c02"
     assert video_key("folder/frames 1") == "frames 1"

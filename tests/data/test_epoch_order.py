@@ -1,4 +1,4 @@
-"""Which videos an epoch has: shares of classes, turns within a class, the same in every run."""
+"""Which videos an epoch has: shares of classes, how often each video of a class occurs, the same in every run."""
 
 from functools import partial
 
@@ -25,7 +25,7 @@ def test_each_once() -> None:
 
 
 @pytest.mark.parametrize(("power", "expected"), [(1, [1, 1, 1]), (0.5, [90**0.5, 3, 1]), (0, [90, 9, 1])])
-def test_shares_of_classes(power, expected) -> None:
+def test_shares_of_classes_follow_the_power(power, expected) -> None:
     """Rounded up or down in each epoch, and exact in the mean."""
     exact = 100 * np.array(expected) / np.sum(expected)
     found = shares(ByClass(power=power), 400)
@@ -40,7 +40,7 @@ def test_another_power_changes_the_shares() -> None:
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 99), epoch=st.integers(0, 99), power=st.floats(0, 1))
-def test_turns(seed, epoch, power) -> None:
+def test_videos_of_a_class_occur_equally_often(seed, epoch, power) -> None:
     """Videos of one class occur equally often, give or take one; a pure function of seed and epoch."""
     order = ByClass(power=power).order(LABELS, seed, epoch)
     np.testing.assert_array_equal(order, ByClass(power=power).order(LABELS, seed, epoch))

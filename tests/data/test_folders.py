@@ -278,7 +278,7 @@ def test_what_marey_wrote_beside_its_videos_is_not_counted_and_a_users_file_is(n
     assert scan_folder(tmp_path).others == ["made/a/more.csv", "made/notes.txt", "mine.csv"]
 
 
-def test_a_suffix_means_one_thing() -> None:
+def test_no_suffix_is_in_two_of_the_lists_of_suffixes() -> None:
     assert not (VIDEO_SUFFIXES & IMAGE_SUFFIXES or VIDEO_SUFFIXES & OTHER_SUFFIXES or IMAGE_SUFFIXES & OTHER_SUFFIXES)
 
 

@@ -189,7 +189,7 @@ def test_several_labels_none_of_which_can_be_judged_are_refused() -> None:
         make_folds(listed(rows, groups=["r" + path[0] for path, _ in rows]))
 
 
-def test_recordings_that_hold_all_classes_in_pairs() -> None:
+def test_each_fold_trains_on_all_classes_where_every_two_recordings_share_one() -> None:
     # Each class is in two of six recordings, every pair of which shares one: not all pairs can be in two of five folds.
     pairs = [(a, b) for a in range(6) for b in range(a)]
     rows = [(f"{r}/{a}{b}.mp4", f"class {a}{b}") for a, b in pairs for r in (a, b)]
@@ -292,7 +292,7 @@ def test_five_recordings_or_more_in_few_folds_are_not_asked_for() -> None:
     assert note.endswith("record each class at other places too.")
 
 
-def test_where_pictures_show_no_recordings_either_a_note_says_so() -> None:
+def test_a_note_states_that_frames_show_no_recordings_either() -> None:
     rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(8)]
     nothing = np.zeros(len(rows), np.bool_)
     sources = RecordingNames(np.full(len(rows), ""), nothing, nothing, (Evidence.NAMES, Evidence.PICTURES))

@@ -1,4 +1,4 @@
-"""Lists in the formats of people and public data sets: each dialect and form, and errors with file and line."""
+"""Lists of people and of public data sets: each dialect and form, and errors with file and line."""
 
 import csv
 import json

@@ -73,7 +73,7 @@ def test_a_crop_is_found_where_it_was_cut(top, left, height, width) -> None:
     assert corner == pytest.approx([0, 0], abs=2.5)
 
 
-def test_a_mirror_image_lies_upon_the_of_complete_frames() -> None:
+def test_a_mirrored_frame_is_aligned_only_as_a_mirror_image() -> None:
     frames = recording(2, 1)
     first, flipped = signature(frames), signature(mirrored(frames))
     alignment = aligned(first, flipped, mirrored=True)
@@ -120,7 +120,7 @@ def test_an_alignment_does_not_stretch_or_scale_far_or_mirror(scene, across, dow
 
 @pytest.mark.parametrize("first", [(160, 213), (160, 480), (284, 160)])
 @pytest.mark.parametrize("second", [(160, 213), (160, 284), (480, 160)])
-def test_complete_frames_have_their_corners_on_each_other(first, second) -> None:
+def test_aligning_complete_frames_maps_corners_to_corners(first, second) -> None:
     """The outer corners of the corner pixels, whose centres are whole numbers."""
     matrix = align_whole_frames(first, second, mirrored=False).matrix
     for down in (0, 1):

@@ -328,7 +328,7 @@ def test_completed_names_stay_when_files_are_added_and_removed(folder) -> None:
     assert [piece.ids.tolist() for piece in listed.pieces()] == before
 
 
-def test_paths_are_trusted_after_many_folders(tmp_path, monkeypatch) -> None:
+def test_paths_are_not_checked_beyond_a_number_of_folders(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("marey.data.lists.resolve_paths._MOST_FOLDERS", 3)
     names = [f"d{n}/v.mp4" for n in range(6)]
     touch(tmp_path, *names)

@@ -138,7 +138,7 @@ def test_only_a_full_check_sees_a_fault_in_the_middle(clip, tmp_path) -> None:
     assert found[2].lists == []
 
 
-def test_labels_that_are_held_back_are_counted(clip, tmp_path) -> None:
+def test_videos_of_a_list_without_published_labels_are_counted(clip, tmp_path) -> None:
     put(clip, tmp_path / "k", "test/--6bJUbfpnQ_000017_000027.mp4", "val/yoga/0wR5jVB-WPk_000417_000427.mp4")
     (tmp_path / "k" / "test.csv").write_text("youtube_id,time_start,time_end,split\n--6bJUbfpnQ,17,27,test\n")
     (tmp_path / "k" / "val.csv").write_text(VAL)

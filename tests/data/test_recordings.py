@@ -100,7 +100,7 @@ def test_all_of_ucf101_and_hmdb51() -> None:
     assert np.mean([one == clip.group for one, clip in zip(found, clips, strict=True)]) > 0.99
 
 
-def test_a_column_is_taken_and_its_empty_cells_are_not_known() -> None:
+def test_a_column_states_recordings_and_its_empty_cells_are_not_known() -> None:
     found = find_recording_names(listed(in_classes("sessionA_1", "sessionB_1"), groups=["x", "", "x", "y"]))
     assert found.given
     assert found.of_row.tolist() == ["x", "", "x", "y"]
@@ -121,7 +121,7 @@ def test_some_names_show_recordings() -> None:
     )
 
 
-def test_a_published_name_that_is_all_of_a_class_is_known_and_not_kept_together() -> None:
+def test_a_published_name_that_covers_a_class_is_known_and_may_be_split() -> None:
     names = [f"a/abcdefghijk_0000{i}0_000099.mp4" for i in range(4)] + [
         f"b/lmnopqrstuv_0000{i}0_000099.mp4" for i in range(4)
     ]

@@ -128,7 +128,7 @@ def test_one_address_gives_one_prediction(web) -> None:
         marey.predict("m.safetensors", f"{web.address}/b/none.mp4", workers=0)
 
 
-def test_signatures_are_in_no_result(web, clips, tmp_path, capsys) -> None:
+def test_signatures_of_addresses_are_in_no_result(web, clips, tmp_path, capsys) -> None:
     listed = written(clips, f"{web.address}/b", "?X-Amz-Signature=5ecret")
     marey.evaluate("m.safetensors", listed, out=tmp_path / "e", workers=0)
     marey.features("m.safetensors", listed, out=tmp_path / "f", workers=0)

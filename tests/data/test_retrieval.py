@@ -1,4 +1,4 @@
-"""Which videos are compared closely."""
+"""Which pairs of videos are compared in detail when recordings are searched."""
 
 from itertools import combinations
 from pathlib import Path

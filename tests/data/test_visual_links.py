@@ -152,7 +152,7 @@ def test_a_scene_that_the_middle_frames_share_makes_a_link(folder) -> None:
     assert relations == [Relation.ALIKE, None]
 
 
-def test_stills_and_short_clips(tmp_path) -> None:
+def test_single_frames_and_short_clips_of_a_recording_are_linked(tmp_path) -> None:
     """A single frame of a clip shows the same scene, and one moment of it."""
     clip = recording(31, 1)
     for name, frames in (("one", clip[:1]), ("two", clip[:2]), ("clip", clip), ("other", recording(32, 1)[:1])):

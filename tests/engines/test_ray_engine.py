@@ -79,7 +79,7 @@ class Interrupted(LocalEngine):
 
 
 @pytest.mark.slow
-def test_the_command_on_ray_resumes_a_table_that_was_begun_here(corpus, tmp_path) -> None:
+def test_the_command_on_ray_resumes_a_table_that_was_begun_without_ray(corpus, tmp_path) -> None:
     compute, videos = Compute(), read_in_pieces([corpus.list])
     with pytest.raises(KeyboardInterrupt):
         fill_table(
@@ -119,7 +119,7 @@ def node(**resources: float) -> dict[str, object]:
         ([node(CPU=16, GPU=2)], {"device": "cpu"}, "1 node of Ray: 1 network, each on 16 cores; 8 videos"),
     ],
 )
-def test_how_nodes_are_used(nodes, options, title) -> None:
+def test_networks_and_decoding_are_planned_by_the_nodes_cores_and_gpus(nodes, options, title) -> None:
     options = {"device": "auto", "cores": None, "decoding": None} | options
     assert title in ray_cluster._planned(None, nodes, **options).title
 
@@ -136,7 +136,7 @@ def test_how_nodes_are_used(nodes, options, title) -> None:
         ([node(CPU=4)], {"decoding": 0}, "--workers 0: on Ray other processes decode videos"),
     ],
 )
-def test_what_a_cluster_lacks_is_one_line(nodes, options, message) -> None:
+def test_options_that_a_cluster_cannot_satisfy_are_refused_in_one_line(nodes, options, message) -> None:
     with pytest.raises(RunError, match=message) as raised:
         ray_cluster._planned(None, nodes, **{"device": "auto", "cores": None, "decoding": None} | options)
     assert "\n" not in str(raised.value)

@@ -68,7 +68,7 @@ def test_a_run_resumed_with_another_backend_names_both(videos, tmp_path) -> None
     assert [names(report) for report in backend_of_run(videos, tmp_path, "eager")] == [EAGER, OPENVINO]
 
 
-def test_parts_of_version_0_1_0_are_eager(videos, tmp_path) -> None:
+def test_partial_scores_of_version_0_1_0_count_as_eager(videos, tmp_path) -> None:
     backend_of_run(videos, tmp_path, "eager", stop_after=2)
     (part,) = (tmp_path / "parts").iterdir()
     with np.load(part) as file:

@@ -124,7 +124,7 @@ def test_streams_are_matched_by_name(videos) -> None:
         Streams((one, build_model(RECIPE.variant(dataset="unknown"))))
 
 
-def test_streams_without_names_take_those_of_a_file(tmp_path, capsys) -> None:
+def test_streams_without_class_names_get_those_of_a_file(tmp_path, capsys) -> None:
     for name, names in (("a", None), ("b", ("run", "jump"))):
         save_checkpoint(tmp_path / f"{name}.safetensors", classifier(("x", "y")).network, RECIPE, names)
     (tmp_path / "classes.txt").write_text("jump\nrun\n")
@@ -144,7 +144,7 @@ def checkpoint(tmp_path):
     return model
 
 
-def test_a_head_goes_into_training_only_with_its_own_classes(checkpoint, tmp_path) -> None:
+def test_training_starts_from_a_head_only_if_its_classes_are_the_same(checkpoint, tmp_path) -> None:
     theirs = checkpoint.network.head.weight
 
     def head(file: str, names):
@@ -200,7 +200,7 @@ def test_validation_videos_in_another_order_are_matched_by_name(videos, tmp_path
     assert found[0].best_score == found[1].best_score
 
 
-def test_folders_named_by_numbers_are_never_taken_as_indices_of_other_classes(tmp_path) -> None:
+def test_folders_named_by_numbers_are_never_indices_of_other_classes(tmp_path) -> None:
     numbers = make_manifest([("1/a.mp4", "1"), ("2/b.mp4", "2")], root=tmp_path, source="f", classes=["1", "2", "10"])
     with pytest.raises(DataError, match="the class '1' and 1 more is none of the 3 classes of the checkpoint"):
         in_class_order(numbers, ["across", "down", "up"], of="the checkpoint")

@@ -44,7 +44,7 @@ def test_three_classes_no_two_of_which_are_distinguished_are_one_entry():
     assert "kickflip, ollie and grind are not distinguished" in found.sentence
 
 
-def test_clips_of_few_recordings_show_less_than_independent_ones():
+def test_clips_of_few_recordings_distinguish_classes_less_than_independent_ones():
     clips = 90
     labels = np.arange(clips) % 3
     logits = np.zeros((clips, 3))
@@ -64,6 +64,6 @@ def test_clips_of_few_recordings_show_less_than_independent_ones():
     assert "a test over 6 recordings" in found.sentence
 
 
-def test_few_recordings_show_nothing():
+def test_with_few_recordings_no_classes_are_named():
     groups = np.array([f"g{row % 4}" for row in range(90)])
     assert find_confusable_classes(_scores((0, 1), groups=groups)) == []

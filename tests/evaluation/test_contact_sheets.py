@@ -71,7 +71,7 @@ def test_a_copy_with_another_class_is_shown_and_noted(sheets) -> None:
     assert any(said in note for note in sheets.notes)
 
 
-def test_a_run_stores_them(sheets, tmp_path) -> None:
+def test_contact_sheets_are_read_as_they_were_saved(sheets, tmp_path) -> None:
     assert ContactSheets.load(tmp_path) is None
     sheets.save(tmp_path)
     assert ContactSheets.load(tmp_path) == sheets

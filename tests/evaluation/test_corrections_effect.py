@@ -56,7 +56,7 @@ def test_with_several_labels_it_is_the_mean_average_precision() -> None:
     assert ": mAP " in found.sentence and " right " not in found.sentence
 
 
-def test_they_are_read_again_from_json() -> None:
+def test_the_effect_of_corrections_is_read_back_from_json() -> None:
     (one, labels), (other, _) = probabilities(0.5, 0), probabilities(0.9, 0)
     compared = BeforeAfter.of(task_of(Classify()), one, other, labels, None)
     for made in (CorrectionsMade(3, 1, 2, compared), CorrectionsMade(0, 4, 0, None, "Only groups.")):

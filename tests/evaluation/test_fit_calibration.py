@@ -1,4 +1,4 @@
-"""Temperatures and thresholds fitted to out-of-fold probabilities, tested on simulated ones whose truth is known."""
+"""Temperatures and thresholds fitted to out-of-fold probabilities, tested on simulated ones with known true values."""
 
 import json
 import math

@@ -74,14 +74,14 @@ def step_by_step(network: Network, frames: np.ndarray) -> torch.Tensor:
         return torch.cat([network(view[None]) for view in views])
 
 
-def test_mmaction2(network, film, frames) -> None:
+def test_scores_from_a_file_are_those_of_mmaction2(network, film, frames) -> None:
     expected, got = step_by_step(network, frames), ours(network, film)
     assert (got - expected).abs().max() <= GOLDEN_LOGITS * expected.std()
     probabilities = expected.softmax(dim=1).mean(dim=0)
     np.testing.assert_allclose(predict(network, film).probabilities, probabilities.numpy(), atol=1e-5)
 
 
-def test_pyslowfast(network, film, frames) -> None:
+def test_scores_from_a_file_are_those_of_pyslowfast(network, film, frames) -> None:
     """Divided by 255, normalised, resized in float, frame positions from linspace, crops by ceil."""
     recipe = network.recipe.variant(
         pixels=FloatPixels(short_side=SHORT), test={"sampling": PySlowFastTest(clips=CLIPS, frames=4, stride=16)}

@@ -123,7 +123,7 @@ def test_groups_of_very_unequal_size_have_no_interval_and_the_reason_is_given() 
     assert "(no interval: one recording has 200 of 240 videos)" in found.verdict
 
 
-def test_where_recordings_are_not_known_the_first_sentence_says_so() -> None:
+def test_the_verdict_begins_with_a_caution_where_recordings_are_not_known() -> None:
     none, some, most = made(groups=None), made(sources_known=110), made(sources_known=230)
     assert none.verdict.startswith(
         "The number may be too good: the recordings of the 240 videos are not known, or contain an entire class each, "

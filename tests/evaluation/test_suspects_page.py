@@ -57,7 +57,7 @@ def test_the_table_has_a_row_for_each_clip_to_be_edited(tmp_path):
         ]
 
 
-def test_what_was_saved_comes_back(tmp_path):
+def test_saved_suspects_are_loaded_unchanged(tmp_path):
     assert SuspectList.load(tmp_path) is None
     _list(WRONG, ODD).save(tmp_path)
     assert SuspectList.load(tmp_path) == _list(WRONG, ODD)
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_named(tmp_path):
         SuspectList.load(tmp_path)
 
 
-def test_counts_are_said_in_words():
+def test_the_numbers_of_suspects_and_odd_clips_are_stated():
     assert _list().counts == ""
     assert _list(WRONG).counts == "1 of 60 videos may be labelled wrong"
     assert _list(WRONG, WRONG, ODD).counts == "2 of 60 videos may be labelled wrong, 1 video is odd"
@@ -109,7 +109,7 @@ def test_rows_of_a_run_that_was_corrected_are_to_be_copied(tmp_path):
     assert "copy these rows into your table of corrections" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
-def test_of_several_labels_the_page_says_which_is_too_much(tmp_path):
+def test_with_several_labels_the_page_names_the_surplus_one(tmp_path):
     _run(tmp_path)
     _list(SEVERAL).save(tmp_path)
     page = write_report(tmp_path).read_text(encoding="utf-8")
@@ -126,7 +126,7 @@ def test_many_are_folded_and_the_last_are_in_the_table_alone(tmp_path):
     assert "5 more are in suspects.csv" in page
 
 
-def test_a_run_without_suspects_names_wrong_answers_that_are_sure(tmp_path):
+def test_a_run_without_suspects_lists_confident_wrong_predictions(tmp_path):
     page = write_report(_run(tmp_path)).read_text(encoding="utf-8")
     assert "<h2>Suspects</h2>" not in page
     assert "Suspicious: wrong, and sure of it" in page

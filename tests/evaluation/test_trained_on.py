@@ -1,4 +1,4 @@
-"""How a test reports videos that the network was trained on, against sets of files that are known here."""
+"""How a test reports the videos that the network was trained on, where the tests know which these are."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def model_trained_on(folder: Path, *videos: Path) -> marey.Classifier:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_both_numbers_are_given(videos, tmp_path, workers) -> None:
+def test_accuracies_with_and_without_videos_trained_on_are_stated(videos, tmp_path, workers) -> None:
     """Copies under other names, in other folders, of 3 of the 8 videos."""
     seen = [videos / "jump" / "v0.mp4", videos / "run" / "v1.mp4", videos / "run" / "v3.mp4"]
     model = model_trained_on(tmp_path, *(shutil.copy(file, tmp_path / f"copy{n}") for n, file in enumerate(seen)))
@@ -62,7 +62,7 @@ def test_both_numbers_are_given(videos, tmp_path, workers) -> None:
     assert line in EvaluationResult.load(tmp_path / "e").summary()
 
 
-def test_all_and_none(videos, tmp_path) -> None:
+def test_the_summary_states_that_all_or_no_videos_were_trained_on(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     result = evaluate(model_trained_on(tmp_path, videos / "run" / "v0.mp4"), manifest[:4], workers=0)
     assert (
@@ -135,7 +135,7 @@ def test_a_file_counts_as_trained_on_if_a_segment_was(videos, tmp_path, frames) 
         assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [True, False]
 
 
-def test_fused_scores_know_it_if_any_stream_does() -> None:
+def test_fused_scores_count_videos_that_any_stream_was_trained_on() -> None:
     def scores(ids, seen):
         known = None if seen is None else np.array(seen)
         return Scores(ids, np.array([0, 1]), np.eye(2, dtype=np.float32), ("a", "b"), trained_on=known)

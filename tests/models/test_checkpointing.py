@@ -69,7 +69,7 @@ def differing(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> lis
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.network)
 @pytest.mark.parametrize("bfloat16", [False, True], ids=["float32", "bfloat16"])
-def test_same_bits(config, bfloat16) -> None:
+def test_recomputed_gradients_are_equal_bit_for_bit(config, bfloat16) -> None:
     """With dropout, drop path and batch norms in training mode, inside `SafeConvolutions` as in a training step."""
     torch.manual_seed(0)
     network = config.build()
@@ -115,7 +115,7 @@ def test_random_numbers_that_are_not_repeated_are_found(monkeypatch) -> None:
     assert any("gradient" in name for name in differing(expected, step_results(recomputed, clip())))
 
 
-def test_kept_statistics_are_kept_in_the_backward_pass_too() -> None:
+def test_recomputation_does_not_update_statistics_that_are_held_fixed() -> None:
     plain, recomputed = pair(CONFIGS[0].build())
     before = [norm.running_mean.clone() for norm in batch_norms(recomputed)]
     with statistics_kept(plain), statistics_kept(recomputed):

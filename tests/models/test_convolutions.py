@@ -128,7 +128,7 @@ def test_networks_are_built_of_safe_convolutions() -> None:
 
 
 @pytest.mark.parametrize("config", [TSNConfig(depth=18, width=4, num_classes=5), SlowFastConfig(depth=18, width=8)])
-def test_compiles_whole_while_gradients_are_recorded(config) -> None:
+def test_networks_compile_to_one_graph_while_gradients_are_recorded(config) -> None:
     torch.compiler.reset()
     network = config.build().train()
     network.dropout.p = 0.0

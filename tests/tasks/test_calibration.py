@@ -104,7 +104,7 @@ def test_a_calibration_has_a_threshold_for_each_class_or_is_refused() -> None:
         Classifier(tiny.RECIPE.model.build(), tiny.RECIPE, classes=["jump", "run"], calibration=wrong)
 
 
-def test_the_meaning_of_a_calibration_is_text() -> None:
+def test_a_calibration_describes_its_threshold_in_a_sentence() -> None:
     assert fitted().meaning == ""
     assert fitted(threshold=0.6).meaning == "below 60.0 % the answer is none of the classes"
     stated = fitted(threshold=0.6).model_copy(update={"turned_away": 0.05})

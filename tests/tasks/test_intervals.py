@@ -122,7 +122,7 @@ def test_groups_of_which_one_has_nearly_all_videos_give_no_interval() -> None:
 
 
 @pytest.mark.parametrize("share", [0.6, 0.9])
-def test_simulated_groups_of_very_unequal_size_are_inside_as_often_as_claimed(share) -> None:
+def test_intervals_over_very_unequal_groups_contain_the_share_as_often_as_claimed(share) -> None:
     """Sizes by Pareto's law, up to 300: an interval that assumes equal groups holds in 70 %."""
     random = np.random.default_rng(0)
     inside = rounds = 0
@@ -147,7 +147,7 @@ def test_a_video_without_a_group_is_a_group_by_itself() -> None:
 @pytest.mark.parametrize("groups", [6, 12, 30])
 @pytest.mark.parametrize("alike", [0.0, 0.2, 0.8])
 @pytest.mark.parametrize("share", [0.6, 0.9])
-def test_simulated_groups_are_inside_about_as_often_as_claimed(groups, alike, share) -> None:
+def test_intervals_over_groups_contain_the_share_about_as_often_as_claimed(groups, alike, share) -> None:
     """Groups of 3 to 20 videos whose shares are drawn from a beta distribution: `alike` is the correlation inside them."""
     random = np.random.default_rng(0)
     inside, rounds = 0, 300

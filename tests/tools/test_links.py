@@ -1,4 +1,4 @@
-"""Addresses are asked of a server on this machine that gives every kind of answer."""
+"""tools/links.py asks a server on this machine, which gives every kind of response."""
 
 import datetime
 import socket
@@ -88,7 +88,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_what_a_server_answers(name) -> None:
+def test_the_response_of_a_server_is_recognised(name) -> None:
     answers, methods, text, size = ANSWERS[name]
     with serving(*answers) as server:
         answer = ask(source(f"{server.url}/models/a%20b.pth?dl=1"), network())
@@ -128,7 +128,7 @@ def test_redirects_that_are_not_followed(location, words) -> None:
 
 
 @pytest.mark.parametrize(("error", "problem"), [(socket.EAI_NONAME, "name"), (socket.EAI_AGAIN, "connection")])
-def test_a_redirect_to_a_host_that_is_not_found_says_nothing_of_the_first_host(error, problem, monkeypatch) -> None:
+def test_a_redirect_to_an_unknown_host_does_not_make_the_first_host_gone(error, problem, monkeypatch) -> None:
     found = socket.getaddrinfo
 
     def look_up(host, *others, **named):
@@ -167,7 +167,7 @@ def test_hashes_that_servers_give(name) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"ETag": f'"{BLOB}"'}, {"ETag": f'W/"{DIGITS}"'}, {"Content-MD5": "ab" * 16}])
-def test_what_is_no_hash_of_the_content_is_not_given_as_one(headers) -> None:
+def test_headers_that_are_no_hash_of_the_content_are_ignored(headers) -> None:
     with serving(says(200, CONTENT, **headers)) as server:
         assert ask(source(f"{server.url}/a.pth"), network()).hash is None
 
@@ -215,7 +215,7 @@ def test_the_first_certificate_to_expire_counts(authority, ca) -> None:
         assert ask(source(f"{server.url}/a.pth"), network(ca=ca)).until == early.date()
 
 
-def test_no_name_no_connection_no_answer(monkeypatch) -> None:
+def test_a_host_without_name_connection_or_response_is_reported(monkeypatch) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         refused = ask(source(f"http://127.0.0.1:{closed.getsockname()[1]}/a.pth"), network())
@@ -349,12 +349,12 @@ EXPIRED = "the certificate of x.org expired on 2025-08-16"
         ),
     ],
 )  # fmt: skip
-def test_what_to_change_in_a_declaration(fields, answer, expected) -> None:
+def test_changes_of_a_declaration_are_proposed(fields, answer, expected) -> None:
     declared = source("https://x.org/a.pth", **fields)
     assert [str(difference) for difference in differences(declared, Answer(asked_on=TODAY, **answer))] == expected
 
 
-def test_a_declaration_that_is_printed_is_one() -> None:
+def test_printed_declarations_are_valid_python() -> None:
     lost = differences(source("https://x.org/a.pth"), Answer(asked_on=TODAY, status=404))[0].declare
     names = {"HostState": HostState, "Date": datetime.date, "Hash": Hash, "dict": dict}
     assert eval(f"dict({lost})", names)["state"].date == TODAY
@@ -385,7 +385,7 @@ def test_hashes_against_the_declaration(declared, given, sure, expected) -> None
     assert [str(difference).startswith(str(expected)) for difference in found] == ([True] if expected else [])
 
 
-def test_an_address_is_asked_once_and_what_lies_beside_it_too() -> None:
+def test_an_address_and_its_companion_files_are_asked_once() -> None:
     known, index = Hash(algorithm="git_blob", digits=BLOB), CompanionFile(name="model.ckpt.index", size=77)
     first = source("hf://org/name@v1/rgb/model.ckpt.data", hash=known, size=99, parts=(index,))
     again = first.model_copy(update={"size": 1})
@@ -460,7 +460,7 @@ def test_what_is_not_asked_in_time_is_counted(monkeypatch, tmp_path, capsys) -> 
     assert "d.pth" in (tmp_path / "links.md").read_text(encoding="utf-8")
 
 
-def test_what_a_server_writes_stays_text() -> None:
+def test_text_of_a_server_is_escaped() -> None:
     bad = Answer(asked_on=TODAY, status=200, content="a web page (<b>|\x1b[2J)")
     assert bad.text == "answers 200: a web page (<b>|?[2J)"
     assert "answers 200: a web page (&lt;b&gt;&#124;?[2J) |" in table([(source("https://x.org/a.pth"), bad)], [])

@@ -1,4 +1,4 @@
-"""The tool that photographs pages finds a browser or says what to do, and shows no more of a page than there is."""
+"""Screenshots for README: the tool finds a browser or states what to do, and cuts off empty space below a page."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""tools/record.py: pairs that are there already are recorded anew as they are, and new ones can be read."""
+"""tools/record.py: stored pairs are recorded again with equal values, and new pairs can be read."""
 
 import ast
 import gzip
@@ -86,7 +86,7 @@ def test_a_recorded_pair_names_what_it_is_made_of(golden) -> None:
     assert record.weights_hash(made) == info["weights_sha"]
 
 
-def test_torchvisions_resnet_is_recorded_anew_as_it_is(golden, monkeypatch) -> None:
+def test_recording_torchvisions_resnet_again_gives_the_stored_pair(golden, monkeypatch) -> None:
     record.record_network(
         golden / "networks" / "torchvision" / "resnet18", OfTorchvision, toolkit="torchvision 0.28.0",
         runs={"run0": ((2, 3, 97, 65), 1234)}, calibrate=(4, 3, 128, 128),
@@ -119,7 +119,7 @@ class Positions(nn.Module):
         self.head = nn.Linear(6, 3)
 
 
-def test_embeddings_tables_and_outputs_by_name(golden) -> None:
+def test_position_embeddings_constants_and_named_outputs_are_recorded(golden) -> None:
     def build() -> tuple[nn.Module, Callable[[Tensor], dict[str, Tensor]]]:
         network = Positions()
 
@@ -157,7 +157,7 @@ def test_a_pair_that_would_prove_nothing_is_refused(build, runs, message, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sampling_is_recorded_anew_as_it_is(golden) -> None:
+def test_recording_sampling_again_gives_the_stored_pair(golden) -> None:
     theirs = [case for case in recorded_cases() if case["kw"] == {"clip_len": 1, "frame_interval": 1, "num_clips": 25}]
     lengths = [case["total_frames"] for case in theirs]
     rules = {"test": MMAction2Test(clips=25, frames=1), "train_seed0": MMAction2Train(clips=25, frames=1)}
@@ -191,7 +191,7 @@ def test_generators_have_one_seed_for_each_case(golden) -> None:
     assert first == again == {"frames": 9, "train": np.random.RandomState(3).randint(0, 9, 5).tolist()}
 
 
-def test_pixels_are_recorded_anew_as_they_are(golden) -> None:
+def test_recording_pixels_again_gives_the_stored_pair(golden) -> None:
     rule = FloatPixels(short_side=256)
 
     def short256(frames: np.ndarray) -> Tensor:

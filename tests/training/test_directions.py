@@ -1,3 +1,5 @@
+"""The directions in which clips differ: coordinates in place of features, from which heads are fitted."""
+
 import numpy as np
 import pytest
 import torch
@@ -66,7 +68,7 @@ def test_nearly_constant_features_give_new_clips_no_large_coordinates():
 
 
 @pytest.mark.parametrize("clips", [1, 2])
-def test_clips_that_are_alike_span_nothing(clips):
+def test_equal_clips_have_no_directions(clips):
     found = Directions.of(PooledFeatures(np.ones((3, 4), np.float32), (2, 2)), np.arange(clips))
     assert found.coordinates.shape == (clips, 0)
     assert found.coordinates_of(np.arange(3)).shape == (3, 0)

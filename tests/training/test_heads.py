@@ -1,3 +1,5 @@
+"""Linear heads on pooled features: each fit is the minimum of its objective, for any units and any order of clips."""
+
 import math
 
 import numpy as np

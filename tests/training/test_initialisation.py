@@ -62,7 +62,7 @@ def fans(network: nn.Module) -> list[tuple[nn.Module, int]]:
     return [(m, m.weight[0, 0].numel() if m in depthwise else m.weight[:, 0].numel()) for m in convolutions]
 
 
-def test_convolutions(network) -> None:
+def test_convolutions_are_drawn_from_the_declared_distribution(network) -> None:
     assert distance(standardised(network)) < LIMIT
     for module, fan in fans(network):
         if module.weight.numel() > 1000:
@@ -84,12 +84,12 @@ def test_another_distribution_is_detected(mistake) -> None:
     assert distance(standardised(built)) > 2 * LIMIT
 
 
-def test_classifier(network) -> None:
+def test_the_head_is_drawn_with_deviation_0_02(network) -> None:
     assert distance(network.head.weight.detach() / 0.02) < LIMIT
     assert not network.head.bias.detach().any()
 
 
-def test_norms(network) -> None:
+def test_norms_start_at_scale_1_or_0_at_the_end_of_residual_blocks(network) -> None:
     """Scale 1 and shift 0; the last scale of each residual block 0, and that of a non-local block."""
     zero = {module.last for module in network.modules() if isinstance(module, Residual)}
     zero |= {module.norm for module in network.modules() if isinstance(module, NonLocal)}

@@ -24,7 +24,7 @@ def manifest(counts: dict[str, int], classes=None):
     return make_manifest(rows, root=__import__("pathlib").Path(), source="list.csv", classes=classes)
 
 
-def test_softmax() -> None:
+def test_cross_entropy_is_that_of_the_definition() -> None:
     logits = LOGITS.numpy()
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     own = -logs[np.arange(6), CLASSES]
@@ -77,7 +77,7 @@ def test_a_class_without_videos() -> None:
         class_weights(InverseFrequency(), train)
 
 
-def test_the_recipes_loss() -> None:
+def test_a_recipe_declares_its_loss_and_class_weights() -> None:
     train = manifest({"a": 3, "b": 1})
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(train={"class_weights": {"kind": "inverse_frequency"}})
     logits, target = torch.zeros(2, 2), torch.tensor([0, 1])

@@ -70,7 +70,7 @@ def test_draws_are_the_toolkits() -> None:
         assert blend.box == box
 
 
-def test_how_often_and_how_much() -> None:
+def test_mixup_and_cutmix_are_as_frequent_and_strong_as_declared() -> None:
     blends = [draw_blend(Mix(probability=0.8, switch=0.3), 224, 224, random_for(seed)) for seed in range(4000)]
     kept = [blend for blend in blends if blend is not None]
     assert len(kept) / len(blends) == pytest.approx(0.8, abs=0.02)
@@ -94,7 +94,7 @@ def test_the_area_of_cutmix() -> None:
         assert blend.share == 1 - blend.box.height * blend.box.width / 224**2
 
 
-def test_erased_boxes() -> None:
+def test_erased_boxes_have_the_declared_frequency_area_and_ratio() -> None:
     boxes = [draw_boxes(Erase(), 112, 112, random_for(seed)) for seed in range(6000)]
     drawn = [box for some in boxes for box in some]
     assert len(drawn) / len(boxes) == pytest.approx(0.25, abs=0.02)
@@ -116,7 +116,7 @@ def test_erased_boxes() -> None:
 # Mixed batches
 
 
-def test_mixup() -> None:
+def test_mixup_is_the_weighted_sum_of_two_clips() -> None:
     batch = mixed(declared(Mix(cutmix_alpha=0)))
     assert batch.blend is not None
     share, whole = batch.blend.share, normalise(frames(7))

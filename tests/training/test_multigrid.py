@@ -52,7 +52,7 @@ def laid_out(milestones, epochs, frames, side, factor, **changes):
 
 
 @pytest.mark.parametrize(("milestones", "epochs", "frames", "side", "factor", "expected"), CASES)
-def test_phases(milestones, epochs, frames, side, factor, expected) -> None:
+def test_phases_of_the_long_cycle_are_those_of_pyslowfast(milestones, epochs, frames, side, factor, expected) -> None:
     found = laid_out(milestones, epochs, frames, side, factor)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs)
@@ -63,7 +63,7 @@ def test_other_cycles_are_detected(changes) -> None:
     assert laid_out(*CASES[0][:5], **changes) != [pytest.approx(phase) for phase in STEPWISE]
 
 
-def test_the_short_cycle() -> None:
+def test_clips_of_the_short_cycle_have_a_batch_in_inverse_proportion() -> None:
     """Two smaller sides, then the side of the shape; clips of a fourth of the volume have four times the batch."""
     phases = plan_phases(Multigrid(), StepSchedule(milestones=(94, 154, 196)), 239, 32, 224)
     assert phases[0].shapes == (Shape(8, 112, 16), Shape(8, 158, 8), Shape(8, 158, 8))
@@ -114,7 +114,7 @@ def test_rates_rise_with_the_batch() -> None:
         assert rates[epoch] == pytest.approx([1e-3 * phase_at(phases, epoch).rate] * lengths[epoch])
 
 
-def test_sampling_and_crops() -> None:
+def test_sampling_and_crops_follow_the_shape_of_the_clip() -> None:
     recipe = get_recipe("slowfast_r50_8x8_k400_pyslowfast")
     (sampling, crop), *_ = rules_of(recipe, [Shape(8, 112, 16)])
     assert (sampling.frames, sampling.stride) == (8, 4 * recipe.clip.stride)

@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_lists(folder, tmp_path) -> None:
+def test_lists_with_several_labels_are_read_and_written(folder, tmp_path) -> None:
     manifest = read_manifest(folder / "list.csv")
     assert manifest.class_names == ("fall", "jump", "run")
     np.testing.assert_array_equal(manifest.multi_hot(), ONES)

@@ -53,7 +53,7 @@ def reimplemented(network: nn.Module, first: float, head: float) -> dict[str, Pa
 
 
 @pytest.mark.parametrize(("first", "head"), [(1, 1), (1, 5), (5, 1)], ids=["TSN RGB", "TSM fc_lr5", "TSN flow"])
-def test_tsns_groups(network, first, head) -> None:
+def test_parameter_groups_of_tsn_equal_a_reimplementation(network, first, head) -> None:
     train = recipe(groups=TSNGroups(first=first, head=head)).train
     assert parameter_settings(network, train) == reimplemented(network, first, head)
 

@@ -62,21 +62,21 @@ def pyslowfast(curve):
 
 
 @pytest.mark.parametrize("name", MMACTION)
-def test_mmaction(name) -> None:
+def test_learning_rates_are_mmactions(name) -> None:
     curve = MMACTION[name]
     settings = {"base": curve["optimizer"]["lr"], "epochs": curve["total_epochs"]}
     assert worst(mmaction(curve), curve, epoch_steps=curve["iters_per_epoch"], **settings) < LEARNING_RATE
 
 
 @pytest.mark.parametrize("name", MMACTION2)
-def test_mmaction2(name) -> None:
+def test_learning_rates_are_mmaction2s(name) -> None:
     curve = MMACTION2[name]
     base = curve["optim_wrapper"]["optimizer"]["lr"]
     assert worst(mmaction2(curve), curve, base=base, epochs=curve["max_epochs"]) < LEARNING_RATE
 
 
 @pytest.mark.parametrize("name", PYSLOWFAST)
-def test_pyslowfast(name) -> None:
+def test_learning_rates_are_pyslowfasts(name) -> None:
     curve = PYSLOWFAST[name]
     assert worst(pyslowfast(curve), curve, base=curve["base_lr"], epochs=curve["max_epoch"]) < LEARNING_RATE
 

@@ -1,3 +1,5 @@
+"""The choice of a head among candidates by out-of-fold predictions, and its regularisation."""
+
 import numpy as np
 import pytest
 
@@ -57,7 +59,7 @@ def test_another_candidate_that_is_clearly_better_is_chosen_and_predicts():
     assert _right(choice.out_of_fold) > 0.8
 
 
-def test_a_yardstick_predicts_and_is_never_chosen():
+def test_the_candidate_for_comparison_predicts_and_is_never_chosen():
     choice = choose_head(_candidates(0.0, 0.0, yardstick=3.0), TARGETS, FOLDS, classes=3, task=CLASSIFY)
     assert choice.candidate.name == "moments"
     (*_, (candidate, logits)) = choice.of_candidates

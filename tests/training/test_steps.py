@@ -147,7 +147,7 @@ NARROW = [case for case in CASES if "w8" in case[1]]
 
 
 @pytest.mark.parametrize(("toolkit", "name", "pairs"), WIDE + NARROW)
-def test_five_steps(toolkit, name, pairs, tmp_path) -> None:
+def test_five_optimiser_steps_equal_the_toolkits(toolkit, name, pairs, tmp_path) -> None:
     assert worst(toolkit, name, pairs, tmp_path) < TRAINED_TENSOR
 
 

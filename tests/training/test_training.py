@@ -1,4 +1,4 @@
-"""Schedules against the toolkits' own curves; resume bit for bit; two processes equal one."""
+"""Training runs: their files, resuming bit for bit, signals, precision, and several processes that equal one."""
 
 import json
 import os
@@ -597,7 +597,7 @@ def test_a_crash_between_log_and_state_loses_no_row(videos, tmp_path, monkeypatc
     assert epochs(tmp_path / "cut") == epochs(tmp_path / "whole")
 
 
-def test_ctrl_c_once_and_again(monkeypatch, capsys) -> None:
+def test_under_torchrun_only_a_later_ctrl_c_stops_at_once(monkeypatch, capsys) -> None:
     now = [0.0]
     monkeypatch.setattr("marey.training.distributed.time.monotonic", lambda: now[0])
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")

@@ -1,4 +1,4 @@
-"""Flow computed: our TV-L1 against OpenCV's, every method against known motion; as 8-bit levels; as a source of frames."""
+"""Computed flow: Marey's TV-L1 against OpenCV's, every method against known motion, 8-bit levels, live flow."""
 
 import cv2
 import numpy as np
@@ -261,7 +261,7 @@ def test_a_single_frame_has_no_flow(tmp_path) -> None:
         LiveFlow(open_video(tmp_path / "one.mp4"), FlowRule(method=DIS()), name="one.mp4")
 
 
-def test_a_mirrored_film_has_the_flipped_flow(moving_texture, tmp_path) -> None:
+def test_a_mirrored_video_has_the_mirrored_flow(moving_texture, tmp_path) -> None:
     """`flip` of stored flow equals the flow of the mirrored video; without the inversion of x it does not."""
     with open_video(moving_texture) as video:
         write_video(tmp_path / "mirrored.mp4", video.read(range(8))[:, :, ::-1], fps=12, crf=10)

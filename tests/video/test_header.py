@@ -78,7 +78,7 @@ def equal(one: FrameIndex, other: FrameIndex) -> bool:
     return same and (one.counted, one.headless, one.left_out) == (other.counted, other.headless, other.left_out)
 
 
-def test_it_equals_a_full_scan(containers) -> None:
+def test_the_index_from_the_header_equals_a_full_scan(containers) -> None:
     taken = set()
     for path in containers:
         found, scanned = both(path)
@@ -88,7 +88,7 @@ def test_it_equals_a_full_scan(containers) -> None:
     assert taken == TAKEN
 
 
-def test_it_equals_a_full_scan_of_real_files(shared) -> None:
+def test_the_index_from_the_header_equals_a_full_scan_of_real_files(shared) -> None:
     taken = 0
     for path in sorted((shared / "videos" / "decoder").iterdir()):
         with av.open(str(path)) as container:
@@ -100,7 +100,7 @@ def test_it_equals_a_full_scan_of_real_files(shared) -> None:
     assert taken > 30
 
 
-def test_frames_read_by_it_are_those_of_the_file(containers) -> None:
+def test_frames_read_by_the_header_are_those_of_the_file(containers) -> None:
     for path in containers:
         with open_video(path) as local, open_video(str(at_address(path))) as far:
             assert np.array_equal(far.timestamps, local.timestamps), path.name

@@ -153,7 +153,7 @@ def test_times_begin_with_the_first_frame(whole, tmp_path) -> None:
         assert video.duration_seconds == pytest.approx(28 / 25)
 
 
-def test_every_use_has_the_same_frames(whole, tmp_path) -> None:
+def test_every_command_reads_the_same_frames(whole, tmp_path) -> None:
     path = without_head(whole("h264", "mkv"), tmp_path / "a.mkv", 3)
     for check in ("open", "decode"):
         found = inspect_video(str(path), check)

@@ -96,7 +96,7 @@ def test_frames_requested_from_flow(clips, name) -> None:
         assert "flow" in kind_of(clips / name, wanted)
 
 
-def test_nothing_there(tmp_path) -> None:
+def test_a_path_without_video_or_images_is_refused(tmp_path) -> None:
     for name in ("none.mp4", "none.flow.mkv"):
         with pytest.raises(DecodeError, match=f"{name}: no such file"):
             open_stored(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Videos are rotated and mirrored like by the ffmpeg command, in all eight ways, wherever frames are used."""
+"""Videos are rotated and mirrored as by the ffmpeg command, in all eight ways, wherever frames are used."""
 
 import struct
 from pathlib import Path

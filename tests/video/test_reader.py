@@ -68,7 +68,7 @@ def assert_reads_equal(path: Path, conversion: Conversion, size=SIZE, crop=None)
 
 @pytest.mark.parametrize("conversion", ["rgb", "planes"])
 @pytest.mark.parametrize("make", MAKERS, ids=lambda m: m.__name__)
-def test_made_files(make, conversion, tmp_path) -> None:
+def test_generated_files_read_equal_to_a_sequential_decode(make, conversion, tmp_path) -> None:
     assert_reads_equal(make(tmp_path), conversion)
 
 
@@ -84,7 +84,7 @@ LARGE |= {"testsrc2_vp9.webm", "one-by-one-person-detection.mp4"}
 
 
 @pytest.mark.parametrize("folder", ["decoder", "clips"])
-def test_real_files(shared, folder) -> None:
+def test_real_files_read_equal_to_a_sequential_decode(shared, folder) -> None:
     for path in sorted((shared / "videos" / folder).iterdir()):
         if path.name not in BROKEN | LARGE:
             assert_reads_equal(path, "rgb")
@@ -92,7 +92,7 @@ def test_real_files(shared, folder) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["decoder", "clips"])
-def test_real_files_in_all_ways(shared, folder) -> None:
+def test_real_files_read_equal_in_both_conversions_and_cropped(shared, folder) -> None:
     for path in sorted((shared / "videos" / folder).iterdir()):
         if path.name in BROKEN:
             continue
@@ -314,7 +314,7 @@ def test_a_closed_video_cannot_be_read(tmp_path) -> None:
     video.close()
 
 
-def test_a_video_that_is_closed_while_its_pictures_are_taken(tmp_path) -> None:
+def test_a_video_that_is_closed_during_iteration_raises(tmp_path) -> None:
     video = open_video(constant_rate(tmp_path))
     pictures = video.pictures()
     next(pictures)

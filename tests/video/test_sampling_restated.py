@@ -138,7 +138,7 @@ def pairs(case: Case) -> list[tuple[SamplingRule, list[int]]]:
 
 
 @pytest.mark.parametrize("block", range(4))
-def test_thousands_of_videos(block) -> None:
+def test_rules_equal_reimplementations_on_thousands_of_videos(block) -> None:
     for seed in range(block * 150, (block + 1) * 150):
         case = Case(seed)
         for rule, expected in pairs(case):

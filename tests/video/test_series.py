@@ -67,7 +67,7 @@ def test_other_images_are_left_out_and_counted(stray, words) -> None:
     ],
     ids=lambda names: names[0],
 )
-def test_all_are_frames(names) -> None:
+def test_all_images_of_such_names_are_frames(names) -> None:
     found = frame_series(names, "f")
     assert sorted(found.names) == sorted(names)
     assert found.left_out == ""

@@ -1,4 +1,4 @@
-"""Caffe2 pickles: PySlowFast's networks in their released form, and pickles that want something else."""
+"""Caffe2 pickles: PySlowFast's networks in their released form, and hostile or incomplete ones, which are refused."""
 
 import builtins
 import os
@@ -38,7 +38,7 @@ def test_released_form_gives_the_same_network(name, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("config", [config for layout, config in VARIANTS if layout is pyslowfast.LAYOUT], ids=repr)
-def test_variants_are_told_and_tensors_come_back(config, tmp_path) -> None:
+def test_variants_are_inferred_and_tensors_are_loaded_unchanged(config, tmp_path) -> None:
     torch.manual_seed(0)
     network = config.build()
     state = network.state_dict()
@@ -161,7 +161,7 @@ def test_hostile_pickles_are_refused_and_not_run(name, tmp_path, monkeypatch) ->
     assert [path.name for path in tmp_path.iterdir()] == ["x.pkl"]
 
 
-def test_the_hostile_pickles_would_do_something(tmp_path, monkeypatch) -> None:
+def test_the_hostile_pickles_would_run_code_in_python(tmp_path, monkeypatch) -> None:
     """The check can fail: Python's own reader runs the first one."""
     monkeypatch.chdir(tmp_path)
     pickle.loads(HOSTILE["os.system"][0])

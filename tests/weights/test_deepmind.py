@@ -127,7 +127,7 @@ def test_tensorflow_has_all_but_the_scales() -> None:
         (InceptionI3DConfig(channels=2, width=4, num_classes=7), "i3d_incv1_flow_64x1_k400_deepmind"),
     ],
 )
-def test_other_sizes_are_told_from_the_file(config, recipe, tmp_path) -> None:
+def test_other_sizes_are_inferred_from_the_file(config, recipe, tmp_path) -> None:
     state = config.build().state_dict()
     with torch.device("meta"):
         pairs = list(deepmind.pairs(config.build()))
@@ -200,7 +200,7 @@ def test_an_index_that_is_not_whole(tmp_path) -> None:
         expect_refusal(folder, "not a complete TensorFlow index")
 
 
-def test_what_else_a_tensorflow_checkpoint_may_be(tmp_path) -> None:
+def test_other_tensorflow_checkpoints_are_refused(tmp_path) -> None:
     expect_refusal(tmp_path / "none.index", "no such TensorFlow checkpoint")
     other = tensorflow_files.write(tmp_path / "other", {"dense/kernel": torch.zeros(2, 2)})
     expect_refusal(other, "not a layout that Marey reads")
@@ -242,7 +242,7 @@ def test_a_recipe_for_another_network(tmp_path) -> None:
         load_model(SMALL, weights=tmp_path / "x.pth")
 
 
-def test_a_recipe_for_another_variant_is_said(tmp_path) -> None:
+def test_differences_to_the_recipes_variant_are_noted(tmp_path) -> None:
     folder = tensorflow_files.write(tmp_path / "rgb", variables())
     loaded = load_model(SMALL.variant(model={"pool": "global", "norm_eps": 1e-5}), weights=folder)
     assert loaded.load_report.notes == (
@@ -268,7 +268,7 @@ def test_a_recipe_for_another_variant_is_said(tmp_path) -> None:
         ),
     ],
 )
-def test_shapes_of_no_network_of_ours(tensors, message, tmp_path) -> None:
+def test_shapes_of_no_network_that_marey_reads_are_refused(tensors, message, tmp_path) -> None:
     torch.save(tensors, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=message) as caught:
         load_model(weights=tmp_path / "x.pth")

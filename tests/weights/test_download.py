@@ -61,7 +61,7 @@ def files(target: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("known", [KNOWN, Hash(digits=DIGITS[:8]), Hash(digits=DIGITS.upper()), BLOB, None])
-def test_a_file_comes_once(known, target) -> None:
+def test_a_file_is_downloaded_once(known, target) -> None:
     with serving(whole(CONTENT)) as server:
         for _ in range(2):
             assert fetched(f"{server.url}/models/a.pth", target, known=known) == CONTENT
@@ -87,7 +87,7 @@ BAD_DAYS = {
 
 
 @pytest.mark.parametrize("name", BAD_DAYS)
-def test_bad_days_that_pass(name, target) -> None:
+def test_a_download_survives_passing_failures_of_a_server(name, target) -> None:
     answers, ranges = BAD_DAYS[name]
     with serving(*answers) as server:
         if name == "another file, and it does not say so":
@@ -101,7 +101,7 @@ def test_bad_days_that_pass(name, target) -> None:
     assert files(target) == {"a.pth"}
 
 
-def test_a_stall_ends(target) -> None:
+def test_a_stalled_connection_is_retried(target) -> None:
     over = threading.Event()
     with serving(whole(CONTENT, only=100, stall=over), whole(CONTENT)) as server:
         assert fetched(f"{server.url}/a.pth", target, retries=RetryPolicy(pause=0.01, timeout=0.3)) == CONTENT
@@ -109,7 +109,7 @@ def test_a_stall_ends(target) -> None:
         over.set()
 
 
-def test_what_another_day_left_is_gone_on_with(target) -> None:
+def test_a_partial_download_is_resumed(target) -> None:
     with serving(whole(CONTENT, only=700_000)) as server, pytest.raises(WeightsError, match="cut off after"):
         fetched(f"{server.url}/a.pth", target, retries=RetryPolicy(tries=1))
     part = target.with_name("a.pth.part")
@@ -120,7 +120,7 @@ def test_what_another_day_left_is_gone_on_with(target) -> None:
 
 
 @pytest.mark.parametrize("left", [b"z" * 1000, b"z" * (len(CONTENT) + 1), CONTENT], ids=["wrong", "longer", "whole"])
-def test_a_wrong_beginning_is_thrown_away(left, target) -> None:
+def test_a_wrong_partial_file_is_discarded(left, target) -> None:
     target.parent.mkdir(parents=True)
     target.with_name("a.pth.part").write_bytes(left)
     with serving(whole(CONTENT)) as server:
@@ -129,7 +129,7 @@ def test_a_wrong_beginning_is_thrown_away(left, target) -> None:
 
 
 @pytest.mark.parametrize(("mark", "asked"), [('"one"', "bytes=5000-"), ("", None)])
-def test_without_a_hash_only_what_the_server_knows_again_is_gone_on_with(mark, asked, target) -> None:
+def test_without_a_hash_only_a_file_with_the_same_etag_is_resumed(mark, asked, target) -> None:
     target.parent.mkdir(parents=True)
     target.with_name("a.pth.part").write_bytes(b"z" * 1000)
     with serving(*[whole(CONTENT, mark=mark, only=5000)] * 2, whole(CONTENT, mark=mark)) as server:
@@ -167,7 +167,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_what_does_not_pass_is_one_clear_line(name, target) -> None:
+def test_lasting_failures_are_one_clear_line(name, target) -> None:
     answers, message = ENDS[name]
     with serving(*answers()) as server, pytest.raises(WeightsError, match=message) as caught:
         fetched(f"{server.url}/a.pth", target)
@@ -185,7 +185,7 @@ NO_BUCKET = (
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_what_is_not_there_is_known_by_its_status(status, target) -> None:
+def test_a_missing_file_is_recognised_by_its_status(status, target) -> None:
     with serving(says(status, NO_BUCKET)) as server, pytest.raises(AbsentError) as caught:
         fetched(f"{server.url}/a.pth", target)
     assert len(server.asked) == 1
@@ -229,7 +229,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("known", [KNOWN, None])
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_no_checkpoint_is_named_and_not_kept(name, known, target) -> None:
+def test_a_file_that_is_no_checkpoint_is_named_and_removed(name, known, target) -> None:
     body, what = FOREIGN[name]
     with serving(says(200, body)) as server, pytest.raises(SourceError) as caught:
         fetched(f"{server.url}/a.pth", target, known=known, size=123)
@@ -241,7 +241,7 @@ def test_what_is_no_checkpoint_is_named_and_not_kept(name, known, target) -> Non
     assert not any(target.parent.iterdir())
 
 
-def test_a_page_is_seen_before_all_of_it_has_come(target) -> None:
+def test_a_web_page_is_recognised_by_its_first_bytes(target) -> None:
     over = threading.Event()
     with serving(whole(PAGE, only=4000, stall=over)) as server, pytest.raises(SourceError, match="a web page .* came"):
         fetched(f"{server.url}/a.pth", target, known=None)
@@ -249,7 +249,7 @@ def test_a_page_is_seen_before_all_of_it_has_come(target) -> None:
     assert not any(target.parent.iterdir())
 
 
-def test_the_server_may_call_a_text_a_web_page_but_not_a_checkpoint(target) -> None:
+def test_a_content_type_of_a_web_page_does_not_overrule_checkpoint_bytes(target) -> None:
     answers = [
         says(200, b"Please log in", Content_Type="text/html; charset=utf-8"),
         says(200, CONTENT, Content_Type="text/html"),
@@ -263,12 +263,12 @@ def test_the_server_may_call_a_text_a_web_page_but_not_a_checkpoint(target) -> N
 @pytest.mark.parametrize("start", [
     b"PK\x03\x04", b"\x80\x02}q\x00", b"<\0\0\0\0\0\0\0{\"a\"", b"{\0\0\0\0\0\0\0{\"a\"", b"(dp0\nS'a'\n", b"\x89HDF\r\n",
 ])  # fmt: skip
-def test_what_may_be_a_checkpoint_is_none_of_these(start) -> None:
+def test_bytes_of_a_possible_checkpoint_are_not_foreign(start) -> None:
     assert foreign_body((start + CONTENT)[:HEAD]) is None
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_local_file_is_seen_the_same_way(name, tmp_path) -> None:
+def test_a_local_file_that_is_no_checkpoint_is_named_too(name, tmp_path) -> None:
     body, what = FOREIGN[name]
     (tmp_path / "a.pth").write_bytes(body)
     with pytest.raises(WeightsError) as caught:
@@ -332,7 +332,7 @@ def test_a_redirect_to_a_host_that_is_gone_is_refused_unless_the_address_is_of_t
             fetched(f"{server.url}/c.pth", target.with_name("c.pth"))
 
 
-def test_nobody_there(target, capsys) -> None:
+def test_a_server_without_a_connection_is_named(target, capsys) -> None:
     with serving(says(404)) as server:
         url = server.url
     with pytest.raises(SourceError, match="no connection .* 2 times in a row"):
@@ -380,7 +380,7 @@ def test_a_proxy_that_cannot_be_one(proxy, target, monkeypatch) -> None:
 # -- the disk, progress, an interruption
 
 
-def test_a_folder_that_is_none(tmp_path) -> None:
+def test_a_cache_below_a_file_is_refused_with_advice(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with serving(whole(CONTENT)) as server, pytest.raises(WeightsError, match="set MAREY_CACHE to another"):
         fetched(f"{server.url}/a.pth", tmp_path / "file" / "a.pth")
@@ -419,7 +419,7 @@ def test_small_files_come_without_a_bar(target, capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_an_interruption_leaves_what_can_be_gone_on_with(target) -> None:
+def test_an_interrupted_download_can_be_resumed(target) -> None:
     class Impatient(SilentReporter):
         def progress(self, title, *, total, unit):
             class Stopped(Bar):
@@ -508,7 +508,7 @@ def test_a_killed_process_leaves_no_stale_lock(target) -> None:
         {"Content-Encoding": "gzip"},
     ],
 )
-def test_a_server_that_says_what_makes_no_sense_is_one_clear_line(headers, target) -> None:
+def test_invalid_headers_of_a_server_are_one_clear_line(headers, target) -> None:
     status = headers.pop("status", 200)
     answer = says(
         status, CONTENT if status == 200 else b"", **{name.replace("-", "_"): text for name, text in headers.items()}
@@ -519,7 +519,7 @@ def test_a_server_that_says_what_makes_no_sense_is_one_clear_line(headers, targe
     assert not target.exists()
 
 
-def test_notes_of_a_download_that_make_no_sense_are_passed_over(target) -> None:
+def test_invalid_notes_of_a_partial_download_are_ignored(target) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     for notes in ("[" * 100_000, '{"url": "URL", "mark": "a\\nb"}', '{"url": "URL", "mark": "\u4e2d"}'):
         with serving(whole(CONTENT)) as server:

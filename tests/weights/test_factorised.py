@@ -1,4 +1,4 @@
-"""R(2+1)D and CSN: every toolkit's names, what shapes show of them, and mistakes that parity sees."""
+"""R(2+1)D and CSN: every toolkit's names, what is inferred from shapes, and mistakes that logits reveal."""
 
 import pickle
 
@@ -123,7 +123,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("layout", "config"), VARIANTS, ids=lambda v: v.name if isinstance(v, Layout) else v.network)
-def test_variants_are_inferred_and_tensors_come_back(layout, config, tmp_path) -> None:
+def test_variants_are_inferred_and_tensors_are_loaded_unchanged(layout, config, tmp_path) -> None:
     """A network of ours written as the toolkit would have, read without a recipe: the same network, bit for bit."""
     torch.manual_seed(0)
     network = config.build()
@@ -257,7 +257,7 @@ def test_plain_and_wrapped_state_dicts(tmp_path) -> None:
         assert load_model(weights=tmp_path / "x.pth").recipe.model.depth == 50
 
 
-def test_what_shapes_do_not_tell_is_said(tmp_path) -> None:
+def test_the_report_names_what_shapes_do_not_show(tmp_path) -> None:
     network = CSNConfig(depth=50, width=4, num_classes=3, interaction="preserved").build()
     torch.save({"state_dict": given(mmaction_factorised.LAYOUT, network)}, tmp_path / "x.pth")
     assert "ReLU between the steps of ip-CSN" in str(load_model(weights=tmp_path / "x.pth").load_report)

@@ -1,4 +1,4 @@
-"""Copies of weights in a folder: known by their content, whatever they are called; registered, they work by name."""
+"""Copies of weights in a folder: recognised by content under any file name; once registered, they load by name."""
 
 import os
 import shutil
@@ -58,7 +58,7 @@ def only(found: tuple[FoundFile, ...]) -> FoundFile:
     return one
 
 
-def test_content_tells_whatever_the_name(folder) -> None:
+def test_a_published_file_is_recognised_by_content_under_any_name(folder) -> None:
     path = write(folder / "renamed by me.pt")
     recipe = published(f"{GONE}small-{sha256(path)[:8]}.pth", sha256(path)[:8])
     one = only(find_copies(folder, [recipe]))
@@ -83,7 +83,7 @@ def test_a_published_name_over_another_content_is_damaged_and_both_hashes_are_na
     assert "0123abcd" in one.why and sha256(path)[:8] in one.why
 
 
-def test_a_name_that_ends_in_digits_is_held_to_them_and_a_run_number_is_not(folder) -> None:
+def test_digits_of_a_hash_in_a_name_are_checked_and_a_run_number_is_not(folder) -> None:
     write(folder / "other-0123abcd.pth", seed=1)
     path = write(folder / "x.pth", seed=2)
     path.rename(folder / f"whole-{sha256(path)[:8]}.pth")
@@ -117,7 +117,7 @@ def test_weights_of_no_published_name_are_described(folder) -> None:
         assert said in one.why
 
 
-def test_files_of_ours_unknown_ones_and_broken_ones(folder) -> None:
+def test_own_unknown_and_broken_files_are_distinguished(folder) -> None:
     save_checkpoint(folder / "best.safetensors", build_model(SMALL), SMALL, ("a", "b", "c"))
     (folder / "cut.safetensors").write_bytes((folder / "best.safetensors").read_bytes()[:2000])
     (folder / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")
@@ -138,7 +138,7 @@ def test_files_of_ours_unknown_ones_and_broken_ones(folder) -> None:
     assert "small" in found["best.safetensors"].why
 
 
-def test_what_came_in_place_of_weights_is_named(folder) -> None:
+def test_a_web_page_or_pointer_in_place_of_weights_is_named(folder) -> None:
     page = "<!DOCTYPE html><html><title>Not found</title></html>"
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 500\n"
     for name in ("mine.pth", "small.pth", "other-0123abcd.pth", "best.safetensors"):
@@ -155,7 +155,7 @@ def test_what_came_in_place_of_weights_is_named(folder) -> None:
     }  # fmt: skip
 
 
-def test_what_may_not_be_read_is_named(folder, monkeypatch) -> None:
+def test_files_and_folders_that_may_not_be_read_are_named(folder, monkeypatch) -> None:
     """Asked of a system that refuses, since a superuser may read everything."""
     write(folder / "closed.pth")
     (folder / "below").mkdir()
@@ -205,7 +205,7 @@ def test_a_linked_copy_of_a_gone_file_works_by_name(folder, monkeypatch) -> None
     assert [one.how for one in link_found(find_copies(folder, [recipe]))] == ["registered before"]
 
 
-def test_a_likely_copy_is_linked_on_the_users_word_and_a_later_change_is_refused(folder) -> None:
+def test_a_likely_copy_is_linked_and_a_later_change_is_refused(folder) -> None:
     path, recipe = write(folder / "small.pth"), published("https://example.org/small.pth")
     (linked,) = link_found(find_copies(folder, [recipe]))
     assert read_record(linked.cached_path).trust == "none"
@@ -217,7 +217,7 @@ def test_a_likely_copy_is_linked_on_the_users_word_and_a_later_change_is_refused
     assert path.is_file()
 
 
-def test_another_content_than_was_recorded_is_refused_and_the_others_are_linked(folder) -> None:
+def test_a_file_that_differs_from_its_record_is_refused_and_others_are_linked(folder) -> None:
     recipe = published("https://example.org/small.pth")
     other = published("https://example.org/other.pth").model_copy(update={"name": "other"})
     write(folder / "small.pth")
@@ -231,7 +231,7 @@ def test_another_content_than_was_recorded_is_refused_and_the_others_are_linked(
     assert not first.cached_path.exists()
 
 
-def test_a_cached_file_that_is_damaged_gives_way_to_a_whole_copy(folder) -> None:
+def test_a_damaged_cached_file_is_replaced_by_a_complete_copy(folder) -> None:
     path = write(folder / "a.pth")
     recipe = published(f"{GONE}small-{sha256(path)[:8]}.pth", sha256(path)[:8])
     at = cached_path(recipe.weights[0])

@@ -117,7 +117,7 @@ def test_a_file_comes_by_plain_https(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("status", "advice"), [(401, True), (403, True), (404, False)])
-def test_a_refusal_says_what_may_be_behind_it(status, advice, tmp_path, monkeypatch) -> None:
+def test_a_refusal_names_a_private_repository_as_possible_reason(status, advice, tmp_path, monkeypatch) -> None:
     with serving(says(status)) as server, pytest.raises(AbsentError) as caught:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         fetch_hub_file("hf://me/net/a.pth", tmp_path / "a.pth", known=None, retries=FAST)
@@ -164,7 +164,7 @@ def test_the_client_fetches_where_it_is_installed(tmp_path, monkeypatch) -> None
 # -- models
 
 
-def test_a_model_comes_by_plain_https_and_a_branch_is_asked_anew(cache, monkeypatch, capsys) -> None:
+def test_a_model_is_downloaded_by_plain_https_and_a_branch_is_checked_again(cache, monkeypatch, capsys) -> None:
     answers = {
         "/api/models/me/net/revision/main": listing(ONE),
         f"/me/net/resolve/{ONE}/model.safetensors": whole(CONTENT),
@@ -224,7 +224,7 @@ NOT_MODELS = {
 
 
 @pytest.mark.parametrize("name", NOT_MODELS)
-def test_what_is_no_model_is_one_clear_line(name, monkeypatch) -> None:
+def test_a_repository_without_a_model_is_refused_in_one_clear_line(name, monkeypatch) -> None:
     answer, message = NOT_MODELS[name]
     with serving(answer) as server, pytest.raises(WeightsError, match=message) as caught:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
@@ -272,7 +272,7 @@ def test_the_client_fetches_models_where_it_is_installed(tmp_path, monkeypatch) 
         fetch_snapshot("hf://me/actions")
 
 
-def test_a_model_of_which_the_hub_gives_no_hash_needs_the_users_word(cache, monkeypatch) -> None:
+def test_a_model_without_a_hash_of_the_hub_needs_confirmation(cache, monkeypatch) -> None:
     files = [{"rfilename": "model.safetensors", "size": len(CONTENT)}]
     answers = {
         "/api/models/me/net/revision/main": says(200, json.dumps({"sha": ONE, "siblings": files}).encode()),

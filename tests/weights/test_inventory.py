@@ -1,4 +1,4 @@
-"""What the cache holds, whether it is still what it was, and what is removed of it; which rows one can get."""
+"""The weights in the cache: listed, verified and removed; and which rows have available weights."""
 
 import json
 from datetime import date
@@ -86,7 +86,7 @@ def test_a_link_whose_file_was_moved_is_named(host, online, available, tmp_path,
     assert (found.word, found.available, broken_link(of_row)) == ("link broken", available, own)
 
 
-def test_a_file_that_is_here_is_here_whatever_became_of_its_host() -> None:
+def test_a_cached_file_is_available_although_its_host_is_gone() -> None:
     gone = source(GONE, "0123abcd", size=1000)
     assert (availability(row(gone)).state, availability(row(gone)).size) == ("gone", 1000)
     put(cached_path(gone), b"seven b")
@@ -133,7 +133,7 @@ def test_files_of_recipes_and_all_others_are_listed(cache) -> None:
     assert (found["next.pth"].here, found["next.pth"].unfinished) == (False, 4)
 
 
-def test_what_verify_says(cache, tmp_path) -> None:
+def test_verify_reports_the_state_of_each_cached_file(cache, tmp_path) -> None:
     folder = cache / "weights" / "0123abcd"
     put(folder / "ok.pth")
     put(folder / "edited.pth").write_bytes(b"edited")
@@ -157,7 +157,7 @@ def test_what_verify_says(cache, tmp_path) -> None:
     assert sha256(folder / "ok.pth") in found["edited"][1] and sha256(folder / "edited.pth") in found["edited"][1]
 
 
-def test_a_file_without_a_record_that_is_not_the_published_one_is_changed() -> None:
+def test_a_file_without_a_record_that_differs_from_the_published_one_is_changed() -> None:
     put(cached_path(ROW.weights[0]), address=None)
     ((_, verdict, why),) = verify_items(cached_items())
     assert (verdict, ROW.weights[0].hash.digits in why) == ("changed", True)

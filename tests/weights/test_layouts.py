@@ -37,7 +37,7 @@ def examples(module: str) -> list[tuple[str, dict[str, str]]]:
     return [(recipe, dict(line.strip().split(" -> ") for line in lines.strip().split("\n"))) for recipe, lines in found]
 
 
-def test_every_module_beside_the_helpers_is_a_layout_that_is_listed() -> None:
+def test_every_module_of_a_layout_is_listed() -> None:
     assert sorted(map(id, modules().values())) == sorted(map(id, LAYOUTS))
 
 
@@ -57,7 +57,7 @@ def test_worked_examples_are_what_the_layout_gives(module) -> None:
         assert {theirs: pairs.get(theirs) for theirs in lines} == lines
 
 
-def test_a_signature_demands_all_its_keys_and_the_lack_of_others() -> None:
+def test_a_signature_needs_all_its_keys_and_the_absence_of_others() -> None:
     signature = Signature(("stem.weight", "blocks.0.attn.qkv.weight"), missing=("temporal.weight",))
     whole = {"stem.weight", "blocks.0.attn.qkv.weight", "x"}
     assert signature.matches(whole)
@@ -106,7 +106,7 @@ def test_training_reads_and_recognises_a_foreign_file_once(recipe, reads, tmp_pa
 
 
 @pytest.mark.parametrize("recipe", [SMALL, SMALL.variant(model={"channels": 2, "stack": 5})], ids=["same", "other"])
-def test_training_reads_a_checkpoint_of_ours_once(recipe, reads, tmp_path) -> None:
+def test_training_reads_a_checkpoint_of_marey_once(recipe, reads, tmp_path) -> None:
     save_checkpoint(tmp_path / "a.safetensors", build_model(SMALL), SMALL)
     assert start(recipe, tmp_path / "a.safetensors").load_report is not None
     assert reads == ["read_checkpoint"]
@@ -118,7 +118,7 @@ def test_a_file_is_read_once_to_be_loaded_without_a_recipe(reads, tmp_path) -> N
     assert reads == ["read_foreign", "load", "_reading"]
 
 
-def test_what_was_opened_shows_its_network(tmp_path) -> None:
+def test_an_opened_file_shows_its_network(tmp_path) -> None:
     torch.save(theirs(build_model(SMALL).network), tmp_path / "resnet.pth")
     config = open_weights(tmp_path / "resnet.pth").config
     assert config is not None

@@ -1,4 +1,4 @@
-"""Folders and addresses of copies: where a file is in them, what is skipped, and what is no mirror."""
+"""Mirrors: where a file is in a folder or below an address, which files are skipped, and which settings are refused."""
 
 import hashlib
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_backslashes_are_part_of_words_on_windows_only() -> None:
 @pytest.mark.parametrize(
     "word", ["weights", "./weights", "ftp://a.example", "http://a.example", "file:///data", "https://", "a:"]
 )
-def test_what_is_no_mirror_is_named_with_the_rule(word, monkeypatch) -> None:
+def test_a_wrong_mirror_is_named_with_the_expected_form(word, monkeypatch) -> None:
     monkeypatch.setenv("MAREY_MIRROR", f"https://lab.example {word}")
     with pytest.raises(
         WeightsError, match=f"^MAREY_MIRROR names {word}: expected absolute folders or addresses .*https://"
@@ -126,13 +126,13 @@ def test_a_file_of_the_name_with_other_content_is_skipped(content, known, size, 
     assert fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, known, size)
 
 
-def test_a_folder_that_is_not_there_is_said_once(tmp_path, target, capsys) -> None:
+def test_a_missing_folder_is_reported_once(tmp_path, target, capsys) -> None:
     for _ in range(2):
         assert not fetch_from_mirror(Mirror(tmp_path / "mirror"), ADDRESS, target, KNOWN)
     assert capsys.readouterr().err.count("there is no such folder") == 1
 
 
-def test_an_empty_folder_and_an_address_that_climbs_give_nothing(tmp_path, target, capsys) -> None:
+def test_an_empty_folder_and_an_address_with_parent_folders_give_no_file(tmp_path, target, capsys) -> None:
     (tmp_path / "mirror" / "x.com").mkdir(parents=True)
     laid(tmp_path, "outside.pth")
     for address in (ADDRESS, "https://x.com/../../outside.pth", "https://x.com/%2e%2e/%2e%2e/outside.pth"):
@@ -140,7 +140,7 @@ def test_an_empty_folder_and_an_address_that_climbs_give_nothing(tmp_path, targe
     assert capsys.readouterr().err == ""
 
 
-def test_the_hubs_files_lie_as_their_https_form_whatever_endpoint_is_asked(tmp_path, target, monkeypatch) -> None:
+def test_files_of_the_hub_are_found_under_their_https_address(tmp_path, target, monkeypatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://copy.example")
     own = laid(tmp_path / "mirror", "huggingface.co/me/net/resolve/refs%2Fpr%2F1/x/a b.pth")
     assert fetch_from_mirror(Mirror(tmp_path / "mirror"), "hf://me/net@refs/pr/1/x/a%20b.pth", target, KNOWN)
@@ -168,14 +168,14 @@ def test_a_copy_is_downloaded_by_the_same_rules(target, capsys) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_what_a_mirror_does_not_have_makes_no_noise(status, target, capsys) -> None:
+def test_a_file_that_a_mirror_lacks_causes_no_message(status, target, capsys) -> None:
     with serving(says(status)) as server:
         assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN, retries=FAST)
         assert len(server.asked) == 1
     assert capsys.readouterr().err == ""
 
 
-def test_a_mirror_that_cannot_be_reached_or_asks_for_a_password_is_one_warning(target, capsys) -> None:
+def test_an_unreachable_or_protected_mirror_is_one_warning(target, capsys) -> None:
     with serving(says(401)) as server:
         assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN, retries=FAST)
         assert "401 Unauthorized; continuing without this mirror" in capsys.readouterr().err
@@ -185,7 +185,7 @@ def test_a_mirror_that_cannot_be_reached_or_asks_for_a_password_is_one_warning(t
     assert said.count("\n") == 1
 
 
-def test_what_a_mirror_left_is_gone_on_with_at_the_address_itself(target) -> None:
+def test_a_download_that_a_mirror_began_is_resumed_at_the_address(target) -> None:
     content = CONTENT * 100
     known = Hash(digits=hashlib.sha256(content).hexdigest())
     with serving(whole(content, only=5000)) as server:
@@ -195,7 +195,7 @@ def test_what_a_mirror_left_is_gone_on_with_at_the_address_itself(target) -> Non
         assert server.ranges == ["bytes=5000-"]
 
 
-def test_offline_no_address_is_asked_and_a_full_disk_is_no_reason_to_go_on(target, monkeypatch) -> None:
+def test_offline_no_mirror_is_asked_and_an_unwritable_cache_is_an_error(target, monkeypatch) -> None:
     with serving(whole(CONTENT)) as server:
         monkeypatch.setenv("MAREY_OFFLINE", "1")
         assert not fetch_from_mirror(Mirror(server.url), ADDRESS, target, KNOWN)

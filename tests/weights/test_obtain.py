@@ -1,4 +1,4 @@
-"""Which sources of weights are asked, in which order and on whose word, against a server on this machine."""
+"""Which sources of weights are tried, in which order, and when the user must confirm; with a server on this machine."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ def row(*sources, name="mine"):
 # In which order -------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_known_best_is_asked_first() -> None:
+def test_sources_are_tried_from_the_most_to_the_least_trusted() -> None:
     prefix, verified = source("https://a.org/1.pth"), source("https://a.org/2.pth", SHA256)
     theirs, nothing = source("https://a.org/3.pth", SHA256, stated_by="others"), source("https://a.org/4.pth", None)
     back, back_unknown = source("https://b.org/5.pth", state=BACK), source("https://b.org/6.pth", None, state=BACK)
@@ -173,7 +173,7 @@ def test_a_cache_of_version_0_1_is_taken_over(cache) -> None:
     assert obtain(row(declared)).record.sha256 == SHA256
 
 
-def test_what_needs_the_users_word() -> None:
+def test_names_and_addresses_without_a_hash_are_found() -> None:
     names = ["slowonly_r50_4x16_k400_pyslowfast", "slowonly_r50_4x16_k400_mmaction2", "ircsn_r152_ig65m"]
     found = [source.file for source in without_hash([*names, "https://a.org/b.pth", "https://a.org/b-0123abcd.pth"])]
     assert found == ["SLOWONLY_4x16_R50.pkl", "irCSN_152_ig65m_from_scratch_f125286141.pth", "b.pth"]
@@ -193,7 +193,7 @@ def test_a_mirror_is_searched_first_for_a_host_that_is_gone_too(tmp_path, monkey
         obtain(row(source("https://c.org/models/b.pth", "0" * 8, state=GONE)))
 
 
-def test_a_mirror_is_believed_no_more_than_its_source(tmp_path, monkeypatch) -> None:
+def test_a_mirrors_file_needs_the_same_hash_or_confirmation(tmp_path, monkeypatch) -> None:
     (tmp_path / "a.pth").write_bytes(CONTENT)
     monkeypatch.setenv("MAREY_MIRROR", str(tmp_path))
     with pytest.raises(WeightsError, match="no hash of a.pth was published"):
@@ -324,7 +324,7 @@ def test_the_nearest_row_that_one_can_get(name) -> None:
     assert tuple(other.name for other in nearest_rows(get_recipe(name))) == NEAREST[name]
 
 
-def test_every_lost_row_says_what_there_is_in_its_place() -> None:
+def test_the_error_of_every_lost_row_names_alternatives() -> None:
     lost = [recipe for recipe in RECIPES if recipe.weights and not usable_sources(recipe.weights)]
     assert len(lost) > 20
     for recipe in lost:
@@ -356,7 +356,7 @@ def test_names_below_a_lost_host_are_lost_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "a\\b", "..", "", "a\0b", "x" * 201, "a.pth"])
-def test_a_part_is_a_file_beside_the_source(name) -> None:
+def test_a_companion_file_has_a_plain_file_name(name) -> None:
     with pytest.raises(ValidationError):
         source("https://a.org/a.pth", parts=[{"name": name}])
 
@@ -379,14 +379,14 @@ def test_an_address_has_a_host_and_a_file(address) -> None:
         "https://open-\u00admmlab.s3.amazonaws.com/a.pth",
     ],
 )
-def test_a_recipe_cannot_call_a_lost_host_living(address) -> None:
+def test_a_recipe_cannot_declare_a_lost_host_as_available(address) -> None:
     declared = source(address, SHA256, state=LIVES)
     assert declared.state.reported == "gone"
     assert not usable_sources([declared])
     assert usable_sources([source("https://s3.ap-northeast-2.amazonaws.com/another/a.pth")])
 
 
-def test_what_lies_beside_a_file_of_the_users_is_not_read(tmp_path) -> None:
+def test_records_beside_a_file_of_the_user_are_not_read(tmp_path) -> None:
     save_checkpoint(tmp_path / "best.safetensors", build_model(SMALL))
     for text in (
         "{}",
@@ -409,7 +409,7 @@ def test_a_changed_file_of_the_cache_is_refused_by_its_path_too(tmp_path) -> Non
         load_model(SMALL, weights=path)
 
 
-def test_a_file_that_somebody_put_into_the_cache_is_not_believed() -> None:
+def test_a_file_put_into_the_cache_by_hand_is_not_trusted() -> None:
     with serving(whole(CONTENT)) as server:
         unknown = source(f"{server.url}/a.pth", None)
         cached_path(unknown).parent.mkdir(parents=True)
@@ -420,7 +420,7 @@ def test_a_file_that_somebody_put_into_the_cache_is_not_believed() -> None:
         assert len(server.asked) == 1
 
 
-def test_trust_is_that_of_the_declaration_at_hand(tmp_path) -> None:
+def test_trust_is_that_of_the_current_declaration(tmp_path) -> None:
     digits = network_file(tmp_path / "a.pth")
     with serving(whole((tmp_path / "a.pth").read_bytes())) as server:
         obtain(row(source(f"{server.url}/evil/a.pth", digits)))
@@ -453,12 +453,12 @@ def test_a_record_that_cannot_be_read_is_one_clear_line() -> None:
             obtain(row(declared))
 
 
-def test_the_users_word_is_asked_for_a_typed_address_on_a_lost_host() -> None:
+def test_a_typed_address_on_a_lost_host_needs_confirmation() -> None:
     (found,) = without_hash(["https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mine.pth"])
     assert found.state.reported == "gone"
 
 
-def test_a_hash_on_a_host_that_was_lost_is_worth_more_than_the_users_word(capsys) -> None:
+def test_a_hash_on_a_host_that_came_back_is_preferred_to_a_file_without_one(capsys) -> None:
     with serving(whole(CONTENT)) as server:
         unknown, back = source(f"{server.url}/x/a.pth", None), source(f"{server.url}/y/b.pth", state=BACK)
         assert obtain(row(unknown, back)).path.name == "b.pth"
@@ -466,7 +466,7 @@ def test_a_hash_on_a_host_that_was_lost_is_worth_more_than_the_users_word(capsys
     assert "no hash of a.pth was published" in capsys.readouterr().err
 
 
-def test_offline_a_mirrors_file_without_a_hash_is_named_with_what_it_needs(tmp_path, monkeypatch) -> None:
+def test_offline_a_mirrors_file_without_a_hash_is_named_with_the_option(tmp_path, monkeypatch) -> None:
     (tmp_path / "a.pth").write_bytes(CONTENT)
     monkeypatch.setenv("MAREY_MIRROR", str(tmp_path))
     monkeypatch.setenv("MAREY_OFFLINE", "1")

@@ -1,4 +1,4 @@
-"""2D networks from picture classification: the packages' own logits, in their own layouts."""
+"""2D networks for images: the logits of the packages that published them, and their layouts."""
 
 import importlib.util
 import json
@@ -157,7 +157,7 @@ def test_pictures_are_one_frame_or_several() -> None:
         torch.testing.assert_close(network(clip), each.mean(dim=0))
 
 
-def test_networks_of_another_kind_are_told_apart(tmp_path) -> None:
+def test_networks_of_another_kind_are_refused(tmp_path) -> None:
     """ResNeXt's middle convolutions are grouped; ResNet-D's stem is deep; MobileNet shares EfficientNet's stem."""
     network = TSNConfig(depth=50, width=8, num_classes=3).build()
     state = network.state_dict()

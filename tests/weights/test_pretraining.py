@@ -1,4 +1,4 @@
-"""Where training starts: what inflation gives on a motionless clip, what is carried over, and what the report states."""
+"""Starting weights: features of inflated networks on equal frames, transferred tensors, and the load report."""
 
 import re
 import shutil
@@ -85,7 +85,7 @@ def deviation(started, source, frames: int, first: int, last: int) -> float:
 @pytest.mark.parametrize(
     ("config", "frames", "first", "last"), MOTIONLESS, ids=lambda v: getattr(v, "network", None) or str(v)
 )
-def test_a_motionless_clip_gives_the_pictures_features(config, frames, first, last, tmp_path) -> None:
+def test_a_clip_of_equal_frames_gives_the_frames_features(config, frames, first, last, tmp_path) -> None:
     source = trained(TSNConfig(depth=config.depth, width=8, num_classes=11))
     file = written(source, torchvision, tmp_path / "pictures.pth")
     started = start(recipe(config), file)
@@ -118,7 +118,7 @@ def test_a_small_mistake_is_seen(mistake, tmp_path) -> None:
     assert deviation(started, source, frames, first, last) > INFLATED
 
 
-def test_zeros_come_in_at_the_ends(tmp_path) -> None:
+def test_features_differ_at_the_ends_of_a_clip_where_kernels_see_zeros(tmp_path) -> None:
     """What does not hold: near the ends of a clip temporal kernels see zeros, and the features differ."""
     source = trained(TSNConfig(depth=18, width=8))
     started = start(recipe(SlowOnlyConfig(depth=18, width=8)), written(source, torchvision, tmp_path / "pictures.pth"))
@@ -237,7 +237,7 @@ def test_imagenet_is_torchvisions_file(asked, tmp_path) -> None:
     assert "2D kernels repeated along time and divided by their length" in str(started.load_report)
 
 
-def test_an_address_and_a_recipe(asked, tmp_path) -> None:
+def test_training_starts_from_an_address_or_a_recipes_weights(asked, tmp_path) -> None:
     written(trained(TSNConfig(depth=18, width=8)), torchvision, tmp_path / "x.pth")
     wanted = recipe(SlowOnlyConfig(depth=18, width=8))
     start(wanted, "https://example.org/resnet18-0123abcd.pth")
@@ -361,7 +361,7 @@ def test_a_probe_starts_from_a_probe_with_its_head_where_that_fits(tmp_path) -> 
     assert torch.equal(next(other.network.parameters()), next(network.parameters()))
 
 
-def test_a_probe_on_a_network_of_clips_is_inflated_from_pictures(tmp_path) -> None:
+def test_a_probe_on_a_3d_network_is_inflated_from_a_2d_one(tmp_path) -> None:
     pictures = trained(TSNConfig(depth=18, width=8, num_classes=5))
     file = written(pictures, torchvision, tmp_path / "x.pth")
     started = start(probe(SlowOnlyConfig(depth=18, width=8)), file)
@@ -381,7 +381,7 @@ def test_a_network_starts_from_the_backbone_of_a_probe(tmp_path) -> None:
     assert started.load_report.dropped == ("the head",)
 
 
-def test_the_files_by_word_are_those_of_the_backbone() -> None:
+def test_imagenet_and_ig65m_are_chosen_by_the_backbone_of_a_probe() -> None:
     with pytest.raises(WeightsError, match="exist for width 64 only, this network has width 8"):
         start(probe(TSNConfig(width=8)), "imagenet")
     with pytest.raises(WeightsError, match=r"R\(2\+1\)D-34 and CSN-152 alone"):

@@ -1,4 +1,4 @@
-"""Weights of a network that sees another input size: positions are resized where the network says how, nothing else."""
+"""Weights of a network for another input size: positions are resized if the network defines how, nothing else."""
 
 import cv2
 import numpy as np

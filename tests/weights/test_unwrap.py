@@ -1,4 +1,4 @@
-"""What training loops put around a network (prefixes, averages, other parts), and networks without a classifier."""
+"""What training loops store around a network (prefixes, averages, other entries), and networks without a classifier."""
 
 import gzip
 import json
@@ -101,7 +101,7 @@ def test_any_nesting_is_looked_into(nest, tmp_path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "model.", "module."])
 @pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "_fsdp_wrapped_module._checkpoint_wrapped_module."])
-def test_wrapped_parts_are_unwrapped(wrapper, prefix, tmp_path) -> None:
+def test_wrappers_inside_the_network_are_removed(wrapper, prefix, tmp_path) -> None:
     """The trunk alone compiled or in DataParallel; every block in FSDP."""
     for name, old, new in (
         ("mmaction2", "backbone.", f"backbone.{wrapper}"),
@@ -115,7 +115,7 @@ def test_wrapped_parts_are_unwrapped(wrapper, prefix, tmp_path) -> None:
         assert "wrappers inside the names of" in found.notes[0]
 
 
-def test_what_lies_beside_the_network_is_named_with_its_number(tmp_path) -> None:
+def test_other_entries_of_a_checkpoint_are_named_with_their_number_of_tensors(tmp_path) -> None:
     plain = tensors("pytorchvideo")
     content = {
         "state_dict": under("model.", plain) | {"loss.weight": torch.ones(3), "accuracy.right": torch.ones(1)},
@@ -132,7 +132,7 @@ def test_what_lies_beside_the_network_is_named_with_its_number(tmp_path) -> None
 
 
 @pytest.mark.parametrize("swapped", [{}, {"n_averaged": torch.tensor(3)}])
-def test_of_an_average_and_the_last_step_the_average_is_taken(swapped, tmp_path, capsys) -> None:
+def test_the_average_of_weights_is_preferred_to_the_last_step(swapped, tmp_path, capsys) -> None:
     """As timm, OpenTAD and torch's AveragedModel have it, whatever the key."""
     last, average = tensors(seed=1), tensors(seed=2)
     for content in (
@@ -258,7 +258,7 @@ def test_safetensors_of_other_toolkits_are_read(name, tmp_path) -> None:
         assert all(torch.equal(value, found[key]) for key, value in expected.items())
 
 
-def test_the_path_comes_first(tmp_path, monkeypatch) -> None:
+def test_load_model_takes_a_path_as_its_first_argument(tmp_path, monkeypatch) -> None:
     torch.save({"state_dict": tensors()}, tmp_path / "old.pth")
     (tmp_path / "names.txt").write_text("brush\nclap\nwave\n")
     monkeypatch.chdir(tmp_path)
@@ -319,7 +319,7 @@ def pickled_module(path: Path) -> None:
         ("x.index", lambda p: p.write_text("<html><title>Sign in</title></html>"), r"a web page \(Sign in"),
     ],
 )  # fmt: skip
-def test_what_is_no_checkpoint_is_called_what_it_is(file, write, message, tmp_path) -> None:
+def test_the_error_names_what_a_file_is_that_is_no_checkpoint(file, write, message, tmp_path) -> None:
     path = tmp_path / file
     write(path)
     for weights in ({"recipe": path}, {"recipe": TSN, "weights": path}):
@@ -329,7 +329,7 @@ def test_what_is_no_checkpoint_is_called_what_it_is(file, write, message, tmp_pa
         assert str(path) in str(caught.value)
 
 
-def test_arguments_of_a_lightning_module_are_read_over(tmp_path) -> None:
+def test_arguments_of_a_lightning_module_are_ignored(tmp_path) -> None:
     content = {"state_dict": under("model.", tensors()), "hyper_parameters": AttributeDict(lr=0.1, root=Path("/data"))}
     torch.save(content, tmp_path / "x.ckpt")
     assert load_model(tmp_path / "x.ckpt").num_classes == 3

@@ -1,4 +1,4 @@
-"""Weights of the older toolkits give the logits that they gave there; broken files say what is wrong."""
+"""Weights of the older toolkits give the logits that they gave there; errors of broken files state what is wrong."""
 
 import argparse
 import os
@@ -320,7 +320,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("layout", "config"), VARIANTS, ids=lambda v: v.name if isinstance(v, Layout) else v.network)
-def test_variants_are_inferred_and_tensors_come_back(layout, config, tmp_path) -> None:
+def test_variants_are_inferred_and_tensors_are_loaded_unchanged(layout, config, tmp_path) -> None:
     """A network of ours written as the toolkit would have, read without a recipe: the same network, bit for bit."""
     torch.manual_seed(0)
     network = config.build()
@@ -344,7 +344,7 @@ def given(layout, network) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("shape", [(8, 1, 3, 3, 3), (8, 8, 3, 3, 3), None])
-def test_networks_with_other_middles_are_not_mistaken(shape, tmp_path) -> None:
+def test_networks_with_another_middle_convolution_are_refused(shape, tmp_path) -> None:
     """CSN's and R(2+1)D's pointwise convolutions are C2D's; the one between them tells."""
     tensors = given(pytorchvideo.LAYOUT, C2DConfig(width=8, num_classes=3).build())
     for name in [name for name in tensors if name.endswith("conv_b.weight")]:
@@ -457,7 +457,7 @@ class HistoryBuffer:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_what_a_training_run_kept_beside_is_read_over(zipped, tmp_path, monkeypatch) -> None:
+def test_other_content_of_a_training_checkpoint_is_ignored(zipped, tmp_path, monkeypatch) -> None:
     name = "mmengine.logging.history_buffer"
     monkeypatch.setattr(HistoryBuffer, "__module__", name)
     module = types.ModuleType(name)
@@ -483,7 +483,7 @@ def test_what_a_training_run_kept_beside_is_read_over(zipped, tmp_path, monkeypa
     assert not Path("/tmp/marey-was-run").exists()
 
 
-def test_own_checkpoint_needs_nothing_beside(tmp_path) -> None:
+def test_a_checkpoint_of_marey_holds_all_that_it_needs(tmp_path) -> None:
     network = build_model(SMALL, ("a", "b", "c")).eval()
     save_checkpoint(tmp_path / "a.safetensors", network, SMALL, network.class_names, {"from": "test"})
     loaded = load_model(tmp_path / "a.safetensors")
@@ -502,7 +502,7 @@ def test_a_checkpoint_cut_short(tmp_path) -> None:
         load_model(path)
 
 
-def test_names() -> None:
+def test_wrong_names_and_recipes_without_weights_are_refused() -> None:
     with pytest.raises(RecipeError, match="Did you mean"):
         load_model("slowonly_r50_8x8")
     with pytest.raises(WeightsError, match="no weights of it are known"):

@@ -1,4 +1,4 @@
-"""Backbones: what each word means, that every tensor arrives, what is refused, and what a machine can afford."""
+"""Backbones: each value of --backbone, the transfer of every tensor, refusals, and the choice within a time budget."""
 
 import re
 
@@ -55,7 +55,7 @@ def same(backbone: Backbone, given: Classifier) -> bool:
 # What a word means -------------------------------------------------------------------------------------------------------
 
 
-def test_no_word_is_lite0_as_it_was_installed(capsys) -> None:
+def test_the_default_backbone_is_the_installed_lite0(capsys) -> None:
     check_backbone(None)
     found = find(None)
     assert found.sha256 == LITE0
@@ -73,7 +73,7 @@ def test_where_the_package_is_gone_the_message_reinstalls_it(monkeypatch) -> Non
         check_backbone(None)
 
 
-def test_a_file_of_ours_and_the_folder_of_a_run(tmp_path, capsys) -> None:
+def test_a_checkpoint_and_the_folder_of_a_run_are_backbones(tmp_path, capsys) -> None:
     model = small(SlowOnlyConfig(depth=18, width=8, num_classes=5))
     save_checkpoint(tmp_path / "last.safetensors", model)
     for word in (tmp_path, tmp_path / "last.safetensors", str(tmp_path)):
@@ -84,7 +84,7 @@ def test_a_file_of_ours_and_the_folder_of_a_run(tmp_path, capsys) -> None:
     assert "2 tensors left out, among them the classifier" in capsys.readouterr().err
 
 
-def test_a_network_of_frames_sees_pairs_of_them(tmp_path) -> None:
+def test_a_network_of_frames_becomes_a_frame_probe(tmp_path) -> None:
     model = small(TSNConfig(depth=18, width=8, num_classes=5))
     save_checkpoint(tmp_path / "a.safetensors", model)
     found = find(tmp_path / "a.safetensors")
@@ -128,7 +128,7 @@ def test_the_backbone_of_a_probe_is_kept_as_it_was_tuned(lite0, tmp_path) -> Non
         ("slowonly_r50_4x16_k400", "has been gone"),
     ],
 )
-def test_before_any_work_a_word_is_refused(word, said, monkeypatch) -> None:
+def test_a_wrong_backbone_is_refused_before_any_work(word, said, monkeypatch) -> None:
     monkeypatch.delenv("MAREY_MIRROR", raising=False)
     with pytest.raises(MareyError, match=said) as error:
         check_backbone(word)
@@ -185,7 +185,7 @@ def test_with_a_pooling_the_weights_are_copied_and_the_head_fits(lite0, pooling)
 # What a machine can hold -------------------------------------------------------------------------------------------------
 
 
-def test_a_backbone_that_the_machine_cannot_hold(monkeypatch) -> None:
+def test_a_backbone_that_needs_too_much_memory_is_refused(monkeypatch) -> None:
     weights, view = memory.needed_memory(build_model(PROBE).eval())
     assert 10e6 < weights < 20e6 and 100e6 < view < 1e9
     monkeypatch.setattr(memory, "free_memory", lambda device: weights + 3 * view)
@@ -197,7 +197,7 @@ def test_a_backbone_that_the_machine_cannot_hold(monkeypatch) -> None:
         find(None)
 
 
-def test_what_a_control_group_leaves_counts(tmp_path, monkeypatch) -> None:
+def test_free_memory_is_limited_by_a_control_group(tmp_path, monkeypatch) -> None:
     for name, text in (("meminfo", "MemTotal: 9 kB\nMemAvailable:    8000 kB\n"), ("max", "5000\n"), ("now", "2000\n")):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
@@ -264,7 +264,7 @@ def test_where_a_download_fails_the_next_one_is_taken(three, monkeypatch, capsys
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_where_none_can_be_had_it_is_lite0(three, offline, monkeypatch, capsys) -> None:
+def test_without_any_candidate_auto_uses_lite0(three, offline, monkeypatch, capsys) -> None:
     monkeypatch.setenv("MAREY_OFFLINE", "1" if offline else "")
     assert find("auto", videos=1000 if not offline else 1).sha256 == LITE0
     said = capsys.readouterr().err

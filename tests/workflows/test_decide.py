@@ -86,7 +86,7 @@ def test_always_tunes_and_reports_a_cost_above_the_minutes(cores) -> None:
     )
 
 
-def test_what_cannot_be_measured_is_tuned_only_where_that_is_asked_for() -> None:
+def test_without_a_measured_cost_only_always_tunes() -> None:
     assert "could not be measured" in decided("auto", None, minutes=1000).sentence
     assert "could not be measured" in decided("always", None).sentence
 

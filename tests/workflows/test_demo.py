@@ -17,7 +17,7 @@ from marey.workflows.training_time import MachineSpeed
 TINY = ({"train": 24, "test": 12, "size": 72, "frames": 20}, {"train": 36, "test": 12, "size": 72, "frames": 20})
 
 
-def test_demo_tells_what_it_does(tmp_path, capsys) -> None:
+def test_demo_prints_its_steps(tmp_path, capsys) -> None:
     out = tmp_path / "demo"
     result = run_demo(out, workers=0, sizes=TINY[:1])
     said = capsys.readouterr().err
@@ -29,7 +29,7 @@ def test_demo_tells_what_it_does(tmp_path, capsys) -> None:
         run_demo(out, workers=0, sizes=TINY[:1])
 
 
-def test_what_is_printed_can_be_typed(tmp_path, capsys, monkeypatch) -> None:
+def test_printed_commands_can_be_run(tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/marey", "demo"])
     monkeypatch.setattr("shutil.which", lambda name: None)  # the environment is not activated, as after `make demo`
     out = tmp_path / "demo"
@@ -78,7 +78,7 @@ def test_a_demo_that_stopped_while_training_is_resumed_with_its_network(tmp_path
     assert (tmp_path / "recipe.yaml").read_bytes() == recipe
 
 
-def test_nothing_to_resume(tmp_path, monkeypatch) -> None:
+def test_a_demo_that_cannot_be_resumed_or_shared_is_refused(tmp_path, monkeypatch) -> None:
     with pytest.raises(RunError, match="no demo to resume"):
         run_demo(tmp_path, resume=True)
     (tmp_path / "videos").mkdir()

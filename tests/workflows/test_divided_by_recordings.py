@@ -47,7 +47,7 @@ def divided_of(data: Path) -> VideosInFolds:
     return found
 
 
-def test_folds_keep_places_together_and_copies_count_once(data) -> None:
+def test_folds_keep_recordings_together_and_copies_count_once(data) -> None:
     found = divided_of(data)
     assert [Path(name).name for name in found.left_out] == ["3.mp4", "6.mp4"]
     kept = [Path(clip.id).name for clip in found.train]
@@ -119,7 +119,7 @@ def test_the_hash_of_a_group_does_not_depend_on_what_other_videos_there_are(data
     assert [before[name] for name in same_group] == [now[name] for name in same_group]
 
 
-def test_of_very_many_clips_no_pictures_are_compared(data, monkeypatch) -> None:
+def test_frames_of_very_many_clips_are_not_compared(data, monkeypatch) -> None:
     monkeypatch.setattr(recordings, "MOST_COMPARED", 5)
     found = divided_of(data)
     assert found.recordings is None

@@ -110,7 +110,7 @@ def test_removal_is_of_the_environment_that_marey_is_in(prefix, active, commands
     assert all(command.startswith(wanted) for command, wanted in zip(given, commands, strict=True))
 
 
-def test_names_in_messages_and_places_are_left_out(home) -> None:
+def test_user_names_in_messages_and_paths_are_left_out(home) -> None:
     text = doctor._without_names(f"{home}/a.so, /scratch/alexandra/b and /data/alexandrab/c, {home}b")
     assert text == f"~/a.so, /scratch/<user>/b and /data/alexandrab/c, {home.parent}/<user>b".replace(
         "<user>b", "alexandrab"
@@ -119,7 +119,7 @@ def test_names_in_messages_and_places_are_left_out(home) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_whatever_breaks_has_a_way_out_and_the_others_still_look(look, home, quick, monkeypatch) -> None:
+def test_a_check_that_fails_is_reported_with_advice_and_the_others_still_run(look, home, quick, monkeypatch) -> None:
     def broken():
         raise RuntimeError("it is\nbroken")
 

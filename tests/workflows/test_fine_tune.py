@@ -150,12 +150,12 @@ def test_a_tuned_run_is_tested_again_and_keeps_the_earlier_test(fitted, tuned_on
     assert found.tuning_note in Path("run/report.html").read_text().replace("&#34;", '"')
 
 
-def test_the_state_of_a_finished_training_does_not_stay(tuned_once) -> None:
+def test_the_training_state_of_a_finished_tuning_is_removed(tuned_once) -> None:
     assert not list(Path("run").rglob("last.ckpt"))
     assert "last.ckpt" not in next(Path("run/tuning").glob("*/all/README.txt")).read_text()
 
 
-def test_a_finished_run_that_was_not_tuned_is_left_alone_unless_more_is_asked_for(plain, monkeypatch) -> None:
+def test_a_finished_run_without_tuning_is_unchanged_unless_more_is_requested(plain, monkeypatch) -> None:
     monkeypatch.setattr(
         fine_tune, "decide_tuning", lambda *_, **__: Decision(False, "the network is not fine-tuned: no time")
     )
@@ -439,7 +439,7 @@ def test_options_that_mean_nothing_to_a_run_are_refused(words, named, plain) -> 
     assert named in refused("run", *words, *HERE)
 
 
-def test_what_cannot_be_judged_is_not_tuned(tmp_path, monkeypatch) -> None:
+def test_a_list_that_cannot_be_judged_is_not_tuned(tmp_path, monkeypatch) -> None:
     rows = [f"{label}{i}.mp4,{label},recording {label}{i}" for label in ("jump", "run") for i in range(2)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *rows]) + "\n")
     write_clips(tmp_path / "made", 0, 2)

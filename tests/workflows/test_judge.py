@@ -75,7 +75,7 @@ def test_the_first_step_starts_from_the_head_of_the_other_folds(videos) -> None:
     assert of_fold.trained_on is None
 
 
-def test_what_does_not_pay_is_not_kept_and_the_classifier_stays_as_it_is(videos, tmp_path) -> None:
+def test_a_tuning_that_does_not_help_leaves_the_classifier_unchanged(videos, tmp_path) -> None:
     classifier = classifier_of(videos, Classify())
     before = {name: value.clone() for name, value in classifier.network.state_dict().items()}
     # A head that names every clip rightly cannot be bettered.
@@ -94,7 +94,7 @@ def test_what_does_not_pay_is_not_kept_and_the_classifier_stays_as_it_is(videos,
     assert all(parameter.requires_grad for parameter in classifier.network.parameters())
 
 
-def test_what_pays_is_tuned_on_all_videos_from_the_classifier(videos, tmp_path, monkeypatch) -> None:
+def test_a_tuning_that_helps_is_repeated_on_all_videos(videos, tmp_path, monkeypatch) -> None:
     classifier = classifier_of(videos, Classify())
     keeps(monkeypatch, True)
     done = tune_and_judge(classifier, videos, start_of(classifier, videos), out=tmp_path, compute=HERE)
@@ -157,7 +157,7 @@ def test_a_start_is_read_as_it_was_written(videos, tmp_path) -> None:
             TuningStart.load(path)
 
 
-def test_it_is_kept_only_if_better_by_more_than_its_own_error() -> None:
+def test_a_tuning_is_kept_only_if_its_gain_exceeds_its_standard_error() -> None:
     def judged(gains: list[int], units: list[int]) -> FoldComparison:
         error = standard_error(np.array(gains, np.float64), np.array(units))
         heads = 5

@@ -1,4 +1,4 @@
-"""What makes the demo true, at small scale: a network that sees motion learns it, one that sees frames cannot."""
+"""The claim of the demo at small scale: a network of clips learns motion that a network of single frames cannot see."""
 
 import pytest
 
@@ -15,7 +15,7 @@ SMALL = {"clip": {"frames": 4, "stride": 4}, "test": {"sampling": {"frames": 4, 
 
 
 @pytest.mark.parametrize("recipe", [MOTIONS_SLOWONLY, MOTIONS_TSN], ids=lambda r: r.model.network)
-def test_inside_the_pairs(recipe, tmp_path_factory) -> None:
+def test_slowonly_learns_mirrored_pairs_and_tsn_does_not(recipe, tmp_path_factory) -> None:
     """1,200 videos, four frames each, six epochs: order is learnt by SlowOnly and stays invisible to TSN."""
     folder = tmp_path_factory.getbasetemp() / "motions"
     train, test = write_motions(folder, train=1200, test=240, size=72, frames=16, workers=2, look=NOISE)
@@ -30,7 +30,7 @@ def test_inside_the_pairs(recipe, tmp_path_factory) -> None:
         assert abs(inside - 0.5) < 0.1, inside
 
 
-def test_the_demo_as_its_slowest_machine_runs_it(tmp_path) -> None:
+def test_the_smallest_demo_learns_its_classes(tmp_path) -> None:
     """The smallest size of the demo, on the look that it shows: above 95 %."""
     train, test = write_motions(tmp_path / "videos", **DEMO_SIZES[0], workers=2)
     fitted = fit(MOTIONS_SLOWONLY, train=train, out=tmp_path, workers=2)
@@ -38,7 +38,7 @@ def test_the_demo_as_its_slowest_machine_runs_it(tmp_path) -> None:
     assert result.top1 > 0.95, result.top1
 
 
-def test_single_frames_of_the_demo_tell_nothing_inside_the_pairs(tmp_path) -> None:
+def test_single_frames_of_the_demo_do_not_distinguish_mirrored_pairs(tmp_path) -> None:
     train, test = write_motions(tmp_path / "videos", train=600, test=504, size=72, frames=20, workers=2)
     fitted = fit(MOTIONS_TSN.variant(train={"epochs": 2}), train=train, out=tmp_path, workers=2)
     inside = evaluate(load_model(fitted.last), test, workers=2).pairs(mirror_pairs(test.class_names))

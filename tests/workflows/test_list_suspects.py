@@ -64,7 +64,7 @@ def test_a_wrong_label_is_first_and_its_row_has_the_reason() -> None:
     assert found.total == CLIPS and found.disagreeing >= 1
 
 
-def test_both_ways_of_leaving_out_are_asked_and_the_yardstick_is_not() -> None:
+def test_suspects_are_judged_without_recording_or_clip_and_never_by_single_frames() -> None:
     by = _found().by
     assert by and set(by) <= {"moments, without its recording", "moments, without the video itself"}
 
@@ -80,7 +80,7 @@ def test_an_odd_clip_follows_the_suspects(monkeypatch) -> None:
     assert found.odd == (0 if odd.shares else 1)
 
 
-def test_of_several_labels_the_row_has_the_labels_as_they_may_be() -> None:
+def test_with_several_labels_the_row_states_all_likely_labels() -> None:
     targets = np.eye(3, dtype=np.bool_)[TRUE]
     targets[6] = [True, True, False]  # "run" is too much
     sets = np.array([[0, 1] if row == 6 else [TRUE[row], -1] for row in range(CLIPS)])

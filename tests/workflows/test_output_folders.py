@@ -195,7 +195,7 @@ def test_a_second_process_is_refused_before_work_begins(user, videos, checkpoint
 
 @posix
 @every_user
-def test_places_that_cannot_be_written(user, videos, checkpoint, tmp_path) -> None:
+def test_output_paths_that_cannot_be_written_are_refused(user, videos, checkpoint, tmp_path) -> None:
     (tmp_path / "file").write_text("mine")
     wrong = tmp_path if user.run is answer_all else tmp_path / "file"
     with pytest.raises(RunError, match=r"is to be written: choose another --out"):
@@ -248,7 +248,7 @@ def seen(folder: Path) -> dict[Path, tuple[int, int, int]]:
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value[:2]),
 )
-def test_places_of_single_files_are_looked_at_first(words, name, tmp_path, monkeypatch) -> None:
+def test_output_files_are_checked_before_any_work(words, name, tmp_path, monkeypatch) -> None:
     """One line, and nothing is written, replaced or waited for: no process opens the other end of the pipe."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")

@@ -1,4 +1,4 @@
-"""What run folders hold: each thing once, a README.txt that names exactly the files, and results of a run inside it."""
+"""Run folders: no file is there twice, README.txt names exactly the files, and results of a run are inside it."""
 
 import json
 import os
@@ -239,7 +239,7 @@ def test_the_logger_is_named_or_refused_before_work(workdir, monkeypatch) -> Non
     assert CliRunner().invoke(app, ["train", "clips", "--logger", "wandb"]).exit_code == 2
 
 
-def test_clips_in_a_pass_leave_the_step_and_the_learning_rate(workdir) -> None:
+def test_the_size_of_a_pass_changes_neither_step_nor_learning_rate(workdir) -> None:
     done = marey("train", "clips", "--out", "runs/b", "--init", "none", *TINY, "--batch", 3)
     assert "--batch 3: at most 3 clips per forward pass; a step stays 8 clips (train.base_batch)" in done.stderr
     one, two = (read_checkpoint(workdir / "runs" / run / "last.safetensors").tensors for run in ("a", "b"))
@@ -334,7 +334,7 @@ def test_a_folder_with_a_file_of_another_program_is_no_training(workdir, text) -
     assert "It holds a training of" not in (workdir / "runs" / README).read_text()
 
 
-def test_classes_with_names_of_our_folders_are_videos(tmp_path) -> None:
+def test_classes_named_like_folders_of_a_run_are_videos(tmp_path) -> None:
     """Folders of videos are not listed, since there may be a million."""
     for name in ("parts", "tensorboard", "run"):
         (tmp_path / name).mkdir()

@@ -86,7 +86,7 @@ def test_a_few_missing_videos_are_tolerated_as_everywhere(data, tmp_path) -> Non
         RunVideos.read(tmp_path / "run", CLASSES, max_broken=0.0)
 
 
-def test_missing_videos_are_counted_list_by_list_as_the_work_does(data, tmp_path) -> None:
+def test_missing_videos_are_counted_for_each_list(data, tmp_path) -> None:
     """Of a list of one video for testing none may be missing, however many there are to train on."""
     clips = listed(data / "clips", *["a b.mp4", "sub/b.mp4"] * 4)
     save_lists({"clips": clips, "val": listed(data / "more", "c.mp4")}, tmp_path / "run")
@@ -105,7 +105,7 @@ def test_clips_are_shown_by_the_names_that_scores_have(data, tmp_path) -> None:
     assert np.array_equal(found.with_ids_of([video.id for video in found.clips.videos]).ids, found.clips.ids)
 
 
-def test_a_run_without_its_places_is_refused(data, tmp_path) -> None:
+def test_a_run_without_the_paths_of_its_videos_is_refused(data, tmp_path) -> None:
     save_lists({"clips": listed(data / "clips", "a b.mp4")}, tmp_path / "run")
     place = tmp_path / "run/tuning" / PLACES
     for text in ("no", json.dumps({"root": "."})):

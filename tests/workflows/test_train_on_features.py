@@ -121,7 +121,7 @@ def test_a_run_predicts_every_clip_out_of_fold_and_writes_a_checkpoint(finished)
     assert marey.evaluate("run", "clips", out="e", **HERE).top1 == 1
 
 
-def test_a_report_that_is_written_again_has_its_pictures(run_once, made, monkeypatch) -> None:
+def test_a_report_that_is_written_again_has_its_images(run_once, made, monkeypatch) -> None:
     monkeypatch.chdir(made)
     page = run_once / "report.html"
     pictures = page.read_text().count("data:image")
@@ -242,7 +242,7 @@ def test_classes_that_cannot_be_judged_are_in_no_number_and_have_a_threshold(wor
     assert f"over {len(CLASSES)} classes; of 2 more nothing can be said" in Path("run/report.html").read_text()
 
 
-def test_a_network_of_clips_has_no_yardstick_of_single_frames(workdir) -> None:
+def test_a_network_of_clips_has_no_candidate_of_single_frames(workdir) -> None:
     recipe = get_recipe("tsm_lite0_8seg_folder_imagenet").variant(
         name="tiny_clips", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
     )

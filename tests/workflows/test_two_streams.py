@@ -1,4 +1,4 @@
-"""Two networks on the same videos: tested, fused, compared, answering."""
+"""Two networks on the same videos: tested, fused, compared, and used for predictions."""
 
 import json
 
