@@ -15,10 +15,15 @@ class ComputeOptions(TypedDict, total=False):
     """The fields of `Compute`, as keyword arguments of public functions."""
 
     device: str
+    """The device as `Compute.device` describes it, for example "cuda:1"."""
     precision: Precision
+    """The arithmetic as `Compute.precision` describes it, for example "bfloat16"."""
     batch: int | None
+    """The number of views in a forward pass, or of clips in training; None: see `Compute.batch`."""
     workers: int | None
+    """The number of decoding processes; None: one per core, at most eight."""
     backend: BackendName
+    """The backend for testing, prediction and features, for example "openvino"."""
 
 
 @dataclass(frozen=True)

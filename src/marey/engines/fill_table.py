@@ -46,6 +46,7 @@ class LocalEngine(Engine[Row]):
     """Rows computed in this process, from videos that other processes decode."""
 
     compute: Compute
+    """Device, backend and decoding processes of this machine."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     """Limits of decoding a video."""
 

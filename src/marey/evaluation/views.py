@@ -61,10 +61,13 @@ class ViewOutputs:
     """The outputs of a network for all views of one video, and their average."""
 
     backend: Backend
+    """The backend that runs the network."""
     views: "Views"
+    """The views of the video."""
     batch: int
     """Views per forward pass, at most."""
     averaging: Averaging
+    """What is averaged over views: logits, probabilities, or probabilities at each position."""
 
     def __call__(self, output: Output) -> Tensor:
         """Run the network on the distinct views, and return its output for each of the V views of the protocol, [V, ...]."""

@@ -33,6 +33,7 @@ class Metric:
     title: str
     """Its name in texts, for example "top-1"."""
     value: float
+    """The number itself, 0 to 1; higher is better, except for a calibration error."""
     shown: Literal["line", "summary", "report"]
     """Which texts show it. "line": all of them, also the printed line of an epoch; "summary": the summary and the report;
     "report": the report only. Files have every metric."""
@@ -57,8 +58,9 @@ class Validation:
     """The loss and metrics of a validation."""
 
     loss: float
+    """The mean loss over the clips of the validation, 0 or more."""
     metrics: tuple[Metric, ...]
-    """The first one is the score by which the best epoch is chosen."""
+    """The metrics; the first one is the score by which the best epoch is chosen."""
 
     @property
     def score(self) -> float:
@@ -105,6 +107,7 @@ class ClassRow:
     """One class in the report's table, with its metric."""
 
     name: str
+    """The name of the class."""
     text: str
     """The metric as text."""
     share: float

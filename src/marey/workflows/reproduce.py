@@ -64,6 +64,7 @@ class SplitLists:
     """The lists of one official split."""
 
     name: str
+    """The name of the list to test on, without its suffix, by which results show the split."""
     train: Path
     """The list to train on."""
     test: Path
@@ -77,8 +78,11 @@ class Reproduction:
     """The results of a row, one for each official split."""
 
     row: str
+    """The name of the row: a recipe, or a row of two streams."""
     lists: tuple[SplitLists, ...]
+    """The lists of the splits that were tested."""
     results: tuple[EvaluationResult, ...]
+    """The result on each split, in the order of `lists`."""
 
     @property
     def top1(self) -> float:

@@ -49,7 +49,9 @@ class TrainOptions:
     """How to train on this machine: options that do not belong to a recipe."""
 
     seed: int = 0
+    """The seed of everything random, including the choice of held-out videos; 0 by default."""
     compute: Compute = Compute()  # noqa: RUF009 - frozen
+    """Device, precision, clips per pass and decoding processes; by default chosen for this machine."""
     resume: bool = False
     """Resume the run in the output folder."""
     init: str | None = None
@@ -73,10 +75,13 @@ class NetworkPlan:
     """A training that was planned. Nothing is computed or written until `train_and_test`."""
 
     recipe: Recipe
+    """The recipe to train by, with as many classes as the data have."""
     sides: TrainVal
     """The videos to train on and those that are held out."""
     out: Path
+    """The folder of the run."""
     options: TrainOptions
+    """How to train on this machine."""
     chosen_at_random: bool = False
     """Whether the held-out videos were chosen at random here."""
     recipe_chosen: bool = False

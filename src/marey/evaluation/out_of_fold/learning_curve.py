@@ -24,7 +24,7 @@ class CurvePoint:
     """Lower end, 0 to 1, of an interval around `share`: as wide as the 90 % interval of the difference from the last
     point, both on the same videos, and cut off at 0."""
     high: float
-    """Its upper end, 0 to 1."""
+    """Upper end of this interval, 0 to 1."""
 
 
 @dataclass(frozen=True)

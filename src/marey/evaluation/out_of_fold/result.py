@@ -128,6 +128,7 @@ class OutOfFold:
     """The calibration of the head, fitted on the uncalibrated predictions. A fine-tuned network that was kept has
     another one. None: none was fitted."""
     cost: Cost = Cost(0, 0, 0.0, 0.0)  # noqa: RUF009 - frozen
+    """The cost of the predictions in videos and seconds; by default zeros: it was not measured."""
     heads: tuple[HeadScore, ...] = ()
     """All heads that were compared, each fitted with the strength of regularisation that suits it best."""
     tuning: FineTuning | None = None

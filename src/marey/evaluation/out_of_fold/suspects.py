@@ -56,7 +56,7 @@ class SuspectList:
     """The suspects of a list, the most suspicious labels first, then the videos that are only unusual."""
 
     clips: tuple[SuspectVideo, ...]
-    """The suspects, in this order."""
+    """The suspects, in the order of suspects.csv."""
     total: int
     """Number of videos that were checked."""
     disagreeing: int

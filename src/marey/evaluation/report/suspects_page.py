@@ -25,6 +25,7 @@ class SuspectCard:
     """One video on the page."""
 
     clip: SuspectVideo
+    """The suspect that the card shows."""
     label_share: str
     """The out-of-fold probability of its label, in percent; "" for several labels, or if it is only unusual."""
     may_be_share: str
@@ -48,7 +49,9 @@ class SuspectsPage:
     how: str
     """How they were found, and what to do about them."""
     first: Sequence[SuspectCard]
+    """The first ten suspects, which are not folded."""
     folded: Sequence[SuspectCard]
+    """The next suspects, which the page shows on request."""
     more: int
     """How many videos of suspects.csv are not on the page."""
     alike: Sequence[str]

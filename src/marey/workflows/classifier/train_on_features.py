@@ -61,9 +61,11 @@ class FittingOptions:
     """How to fit a classifier on this machine."""
 
     compute: Compute = Compute()  # noqa: RUF009 - frozen
+    """Device, precision, clips per pass and decoding processes; by default chosen for this machine."""
     backbone: str | None = None
     """A recipe's name, a checkpoint or "auto"; None: EfficientNet-Lite0."""
     finetune: Finetune = "auto"
+    """Whether to fine-tune afterwards: "always", "never", or "auto", the default: if the budget suffices."""
     budget: Budget = Budget()  # noqa: RUF009 - frozen
     """The budget for choosing a backbone and for fine-tuning."""
     settings: tuple[str, ...] = ()
@@ -89,8 +91,11 @@ class FittingPlan:
     folds: Folds
     """The folds of the videos, by names and equal files."""
     task: TaskConfig
+    """The task: one label per video, or several."""
     out: Path
+    """The folder of the run."""
     options: FittingOptions
+    """How to fit on this machine."""
     needs_backbone: bool = True
     """False: a run is resumed whose head was fitted already, on the same backbone."""
     corrected: CorrectedData | None = None
