@@ -65,7 +65,7 @@ class RayEngine(Engine[Row]):
     make: MakeRowMaker[Row]
     """Called in each actor; what it refers to is sent there through Ray's object store."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
-    """Limits of decoding a video."""
+    """Limits of time and memory for decoding one video; by default those of `Limits`."""
     stall: float | None = None
     """Seconds without progress after which an attempt is given up; None: 600, or if that is more, twice the time that a
     video may take to decode, including its flow."""

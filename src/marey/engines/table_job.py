@@ -30,7 +30,7 @@ class TableJob(Generic[Row]):
     """The rows of one shard of a list, how they are computed, and the table."""
 
     maker: RowMaker[Row]
-    """What computes a row."""
+    """What computes the rows, and decides their columns."""
     videos: ListedPieces
     """The list of videos, of which `shard` names the rows."""
     out: Path

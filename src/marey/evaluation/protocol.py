@@ -65,7 +65,7 @@ class EvaluationProtocol(_Record):
     """
 
     task: str = "classify"
-    """The task's name, "classify" or "multilabel"."""
+    """The task's name: "classify", the default, or "multilabel"."""
     recipe: str = ""
     """The name of the recipe; "" if it is not known."""
     test: JsonValue = None
@@ -90,7 +90,7 @@ class EvaluationProtocol(_Record):
     batch: int | None = None
     """Views per forward pass, at most; None: not known."""
     precision: str = "float32"
-    """The arithmetic of the network: "float32", "tf32" or "bfloat16"."""
+    """The arithmetic of the network: "float32", the default, "tf32" or "bfloat16"."""
     device: str | None = None
     """The kind of device, such as "cpu" or "cuda", without its index; None: not known."""
     backend: JsonValue = None

@@ -60,7 +60,8 @@ class EvaluationResult:
     broken: tuple[Broken, ...] = ()
     """The videos that could not be read, which have no scores; empty by default."""
     comparisons: tuple[Comparison, ...] = ()
-    """Comparisons with the published top-1 of the classifier's recipe, and with one that was measured with Marey."""
+    """Comparisons with the published top-1 of the classifier's recipe, and with one that was measured with Marey; empty
+    by default."""
 
     @classmethod
     def load(cls, folder: str | Path) -> "EvaluationResult":

@@ -94,7 +94,7 @@ class Views:
     frames: Frames
     """The decoded frames that the views need, before cropping."""
     distinct: tuple[tuple[NDArray[np.int64], View], ...]
-    """(indices into `frames`, crop) of each distinct view."""
+    """Each distinct view: the indices of its clip into `frames`, and its crop."""
     index: NDArray[np.int64]
     """For each view of the protocol, its index in `distinct`."""
 

@@ -189,7 +189,7 @@ class Predictor:
     """
 
     model: Classifier
-    """The classifier that predicts, in eval mode."""
+    """The classifier that predicts."""
     backend: Backend
     """The backend that runs its network."""
     batch: int

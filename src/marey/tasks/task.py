@@ -48,7 +48,7 @@ class Baseline:
     value: float
     """The metric of these predictions, 0 to 1."""
     text: str
-    """Which predictions, for example "always answering 'run'"."""
+    """The predictions in words, for example "always answering 'run'"."""
     chance: float | None = None
     """The mean of the metric for random predictions, 0 to 1; None where it is not known."""
 
@@ -131,7 +131,7 @@ class TaskReport:
     classes_note: str
     """A sentence above the table of `classes`: what it shows."""
     numbers: Sequence[tuple[str, str]] = ()
-    """(name, text) of further numbers, which follow the metrics."""
+    """Further numbers as (name, text), which follow the metrics; empty by default."""
     confusion: NDArray[np.int64] | None = None
     """[K, K]: true class by predicted class; None where there is none."""
 

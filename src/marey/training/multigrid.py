@@ -29,7 +29,7 @@ class Phase:
     until: int
     """The epoch, counted from 0, at which the phase ends (exclusive)."""
     rate: float
-    """Factor of the base learning rate."""
+    """Factor by which the base learning rate is multiplied."""
     shapes: tuple[Shape, ...]
     """The shapes that batches have in turn."""
 

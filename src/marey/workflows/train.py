@@ -48,15 +48,16 @@ class TrainRequest:
     by_name: bool = False
     """Whether the recipe was given by name: a resumed run then keeps its number of epochs."""
     val: Path | Manifest | None = None
-    """Videos of validation, as `data`; None: those that the split column or the folder names."""
+    """Videos for validation, or to test a classifier on, as `data`; None: those that the split column or the folder
+    names."""
     test: Path | Manifest | None = None
-    """Videos to test a classifier on, as `data`; None: those that the split column or the folder names."""
+    """More videos to test a classifier on, as `data`; None: those that the split column or the folder names."""
     labels: Path | None = None
     """A CSV of corrections of a classifier's videos; None: nothing is corrected."""
     settings: Sequence[str] = ()
     """Changed fields of the recipe ("train.clip_norm=5"); by default none."""
     epochs: int | None = None
-    """How often each video is seen, at least 1; None: what the recipe says."""
+    """How often each video is seen, at least once; None: what the recipe says."""
     lr: float | None = None
     """The learning rate for a batch of `train.base_batch` clips; None: what the recipe says."""
     backbone: str | None = None

@@ -45,7 +45,7 @@ class Streams:
     classifiers: tuple[Classifier, ...]
     """The classifiers, one for each stream, with the same classes."""
     fusion: Fusion = "logits"
-    """What is added up: "logits" or "probabilities"."""
+    """What is added up: "logits", the default, or "probabilities"."""
     weights: tuple[float, ...] | None = None
     """The weight of each classifier in the sum; None: equal weights."""
     row: TwoStream | None = None

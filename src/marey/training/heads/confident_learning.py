@@ -83,7 +83,7 @@ class Doubt:
     """A class that is perhaps wrong for a video that has it, or perhaps missing for a video that lacks it."""
 
     label: int
-    """Index of the class."""
+    """Index of the class in doubt."""
     has: bool
     """Whether the video has the class as a label."""
     probability: float

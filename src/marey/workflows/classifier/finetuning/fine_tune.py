@@ -55,7 +55,7 @@ class TuningOptions:
     budget: Budget = Budget()  # noqa: RUF009 - frozen
     """The time that fine-tuning may take; by default 600 core-seconds, or 600 seconds of a GPU."""
     settings: tuple[str, ...] = ()
-    """Changed fields of the recipe's training ("train.epochs=3")."""
+    """Changed fields of the recipe's training ("train.epochs=3"); by default none."""
     compute: Compute = Compute()  # noqa: RUF009 - frozen
     """Device, precision, clips per pass and decoding processes; by default chosen for this machine."""
     seed: int = 0
