@@ -69,7 +69,7 @@ class ThresholdEffect:
     right: float
     """Share of the correct predictions below the threshold of the other folds, 0 to 1."""
     wrong: float | None
-    """Share of the wrong predictions below it, 0 to 1; None if no prediction is wrong."""
+    """Share of the wrong predictions below that threshold, 0 to 1; None if no prediction is wrong."""
 
     @property
     def weak(self) -> bool:

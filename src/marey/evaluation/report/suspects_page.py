@@ -29,7 +29,8 @@ class SuspectCard:
     label_share: str
     """The out-of-fold probability of its label, in percent; "" for several labels, or if it is only unusual."""
     may_be_share: str
-    """The out-of-fold probability of the class that it may have instead, in percent; "" as above."""
+    """The out-of-fold probability of the class that it may have instead, in percent; "" where `label_share` is ""
+    too."""
     why: str
     """The reasons to check it that the probabilities do not show."""
 

@@ -59,7 +59,7 @@ class FittedClassifier:
     manifest: Manifest
     """The N videos with their labels."""
     folds: Folds
-    """The folds of these videos."""
+    """The folds of the N videos."""
     targets: Targets
     """Class index of each video [N]; with several labels per video, whether it has each class [N, K]."""
     choice: HeadChoice
@@ -69,7 +69,7 @@ class FittedClassifier:
     out_of_fold: OutOfFold
     """The out-of-fold result, which is written into the run."""
     suspects: SuspectList
-    """Videos that are likely mislabelled or unusual."""
+    """The videos that are likely mislabelled or unusual."""
 
 
 def fit_on_cells(

@@ -118,9 +118,9 @@ class TunedNetwork:
     """Predictions of the network fine-tuned on the other folds, for the M videos of the judged fold that could be read
     [M, K]. The calibration is fitted to them."""
     labels: NDArray[np.int64]
-    """Labels of these videos, in the form of `Task.labels`."""
+    """Labels of the M videos, in the form of `Task.labels`."""
     units: NDArray[np.int64]
-    """The number of each video's recording [M]."""
+    """The number of the recording of each of the M videos [M]."""
 
 
 def tuning_name(classifier: Classifier, videos: Manifest, start: TuningStart, *, compute: Compute, seed: int) -> str:
