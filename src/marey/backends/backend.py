@@ -18,6 +18,7 @@ class BackendReport:
     """Which backend computed a result, and how much it differed from eager float32."""
 
     asked: BackendName
+    """The backend that was requested; "auto" if it was to be chosen by measurement."""
     ran: BackendName
     """The backend that computes now: "eager" if another one failed or differed too much."""
     why: str = ""
@@ -44,7 +45,9 @@ class Backend(Protocol):
     """
 
     device: torch.device
+    """The device of torch on which the network computes."""
     precision: Arithmetic
+    """The arithmetic of the network: "float32", "tf32" or "bfloat16"."""
 
     def logits(self, views_VTHWC: Tensor) -> Tensor:
         """Logits [V, K], before softmax."""

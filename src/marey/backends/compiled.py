@@ -34,6 +34,7 @@ class Compiler(Protocol):
     """
 
     name: BackendName
+    """The name of the backend, as the option `--backend` has it."""
 
     @property
     def version(self) -> str:

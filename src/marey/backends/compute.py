@@ -15,10 +15,15 @@ class ComputeOptions(TypedDict, total=False):
     """The fields of `Compute`, as keyword arguments of public functions."""
 
     device: str
+    """The device as `Compute.device` describes it, for example "cuda:1"."""
     precision: Precision
+    """The arithmetic as `Compute.precision` describes it, for example "bfloat16"."""
     batch: int | None
+    """The number of views in a forward pass, or of clips in training; None: see `Compute.batch`."""
     workers: int | None
+    """The number of decoding processes; None: one per core, at most eight."""
     backend: BackendName
+    """The backend for testing, prediction and features, for example "openvino"."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,10 @@ class Compute:
     """Where and how a network computes, in testing, prediction and training."""
 
     device: str = "auto"
-    """"auto" (CUDA if there is a CUDA device, else the CPU), "cpu", or a device of torch: "cuda", "cuda:1", "mps", "xpu"."""
+    """The device: "auto" (CUDA if there is a CUDA device, else the CPU), "cpu", or a device of torch: "cuda", "cuda:1",
+    "mps", "xpu"."""
     precision: Precision = "auto"
-    """"float32", "tf32" or "bfloat16"; "auto" is the recipe's in training and float32 elsewhere."""
+    """The arithmetic: "float32", "tf32" or "bfloat16"; "auto" is the recipe's in training and float32 elsewhere."""
     batch: int | None = None
     """Views in one forward pass, or clips per micro-batch and process in training. None: 8 views; in training the
     recipe's `norm_batch`, or the process's share of a batch."""
@@ -36,7 +42,8 @@ class Compute:
     """Decoding processes; 0 decodes in the calling process, None is one per core, at most eight. Their number does not
     change the results."""
     backend: BackendName = "eager"
-    """The backend for testing, prediction and features; training and its validation are always eager."""
+    """The backend for testing, prediction and features, eager by default; training and its validation are always
+    eager."""
 
     def __post_init__(self) -> None:
         if self.backend not in get_args(BackendName):

@@ -36,6 +36,7 @@ class OpenVINO(Compiler):
     """Converts a network once and stores it in the cache, from where later processes load it in about a second."""
 
     name: BackendName = "openvino"
+    """The word of `--backend` for OpenVINO."""
 
     @property
     def version(self) -> str:

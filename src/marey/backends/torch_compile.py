@@ -18,6 +18,7 @@ class TorchCompile(Compiler):
     """Compiles in each process, because torch does not cache graphs with frozen weights on disk."""
 
     name: BackendName = "compile"
+    """The word of `--backend` for torch.compile."""
 
     @property
     def version(self) -> str:

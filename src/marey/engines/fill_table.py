@@ -46,8 +46,9 @@ class LocalEngine(Engine[Row]):
     """Rows computed in this process, from videos that other processes decode."""
 
     compute: Compute
+    """Device, backend and decoding processes of this machine."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
-    """Limits of decoding a video."""
+    """Limits of time and memory for decoding one video; by default those of `Limits`."""
 
     @property
     def title(self) -> str:

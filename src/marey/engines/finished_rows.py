@@ -45,6 +45,7 @@ class FinishedRows:
     """
 
     out: Path
+    """The path of the table, a Parquet file."""
 
     @property
     def folder(self) -> Path:

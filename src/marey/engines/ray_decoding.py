@@ -26,8 +26,9 @@ class DecodedRow(NamedTuple):
     """A decoded video that goes from a decoding actor to a network."""
 
     row: int
-    """Its row in the list."""
+    """The row of the video in the list, from 0."""
     video: VideoEntry
+    """The video that was decoded."""
     decoded: tuple[Decoded, ...] | MareyError
     """The result of each decoder; or the error that kept this node from decoding."""
     messages: list[Message]

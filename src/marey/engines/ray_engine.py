@@ -61,10 +61,11 @@ class RayEngine(Engine[Row]):
     """Rows computed on the nodes of a Ray cluster."""
 
     cluster: Cluster
+    """The cluster that this process has joined."""
     make: MakeRowMaker[Row]
     """Called in each actor; what it refers to is sent there through Ray's object store."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
-    """Limits of decoding a video."""
+    """Limits of time and memory for decoding one video; by default those of `Limits`."""
     stall: float | None = None
     """Seconds without progress after which an attempt is given up; None: 600, or if that is more, twice the time that a
     video may take to decode, including its flow."""
@@ -185,9 +186,13 @@ class _ComputedRow(Generic[Row]):
     """A computed row, with the messages and counts of its computation."""
 
     row: int
+    """The row of the video in the list, from 0."""
     result: Row
+    """What the table holds for the video, such as a prediction."""
     messages: list[Message]
+    """Messages of decoding and computing, for the process that fills the table."""
     counts: tuple[LongVideoCounts, ...]
+    """Counts of long videos since the actor's last row, one for each network."""
 
 
 class _NetworkActor:

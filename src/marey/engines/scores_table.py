@@ -84,6 +84,7 @@ class _ScoredRows:
     """The rows of the table: videos that were scored, and those that could not be read."""
 
     result: EvaluationResult
+    """The scores and broken files of the test."""
     videos: Sequence[tuple[int, VideoEntry]]
     """Each video with its row in the list."""
     scored: dict[str, int]
@@ -93,6 +94,7 @@ class _ScoredRows:
     contents: NDArray[np.uint64]
     """The identity of each video's content."""
     columns: PredictionColumns
+    """The columns that hold the predictions."""
     backends: list[Json]
     """The backends that computed the scores."""
 

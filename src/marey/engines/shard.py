@@ -14,8 +14,9 @@ class Shard:
     """Shard `number` of `count`: consecutive rows of the list. The sizes of shards differ by at most one row."""
 
     number: int = 1
-    """From 1 to `count`."""
+    """Which shard this is, from 1 to `count`; 1 by default."""
     count: int = 1
+    """The number of shards, at least 1; 1 by default: the entire list."""
 
     def __post_init__(self) -> None:
         """Refuse a number out of range.

@@ -23,14 +23,17 @@ class TableSummary:
     """The rows of a finished table, and how many this call computed."""
 
     out: Path
+    """The path of the table, a Parquet file."""
     rows: int
+    """The number of rows of the table, one for each video."""
     failed: int
+    """The number of videos that could not be read."""
     reasons: tuple[tuple[str, int], ...]
     """Kinds of reasons for which videos failed, with their number, the most frequent first."""
     computed: int
-    """Rows that this call computed."""
+    """The number of rows that this call computed; the others existed already."""
     seconds: float
-    """Seconds that this call took."""
+    """Elapsed time of this call in seconds."""
 
     @classmethod
     def of(cls, out: Path, *, computed: int, seconds: float) -> "TableSummary":

@@ -46,6 +46,7 @@ class VideoFeatures:
     """The features of one video, or why there are none."""
 
     video: VideoEntry
+    """The video that the features are of."""
     values: NDArray[np.float32] | None
     """The features [D], or [clips, D]; None: the video cannot be read."""
     error: str | None = None
@@ -210,11 +211,11 @@ class TableMetadata:
     settings: Mapping[str, Json]
     """Command, checkpoint, backend, precision, protocol: they must be equal in tables that are merged."""
     first: int
-    """The first row of the list that this table is for."""
+    """The first row of the list that this table is for, from 0."""
     end: int
-    """The row after the last one."""
+    """The row after the last one of this table."""
     shard: str
-    """The shard, such as "1/8"."""
+    """The shard as text, such as "1/8"."""
     facts: Mapping[str, Json]
     """Facts that need not be equal: the version of Marey, the device."""
 

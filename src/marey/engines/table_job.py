@@ -30,11 +30,13 @@ class TableJob(Generic[Row]):
     """The rows of one shard of a list, how they are computed, and the table."""
 
     maker: RowMaker[Row]
-    """What computes a row."""
+    """What computes the rows, and decides their columns."""
     videos: ListedPieces
+    """The list of videos, of which `shard` names the rows."""
     out: Path
-    """The table."""
+    """The path of the table, a Parquet file."""
     shard: Shard = Shard()  # noqa: RUF009 - frozen
+    """The shard of the list that the table holds; by default the entire list."""
     device: str | None = None
     """Where the rows are computed; None: on the device of `maker`."""
 

@@ -19,11 +19,11 @@ class LongVideoCounts(NamedTuple):
     """Numbers of videos."""
 
     seen: int
-    """All videos."""
+    """The number of all videos."""
     long: int
-    """Videos longer than `LONGEST` seconds."""
+    """The number of videos longer than `LONGEST` seconds."""
     whole_files: int
-    """Long videos that are an entire file, not a segment of one."""
+    """The number of long videos that are an entire file, not a segment of one."""
 
 
 class LongVideos:

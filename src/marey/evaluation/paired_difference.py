@@ -18,11 +18,11 @@ class PairedDifference:
     """The metric of predictions minus that of others for the same videos, with a 90 % interval."""
 
     difference: float
-    """-1 to 1."""
+    """The one metric minus the other, -1 to 1."""
     low: float
     """Lower end of the interval of `difference`; may be below -1."""
     high: float
-    """Upper end of the interval; may be above 1."""
+    """Upper end of this interval; may be above 1."""
 
 
 def paired_difference(

@@ -24,7 +24,9 @@ class PrimaryMetric:
     """The primary metric of scores with its 90 % interval and baseline, in numbers and in words."""
 
     scores: Scores
+    """The scores of the tested videos."""
     metric: Metric
+    """The task's first metric of these scores: top-1, or mAP with several labels per video."""
     unseen: bool = False
     """Whether `scores` holds only videos that the network was not trained on, and others were left out."""
     group: Literal["group", "recording"] = "group"

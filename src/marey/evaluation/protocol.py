@@ -65,33 +65,40 @@ class EvaluationProtocol(_Record):
     """
 
     task: str = "classify"
+    """The task's name: "classify", the default, or "multilabel"."""
     recipe: str = ""
+    """The name of the recipe; "" if it is not known."""
     test: JsonValue = None
+    """The rule for clips, crops and averaging (`recipe.test`); None: not known."""
     pixels: JsonValue = None
+    """The rule for resizing and normalisation (`recipe.pixels`); None: not known."""
     flow: JsonValue = None
+    """The rule for optical flow (`recipe.flow`); None: the network sees frames, or it is not known."""
     calibration: JsonValue = None
     """The calibration of the probabilities, as JSON; None: they were not calibrated."""
     weights_sha256: str | None = None
-    """SHA-256 over names and values of all tensors (`weights_hash`)."""
+    """SHA-256 over names and values of all tensors (`weights_hash`); None: not known."""
     weights_file: JsonValue = None
     """The published file that the weights came from: its address, its SHA-256, and whether that was published. None: the
     weights came from another file."""
     data_fingerprint: str | None = None
-    """The fingerprint of the videos to test, restricted to `split` and by `only`."""
+    """The fingerprint of the videos to test, restricted to `split` and by `only`; None: not known."""
     videos: int | None = None
-    """The number of videos to test, those that `data_fingerprint` is computed of."""
+    """The number of videos to test, those that `data_fingerprint` is computed of; None: not known."""
     split: str | None = None
     """The name of the tested split, for example "val" or "test, split 1"; None where the videos have none or several."""
     batch: int | None = None
-    """Views per forward pass."""
+    """Views per forward pass, at most; None: not known."""
     precision: str = "float32"
+    """The arithmetic of the network: "float32", the default, "tf32" or "bfloat16"."""
     device: str | None = None
+    """The kind of device, such as "cpu" or "cuda", without its index; None: not known."""
     backend: JsonValue = None
     """The backend that computed the scores and its difference from eager float32 (`marey.backends.backend.BackendReport`),
     or a list of several: the run was resumed with another backend, processes used different ones, or a backend failed and
     eager replaced it. None: eager was asked for, and computed all."""
     versions: dict[str, str] | None = None
-    """Versions of the packages that influence the numbers."""
+    """Versions of the packages that influence the numbers, by name; None: not known."""
     folds: int | None = None
     """The number of folds, if the scores are out-of-fold predictions: each video's come from a head that was fitted without
     its fold. `weights_sha256` is then that of the final classifier, which was fitted on all videos. None: one network
@@ -99,9 +106,9 @@ class EvaluationProtocol(_Record):
     only: Restriction | None = None
     """The restriction to the videos of another list; None: all videos of the list or split were tested."""
     tested: int | None = None
-    """The number of videos with scores."""
+    """The number of videos with scores; None: not known."""
     broken: int | None = None
-    """The number of broken files, which have no scores."""
+    """The number of broken files, which have no scores; None: not known."""
 
     @property
     def parts(self) -> "tuple[EvaluationProtocol, ...]":

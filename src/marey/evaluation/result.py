@@ -40,8 +40,11 @@ class NumberRow:
     """One number of a result, as a row of a table."""
 
     title: str
+    """The name of the number."""
     value: str
+    """The number as text, with its unit."""
     note: str = ""
+    """What the number measures, in a few words beside it; "" for none."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,9 +56,12 @@ class EvaluationResult:
     """
 
     scores: Scores
+    """The probabilities, labels and ids of the tested videos, and the protocol."""
     broken: tuple[Broken, ...] = ()
+    """The videos that could not be read, which have no scores; empty by default."""
     comparisons: tuple[Comparison, ...] = ()
-    """Comparisons with the published top-1 of the classifier's recipe, and with one that was measured with Marey."""
+    """Comparisons with the published top-1 of the classifier's recipe, and with one that was measured with Marey; empty
+    by default."""
 
     @classmethod
     def load(cls, folder: str | Path) -> "EvaluationResult":

@@ -31,11 +31,15 @@ class Scores:
     """
 
     ids: tuple[str, ...]
+    """The id of each video in its list [N]."""
     labels: NDArray[np.int64]
     """The class index of each video [N]; with several labels per video, 1 for each label and 0 for other classes, [N, K]."""
     probabilities: NDArray[np.float32]
+    """The probability of each class for each video [N, K], 0 to 1, as float32."""
     class_names: tuple[str, ...]
+    """The names of the K classes, in the order of `probabilities`."""
     protocol: AnyProtocol = field(default_factory=EvaluationProtocol)
+    """How the scores were computed; by default a protocol in which nothing is known."""
     trained_on: NDArray[np.bool_] | None = None
     """[N]: whether the network was trained on the content of the video; None if that was not compared."""
     groups: NDArray[np.str_] | None = None

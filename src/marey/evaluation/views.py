@@ -61,10 +61,13 @@ class ViewOutputs:
     """The outputs of a network for all views of one video, and their average."""
 
     backend: Backend
+    """The backend that runs the network."""
     views: "Views"
+    """The views of the video."""
     batch: int
     """Views per forward pass, at most."""
     averaging: Averaging
+    """What is averaged over views: logits, probabilities, or probabilities at each position."""
 
     def __call__(self, output: Output) -> Tensor:
         """Run the network on the distinct views, and return its output for each of the V views of the protocol, [V, ...]."""
@@ -91,7 +94,7 @@ class Views:
     frames: Frames
     """The decoded frames that the views need, before cropping."""
     distinct: tuple[tuple[NDArray[np.int64], View], ...]
-    """(indices into `frames`, crop) of each distinct view."""
+    """Each distinct view: the indices of its clip into `frames`, and its crop."""
     index: NDArray[np.int64]
     """For each view of the protocol, its index in `distinct`."""
 

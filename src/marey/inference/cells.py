@@ -72,15 +72,17 @@ class Cells:
     """The identities of these videos, and for segments those of their files, as a checkpoint records them
     (`marey.data.files.identity.noted_identities`)."""
     broken: tuple[Broken, ...]
+    """The videos of the list that cannot be read."""
     computed: int
     """Videos that went through the network in this call; the others were cached, or are copies of another video."""
     core_seconds: float
     """Processor time of this call in seconds, over all cores and decoding processes: decoding, network and files."""
     seconds: float
-    """Elapsed time of this call."""
+    """Elapsed time of this call in seconds."""
     backend: BackendReport
     """The backend of this call; cached cells may come from another one."""
     _computation: "_CellComputation"
+    """What reads cells from the cache, and computes missing ones again."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,6 +118,7 @@ class Estimate:
     """What computing the cells of a list will cost."""
 
     videos: int
+    """The number of videos of the list."""
     cached: int
     """Videos whose cells are in the cache now."""
     seconds_a_video: float | None

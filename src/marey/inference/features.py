@@ -63,6 +63,7 @@ class Features:
     """
 
     out: Path
+    """The folder that holds the features, one .npy file for each video."""
     listed: VideoList
     """All videos of the list."""
     computed: int

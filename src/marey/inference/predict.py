@@ -189,9 +189,11 @@ class Predictor:
     """
 
     model: Classifier
+    """The classifier that predicts."""
     backend: Backend
+    """The backend that runs its network."""
     batch: int
-    """Views per forward pass."""
+    """Views per forward pass, at most."""
     long: LongVideos
     """Counts the videos that are too long for the few frames that the network sees."""
 

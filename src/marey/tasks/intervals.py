@@ -24,7 +24,9 @@ class Interval:
     """A 90 % interval of a metric, 0 to 1."""
 
     low: float
+    """The lower end of the interval, 0 to 1."""
     high: float
+    """The upper end of the interval, 0 to 1."""
     over: Literal["videos", "groups"]
     """The independent units: videos, or groups of videos."""
     count: int

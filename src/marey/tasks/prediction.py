@@ -28,10 +28,14 @@ class Prediction:
     """
 
     video: VideoEntry
+    """The video, or the segment of a file, that was predicted."""
     probabilities: NDArray[np.float32]
+    """The probability of each class [K], 0 to 1, as float32; empty if the video cannot be read."""
     class_names: tuple[str, ...]
-    """[K]; only the most probable classes after `likeliest` and in files."""
+    """The class names [K] in the order of `probabilities`; only the most probable ones after `likeliest` and in
+    files."""
     error: str | None = None
+    """The file and the reason why it cannot be read; None: it was read."""
     below_threshold: float | None = None
     """The threshold of the calibration if no class reaches it: none of the classes is then predicted. None: a class reaches
     it, or there is no threshold."""

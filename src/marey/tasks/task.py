@@ -33,6 +33,7 @@ class Metric:
     title: str
     """Its name in texts, for example "top-1"."""
     value: float
+    """The number itself, 0 to 1; higher is better, except for a calibration error."""
     shown: Literal["line", "summary", "report"]
     """Which texts show it. "line": all of them, also the printed line of an epoch; "summary": the summary and the report;
     "report": the report only. Files have every metric."""
@@ -47,7 +48,7 @@ class Baseline:
     value: float
     """The metric of these predictions, 0 to 1."""
     text: str
-    """Which predictions, for example "always answering 'run'"."""
+    """The predictions in words, for example "always answering 'run'"."""
     chance: float | None = None
     """The mean of the metric for random predictions, 0 to 1; None where it is not known."""
 
@@ -57,8 +58,9 @@ class Validation:
     """The loss and metrics of a validation."""
 
     loss: float
+    """The mean loss over the clips of the validation, 0 or more."""
     metrics: tuple[Metric, ...]
-    """The first one is the score by which the best epoch is chosen."""
+    """The metrics; the first one is the score by which the best epoch is chosen."""
 
     @property
     def score(self) -> float:
@@ -105,6 +107,7 @@ class ClassRow:
     """One class in the report's table, with its metric."""
 
     name: str
+    """The name of the class."""
     text: str
     """The metric as text."""
     share: float
@@ -128,7 +131,7 @@ class TaskReport:
     classes_note: str
     """A sentence above the table of `classes`: what it shows."""
     numbers: Sequence[tuple[str, str]] = ()
-    """(name, text) of further numbers, which follow the metrics."""
+    """Further numbers as (name, text), which follow the metrics; empty by default."""
     confusion: NDArray[np.int64] | None = None
     """[K, K]: true class by predicted class; None where there is none."""
 

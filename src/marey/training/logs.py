@@ -22,7 +22,7 @@ class EpochRecord:
     """The numbers of one epoch. Accuracies and shares are 0 to 1."""
 
     epoch: int
-    """Counted from 1."""
+    """The number of the epoch, counted from 1."""
     step: int
     """Optimiser steps since the beginning of the run."""
     lr: float
@@ -32,13 +32,13 @@ class EpochRecord:
     train_loss: float
     """Mean loss over the clips of the epoch."""
     train_top1: float | None
-    """Share of right predictions on the training clips; None if the task counts none."""
+    """Share of right predictions on the training clips, 0 to 1; None if the task counts none."""
     clips_per_second: float
-    """Clips per second over all processes."""
+    """Clips trained per second, over all processes."""
     waited_share: float
     """The share of the time that this process waited for batches, 0 to 1."""
     broken: int
-    """Broken files so far."""
+    """Number of broken files since the beginning of the run."""
     validation: Validation | None = None
     """The loss and metrics of the validation; None without validation."""
 

@@ -49,7 +49,7 @@ class _EpochStart:
     """Clocks and counters at the beginning of an epoch, or where a run was resumed inside it."""
 
     time: float
-    """`time.monotonic()`, in seconds."""
+    """The time of the clock `time.monotonic()`, in seconds."""
     waited: float
     """Seconds that the loader has waited for batches so far."""
     clips: float

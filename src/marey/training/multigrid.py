@@ -15,8 +15,11 @@ class Shape:
     """Frames and side (in pixels) of the clips of a batch, and its size as a multiple of the recipe's base batch."""
 
     frames: int
+    """Frames of a clip, T."""
     side: int
+    """Side of the square crop in pixels."""
     batch: int
+    """Size of a batch as a multiple of the recipe's base batch."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Phase:
     until: int
     """The epoch, counted from 0, at which the phase ends (exclusive)."""
     rate: float
-    """Factor of the base learning rate."""
+    """Factor by which the base learning rate is multiplied."""
     shapes: tuple[Shape, ...]
     """The shapes that batches have in turn."""
 

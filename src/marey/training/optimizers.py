@@ -53,9 +53,9 @@ class ParameterSetting:
     """The learning rate and weight decay of a parameter."""
 
     scale: float
-    """Factor of the learning rate."""
+    """Factor by which the base learning rate is multiplied."""
     decay: float
-    """Weight decay."""
+    """Weight decay of the optimiser; 0 for none."""
 
 
 def parameter_settings(model: nn.Module, train: Train) -> dict[str, ParameterSetting]:

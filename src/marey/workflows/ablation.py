@@ -21,6 +21,7 @@ class _AblationPair:
     """A claim of the announcement, and the two trainings of which it states the difference in top-1."""
 
     claim: str
+    """The claim as a sentence without a full stop, in percentage points of top-1."""
     with_it: tuple[str, str | None]
     """The training with what the claim names: the recipe, and the value of --init (None: what the recipe says)."""
     without: tuple[str, str | None]

@@ -23,8 +23,11 @@ class ConvertedWeights:
     """What `convert_weights` wrote, and what happened to each tensor."""
 
     out: Path
+    """The checkpoint that was written: a .safetensors file or a folder."""
     recipe: Recipe
+    """The recipe of the checkpoint, given or inferred."""
     report: LoadReport
+    """What happened to each tensor of the file."""
     existed: bool
     """Whether `out` already held the same checkpoint, so that nothing was written."""
 

@@ -109,7 +109,9 @@ class _EarlierDemo:
     """The options of a demo that was interrupted; by default those of a new one."""
 
     network: str = "slowonly"
+    """The kind of network that the demo trains, "slowonly" by default, or "tsn"."""
     seed: int = 0
+    """The seed of videos and training; 0 by default."""
     training: bool = False
     """Whether its training began; else only videos were written."""
 

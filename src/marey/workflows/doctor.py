@@ -35,12 +35,13 @@ class Finding:
     """The result of one check."""
 
     name: str
+    """The name of the check in a word or two."""
     well: bool
     """Whether the check passed."""
     found: str
     """What was found, as a clause."""
     mend: str = ""
-    """What to do if the check failed."""
+    """What to do if the check failed; "" if there is nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,11 @@ class Report:
     """The results of all checks, installed versions, and the content of the cache."""
 
     findings: tuple[Finding, ...]
+    """The results of the checks, in the order in which they are printed."""
     installed: dict[str, str]
-    """Versions by package."""
+    """Versions of the installed packages, by name."""
     environment: dict[str, str]
-    """Environment variables that change what Marey does."""
+    """Environment variables that change what Marey does, with their values or "(set)"."""
     cache: tuple[CacheContent, ...]
     """What the cache holds, by kind."""
 

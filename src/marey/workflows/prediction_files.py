@@ -37,7 +37,7 @@ class PredictionFiles:
     """The files of predictions, as the suffix of --out chooses them."""
 
     out: Path
-    """As the user named it."""
+    """The path as the user named it."""
     lines: Path
     """The .jsonl file to which each prediction is appended at once, and from which a later call resumes."""
     other_formats: tuple[Path, ...] = ()
@@ -171,11 +171,17 @@ class _Shown:
     """What the page shows of a video."""
 
     path: Location
+    """The path or address of the video."""
     segment: str
+    """The segment in seconds or frames; "" for an entire file."""
     top: list[tuple[str, float]]
+    """The most probable classes with their probabilities, 0 to 1; empty if the video cannot be read."""
     remark: str
+    """A clause on which classes reach their thresholds; "" without thresholds."""
     error: str | None
+    """Why the video cannot be read; None: it was read."""
     film: Filmstrip | None
+    """Frames of the video in one image; None: the video cannot be read."""
 
 
 def _write_page(path: Path, lines: Path, top: int, network: str) -> None:

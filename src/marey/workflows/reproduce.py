@@ -42,21 +42,22 @@ class ReproduceOptions:
     """How to reproduce a row. Sequences have an entry for each stream."""
 
     weights: Sequence[str | Path | None] = (None, None)
-    """Checkpoints to test; None: the published weights."""
+    """The checkpoint to test of each stream; None: the published weights."""
     train: bool = False
-    """Train every stream instead of loading its weights."""
+    """Whether to train every stream instead of loading its weights."""
     init: Sequence[str | None] = (None, None)
-    """What training starts from; None: what the recipe says."""
+    """What the training of each stream starts from, as `TrainOptions.init`; None: what the recipe says."""
     splits: Sequence[int] = (1,)
-    """Official splits of UCF101 and HMDB51, 1 to 3."""
+    """Official splits of UCF101 and HMDB51 to test, 1 to 3; by default the first."""
     settings: Sequence[str] = ()
-    """`--set` words. With any, the row is another experiment and has no published number."""
+    """Changed fields of the recipes ("test.clips=1"), none by default. With any, the row is another experiment and has
+    no published number."""
     root: Path | None = None
     """The folder that a list's paths are relative to; None: the list's own."""
     test: Compute = Compute()  # noqa: RUF009 - frozen
-    """Where and how to test."""
+    """Device, precision, batch and backend of the test; by default chosen for this machine."""
     training: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
-    """How to train. Its `max_broken` and `trust_first_use` also hold for tests."""
+    """How to train on this machine. Its `max_broken` and `trust_first_use` also hold for tests."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class SplitLists:
     """The lists of one official split."""
 
     name: str
+    """The name of the list to test on, without its suffix, which names the split in results."""
     train: Path
     """The list to train on."""
     test: Path
@@ -77,8 +79,11 @@ class Reproduction:
     """The results of a row, one for each official split."""
 
     row: str
+    """The name of the row: a recipe, or a row of two streams."""
     lists: tuple[SplitLists, ...]
+    """The lists of the splits that were tested."""
     results: tuple[EvaluationResult, ...]
+    """The result on each split, in the order of `lists`."""
 
     @property
     def top1(self) -> float:

@@ -40,20 +40,34 @@ class TrainRequest:
     """The arguments of a training, named as in `marey.train`."""
 
     data: Path | Manifest
+    """The videos as a folder per class, a list or a manifest; or the folder of a run to fine-tune."""
     out: Path
+    """The folder of the run."""
     recipe: Recipe | None = None
+    """The recipe of an entire network; None: a classifier on frozen features, or a recipe that Marey chooses."""
     by_name: bool = False
     """Whether the recipe was given by name: a resumed run then keeps its number of epochs."""
     val: Path | Manifest | None = None
+    """Videos for validation, or to test a classifier on, as `data`; None: those that the split column or the folder
+    names."""
     test: Path | Manifest | None = None
+    """More videos to test a classifier on, as `data`; None: those that the split column or the folder names."""
     labels: Path | None = None
+    """A CSV of corrections of a classifier's videos; None: nothing is corrected."""
     settings: Sequence[str] = ()
+    """Changed fields of the recipe ("train.clip_norm=5"); by default none."""
     epochs: int | None = None
+    """How often each video is seen, at least once; None: what the recipe says."""
     lr: float | None = None
+    """The learning rate for a batch of `train.base_batch` clips; None: what the recipe says."""
     backbone: str | None = None
+    """A recipe's name, a checkpoint or "auto"; None: EfficientNet-Lite0."""
     finetune: Finetune | None = None
+    """Whether to fine-tune a classifier: "always", "never", or "auto", as None: if `minutes` suffice."""
     minutes: float | None = None
+    """Minutes for choosing a backbone and for fine-tuning; None: 600 core-seconds, or 600 seconds of a GPU."""
     options: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
+    """How to train on this machine; by default without resuming, with the seed 0."""
 
     @property
     def on_features(self) -> bool:

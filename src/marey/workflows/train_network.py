@@ -49,21 +49,24 @@ class TrainOptions:
     """How to train on this machine: options that do not belong to a recipe."""
 
     seed: int = 0
+    """The seed of everything random, including the choice of held-out videos; 0 by default."""
     compute: Compute = Compute()  # noqa: RUF009 - frozen
+    """Device, precision, clips per pass and decoding processes; by default chosen for this machine."""
     resume: bool = False
-    """Resume the run in the output folder."""
+    """Whether to resume the run in the output folder."""
     init: str | None = None
-    """What training starts from; None: what the recipe says."""
+    """What training starts from: "none", "imagenet", "ig65m", a recipe's name or a checkpoint; None: what the recipe
+    says."""
     root: Path | None = None
     """The folder that a list's paths are relative to; None: the list's own."""
     classes: Path | Sequence[str] | None = None
     """The class names in order, or a file of them; None: those of the list or folder."""
     tensorboard: bool = False
-    """Write files for TensorBoard besides log.csv."""
+    """Whether to write files for TensorBoard besides log.csv."""
     max_broken: float | None = None
     """Tolerated share of broken files, 0 to 1; None: 0.01, or three files if that is more."""
     trust_first_use: bool = False
-    """Download weights even if no hash of them was published."""
+    """Whether to download weights even if no hash of them was published."""
     resume_command: str | None = None
     """The command line that would resume the run, for README.txt; None: it is not named."""
 
@@ -73,10 +76,13 @@ class NetworkPlan:
     """A training that was planned. Nothing is computed or written until `train_and_test`."""
 
     recipe: Recipe
+    """The recipe to train by, with as many classes as the data have."""
     sides: TrainVal
     """The videos to train on and those that are held out."""
     out: Path
+    """The folder of the run."""
     options: TrainOptions
+    """How to train on this machine."""
     chosen_at_random: bool = False
     """Whether the held-out videos were chosen at random here."""
     recipe_chosen: bool = False

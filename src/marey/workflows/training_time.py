@@ -50,11 +50,11 @@ class MachineSpeed:
     train: float
     """Seconds per clip of an optimiser step (forward, backward, update) on the device."""
     cores: int
-    """Usable cores."""
+    """The number of cores that this process may use."""
     writers: int
-    """Processes that write videos."""
+    """The number of processes that write videos."""
     workers: int
-    """Processes that decode during training; 0: the training process decodes."""
+    """The number of processes that decode during training; 0: the training process decodes."""
 
     def seconds(self, recipe: Recipe, data: MotionsData) -> float:
         """How long writing, training with a validation after each epoch, and testing will take."""

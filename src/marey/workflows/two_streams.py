@@ -43,12 +43,13 @@ class Streams:
     """
 
     classifiers: tuple[Classifier, ...]
+    """The classifiers, one for each stream, with the same classes."""
     fusion: Fusion = "logits"
-    """What is added up: "logits" or "probabilities"."""
+    """What is added up: "logits", the default, or "probabilities"."""
     weights: tuple[float, ...] | None = None
-    """The weight of each classifier; None: equal weights."""
+    """The weight of each classifier in the sum; None: equal weights."""
     row: TwoStream | None = None
-    """The published row that they reproduce; None: none."""
+    """The published row that they reproduce; None: they reproduce none."""
 
     def __post_init__(self) -> None:
         """Refuse streams whose classes differ.

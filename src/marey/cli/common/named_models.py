@@ -28,13 +28,13 @@ class NamedModels:
     fuse: str | None
     """The second model; None: there is none, or `model` is a row of two streams."""
     weights: str | None
-    """A checkpoint for `model`: a file or an address."""
+    """A checkpoint for `model`, a file or an address; None: its published weights, or `model` is a checkpoint."""
     fuse_weights: str | None
-    """A checkpoint for the second model."""
+    """A checkpoint for the second model; None: as for `weights`."""
     untrained: bool
-    """Use random weights."""
+    """Whether to use random weights."""
     settings: Sequence[str] | None
-    """Changed fields of the recipe, "test.clips=1"."""
+    """Changed fields of the recipe ("test.clips=1"); None: no field is changed."""
 
     def trust_without_hash(self, given: bool, *, command: str) -> bool:
         """Check that there are weights, and whether those without a published hash may be downloaded.

@@ -218,12 +218,15 @@ class TableOutput:
     """A table to fill, or one shard of it."""
 
     out: Path
+    """The path of the table, a Parquet file."""
     shard: "Shard"
+    """The shard of the list that the table holds."""
     limits: "Limits"
-    """Of decoding."""
+    """Limits of time and memory for decoding one video."""
     retry_failed: bool
     """Whether to compute again the rows that failed in an earlier call."""
     ray: RayOptions
+    """Whether a Ray cluster computes the rows, and which."""
 
     def fill(
         self,

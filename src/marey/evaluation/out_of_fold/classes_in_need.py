@@ -21,8 +21,9 @@ class ClassNeed:
     """A class that needs more videos."""
 
     name: str
+    """The name of the class."""
     reason: str
-    """Why, without a full stop."""
+    """Why it needs more videos, as clauses without a full stop."""
 
 
 def classes_in_need(scores: Scores) -> tuple[ClassNeed, ...]:

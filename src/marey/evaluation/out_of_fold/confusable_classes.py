@@ -85,9 +85,13 @@ class _PairTest:
     """The test of two classes on the videos that are of exactly one of them."""
 
     right: int
+    """Number of videos for which the true class has the higher probability."""
     by_chance: float
+    """The expected value of `right` for predictions that are independent of the true class."""
     clips: int
+    """Number of videos that are of exactly one of the two classes."""
     distinguished: bool
+    """Whether the predictions distinguish the two classes, at the level `CHANCE`."""
 
     @classmethod
     def of(

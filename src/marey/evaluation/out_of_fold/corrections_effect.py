@@ -20,7 +20,7 @@ class BeforeAfter:
     """
 
     clips: int
-    """The number of these videos."""
+    """The number of compared videos."""
     before: float
     """The metric with heads fitted on the labels of the list, 0 to 1."""
     after: float

@@ -19,12 +19,12 @@ class CurvePoint:
     clips: int
     """Number of videos that each head was fitted on, the mean over heads."""
     share: float
-    """The metric, 0 to 1."""
+    """The metric of the predictions of these heads, 0 to 1."""
     low: float
     """Lower end, 0 to 1, of an interval around `share`: as wide as the 90 % interval of the difference from the last
     point, both on the same videos, and cut off at 0."""
     high: float
-    """Its upper end, 0 to 1."""
+    """Upper end of this interval, 0 to 1."""
 
 
 @dataclass(frozen=True)

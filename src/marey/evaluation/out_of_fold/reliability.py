@@ -15,10 +15,11 @@ class Bin:
     """The predictions whose probability is in one bin."""
 
     confidence: float
-    """Mean of their probabilities, 0 to 1."""
+    """Mean of the probabilities of these predictions, 0 to 1."""
     right: float
-    """Share of correct ones, 0 to 1."""
+    """Share of correct predictions, 0 to 1."""
     count: int
+    """The number of predictions in the bin."""
 
 
 def calibration_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Bin, ...]:

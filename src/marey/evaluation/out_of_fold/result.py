@@ -69,7 +69,7 @@ class ThresholdEffect:
     right: float
     """Share of the correct predictions below the threshold of the other folds, 0 to 1."""
     wrong: float | None
-    """Share of the wrong predictions below it, 0 to 1; None if no prediction is wrong."""
+    """Share of the wrong predictions below that threshold, 0 to 1; None if no prediction is wrong."""
 
     @property
     def weak(self) -> bool:
@@ -121,15 +121,17 @@ class OutOfFold:
     sources_known: int
     """Number of videos whose recording is known and all in one fold."""
     notes: tuple[str, ...] = ()
-    """Sentences on what was assumed, and on what is doubtful."""
+    """Sentences on what was assumed, and on what is doubtful; empty by default."""
     curve: tuple[CurvePoint, ...] = ()
-    """The learning curve, with more and more videos; the last point is that of all videos."""
+    """The learning curve, with more and more videos; the last point is that of all videos. Empty: none was measured."""
     calibration: CrossFittedCalibration | None = None
     """The calibration of the head, fitted on the uncalibrated predictions. A fine-tuned network that was kept has
     another one. None: none was fitted."""
     cost: Cost = Cost(0, 0, 0.0, 0.0)  # noqa: RUF009 - frozen
+    """The cost of the predictions in videos and seconds; by default zeros: it was not measured."""
     heads: tuple[HeadScore, ...] = ()
-    """All heads that were compared, each fitted with the strength of regularisation that suits it best."""
+    """All heads that were compared, each fitted with the strength of regularisation that suits it best; empty by
+    default."""
     tuning: FineTuning | None = None
     """The comparison with fine-tuning; None: none was tried."""
     tuning_note: str = ""
@@ -142,7 +144,7 @@ class OutOfFold:
     corrections: CorrectionsMade | None = None
     """The corrections of the list and their effect; None: nothing was corrected."""
     copies: tuple[str, ...] = ()
-    """The ids of videos that were left out since others have the same content."""
+    """The ids of videos that were left out since others have the same content; empty by default."""
 
     def __repr__(self) -> str:
         return f"OutOfFold({self.folds} folds, {self.head}: {self.result!r})"

@@ -40,7 +40,7 @@ class SuspectVideo:
     may_be: str
     """The label that may be right instead, in the same form; "" where that is not known."""
     why: str
-    """All reasons to check it."""
+    """All reasons to check it, as a clause."""
     odd: str = ""
     """The reasons in `why` that do not concern its label: what is unusual about the video; "" where nothing is."""
     shares: tuple[float, ...] = ()
@@ -56,7 +56,7 @@ class SuspectList:
     """The suspects of a list, the most suspicious labels first, then the videos that are only unusual."""
 
     clips: tuple[SuspectVideo, ...]
-    """The suspects, in this order."""
+    """The suspects, in the order of suspects.csv."""
     total: int
     """Number of videos that were checked."""
     disagreeing: int

@@ -38,7 +38,9 @@ class Thumbnail:
     """One video of a contact sheet."""
 
     id: str
+    """The id of the video in its list."""
     label: str
+    """The class of the video; several are joined."""
     side: str
     """The split of the video; "" where it has none."""
     jpeg: str
@@ -63,6 +65,7 @@ class SheetRow:
     sides: str
     """How many videos each split has, in words; "" if all are in one split."""
     shown: tuple[Thumbnail, ...]
+    """Thumbnails of at most 12 of the videos, evenly spaced."""
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
@@ -74,7 +77,9 @@ class ContactSheets:
     """The contact sheets of a list."""
 
     summary: str
+    """A sentence on the number of recordings and the sizes of the largest ones."""
     notes: tuple[str, ...]
+    """Sentences on what could not be compared, and on the copies among the videos."""
     rows: tuple[SheetRow, ...]
     """The recordings of several videos, the largest first."""
     rows_left: int
@@ -161,7 +166,9 @@ class _Sheet:
     """Makes the rows and thumbnails of the sheets."""
 
     recordings: Recordings
+    """The recording of each video, and the signatures that the thumbnails come from."""
     copies: Copies
+    """The copies among the videos, with the label and split of each video."""
 
     def row(self, name: str, rows: Sequence[int]) -> SheetRow:
         """The row of one recording or set of copies; of more than 12 videos, 12 evenly spaced ones are shown."""

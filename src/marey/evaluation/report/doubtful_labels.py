@@ -21,8 +21,11 @@ class DoubtfulLabel:
     """A video, and why its label may be wrong."""
 
     id: str
+    """The id of the video in its list."""
     labels: str
+    """The names of its classes, joined by commas."""
     reason: str
+    """Why they may be wrong, as a clause without a full stop."""
 
 
 def confidently_wrong(scores: Scores) -> list[DoubtfulLabel]:

@@ -53,8 +53,9 @@ class Example:
     """One video in the report: its labels, its prediction, and its filmstrip if the video can be read."""
 
     id: str
+    """The id of the video in its list."""
     labels: tuple[str, ...]
-    """Its class, or its classes."""
+    """The names of its classes: one, or several where videos have several labels."""
     own: float
     """The probability of its class, 0 to 1; with several labels, the lowest of their probabilities."""
     predicted: str
@@ -62,6 +63,7 @@ class Example:
     score: float
     """The probability of `predicted`, 0 to 1."""
     filmstrip: Filmstrip | None
+    """Frames of the video in one image; None: the video cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class WrongExamples:
     count: int
     """The number of videos with this confusion."""
     examples: tuple[Example, ...]
+    """Some of these videos, the lowest probability of the true class first."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,13 @@ class Examples:
     """Chosen examples of right predictions and of confusions, and how many predictions were right and wrong."""
 
     right: tuple[Example, ...]
+    """Chosen right predictions, of as many classes as possible."""
     confusions: tuple[WrongExamples, ...]
-    """The most frequent confusion first."""
+    """Chosen confusions with their videos, the most frequent one first."""
     right_count: int
+    """The number of right predictions of the test."""
     wrong_count: int
+    """The number of wrong predictions of the test."""
 
 
 def choose_examples(scores: Scores, data: Manifest, *, right: int = 8, wrong: int = 12) -> Examples | None:
@@ -129,11 +135,13 @@ class Margins:
     """For each video [N]: its class and the most probable other class, with their probabilities."""
 
     own: NDArray[np.int64]
-    """The index of its class; where it has several labels, of the least probable of them."""
+    """[N]: the index of the video's class; where it has several labels, of the least probable of them."""
     own_probability: NDArray[np.float32]
+    """[N]: the probability of the class `own`, 0 to 1."""
     rival: NDArray[np.int64]
-    """The index of the most probable class that is no label of the video."""
+    """[N]: the index of the most probable class that is no label of the video."""
     rival_probability: NDArray[np.float32]
+    """[N]: the probability of the class `rival`, 0 to 1."""
 
     @classmethod
     def of(cls, scores: Scores) -> "Margins":

@@ -26,8 +26,11 @@ class SplitResult:
     """The result on a split that was not used to fit the classifier."""
 
     name: str
+    """The name of the split, "val" or "test"."""
     verdict: str
+    """The primary metric as a sentence, or why the scores cannot be read."""
     interval: str
+    """The 90 % interval as a sentence, or why there is none; "" if the scores cannot be read."""
     link: str
     """Link to its report; "" if there is none."""
 
@@ -39,12 +42,19 @@ class OutOfFoldPage:
     """
 
     caution: str
+    """A warning that the accuracy may be too good; "" where most recordings are known."""
     verdict: str
+    """A sentence on what to expect on new videos, compared with guessing and single frames."""
     interval: str
+    """A sentence on which videos the 90 % interval is for, or why there is none."""
     final: str
+    """Sentences on which videos the classifier was fitted on, and which heads the numbers come from."""
     numbers: Sequence[NumberRow]
+    """The table of metrics, the most important first."""
     corrections: str
+    """A sentence on the effect of the corrections of labels; "" where nothing was corrected."""
     notes: Sequence[str]
+    """Sentences on what was assumed, and on what is doubtful."""
     needs: Sequence[ClassNeed]
     """The classes that need more videos, the lowest share of right predictions first."""
     needed: str
@@ -52,18 +62,27 @@ class OutOfFoldPage:
     needs_left: int
     """How many further classes need more videos."""
     curve: Markup | None
+    """The learning curve as an SVG chart; None: it was not measured."""
     curve_sentence: str
+    """A sentence on whether more videos would help; "" where the curve does not show it."""
     reliability: Markup
+    """An SVG chart of the shares of right predictions by probability."""
     calibration_sentence: str
+    """Sentences on the temperature and the threshold, and their effect; "" without a calibration."""
     head: str
+    """The chosen head in words."""
     heads: Sequence[HeadScore]
+    """All heads that were compared, the highest metric first."""
     heads_title: str
-    """The name of the metric of the heads."""
+    """The name of the metric by which heads are compared."""
     yardstick: str
     """The name of the head that is only there for comparison and never chosen; "" if there is none."""
     cost: Sequence[tuple[str, str]]
+    """Rows (name, value) of the table of costs, in videos, core-seconds and time."""
     tuning: str
+    """Sentences on how fine-tuning compared, or why it was not tried; "" for none."""
     sides: Sequence[SplitResult]
+    """The results on the other splits that the run was tested on."""
 
     @classmethod
     def of(cls, found: OutOfFold, folder: Path) -> "OutOfFoldPage":

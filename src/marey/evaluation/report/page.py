@@ -48,20 +48,25 @@ _LISTED, _OPEN = 100, 20
 @dataclass(frozen=True)
 class _Chart:
     name: str
+    """The title above the chart."""
     svg: Markup
+    """The chart as an SVG element."""
 
 
 @dataclass(frozen=True)
 class _Confusion:
     true: str
+    """The name of the class that the videos have."""
     predicted: str
+    """The name of the class that was predicted."""
     count: int
+    """The number of videos with this confusion."""
     of: int
     """The number of videos of the true class."""
     anchor: str
     """Its id on the page, to which the cell of the matrix links."""
     videos: Sequence[str]
-    """The ids of the first videos."""
+    """The ids of at most 30 of these videos, the most confident prediction first."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,13 @@ class _DoubtfulLabels:
     """Videos whose labels are doubtful for one reason."""
 
     name: str
+    """The heading on the page."""
     rule: str
     """A sentence: the reason, and what it may mean."""
     shown: Sequence[DoubtfulLabel]
+    """The first of these videos, at most 100."""
     count: int
+    """The number of all these videos."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +88,25 @@ class _TestSection:
     """What the page shows of a test's scores."""
 
     subtitle: str = ""
+    """The recipe's name and the task's remark; "" without scores."""
     verdict: str = ""
+    """The primary metric as a sentence; "" without scores."""
     interval: str = ""
+    """The 90 % interval as a sentence, or why there is none; "" without scores."""
     seen: str = ""
     """How many of the videos the network was trained on, as a sentence; "" if that is not known."""
     numbers: Sequence[NumberRow] = ()
+    """The table of metrics; empty without scores."""
     classes: Sequence[ClassRow] = ()
+    """The table of classes, the lowest metric first; empty without scores."""
     classes_note: str = ""
+    """A sentence above that table on what it shows; "" without scores."""
     heat: Markup | None = None
+    """The confusion matrix as an SVG chart; None: no matrix, or more than 40 classes."""
     confusions: Sequence[_Confusion] = ()
+    """The most frequent confusions, at most 20; empty: the task has none."""
     doubtful: Sequence[_DoubtfulLabels] = ()
+    """Videos whose labels are doubtful, one entry for each reason."""
 
 
 def write_report(folder: str | Path, data: Manifest | None = None) -> Path:

@@ -25,10 +25,12 @@ class SuspectCard:
     """One video on the page."""
 
     clip: SuspectVideo
+    """The suspect that the card shows."""
     label_share: str
     """The out-of-fold probability of its label, in percent; "" for several labels, or if it is only unusual."""
     may_be_share: str
-    """The out-of-fold probability of the class that it may have instead, in percent; "" as above."""
+    """The out-of-fold probability of the class that it may have instead, in percent; "" where `label_share` is ""
+    too."""
     why: str
     """The reasons to check it that the probabilities do not show."""
 
@@ -48,7 +50,9 @@ class SuspectsPage:
     how: str
     """How they were found, and what to do about them."""
     first: Sequence[SuspectCard]
+    """The first ten suspects, which are not folded."""
     folded: Sequence[SuspectCard]
+    """The next suspects, which the page shows on request."""
     more: int
     """How many videos of suspects.csv are not on the page."""
     alike: Sequence[str]

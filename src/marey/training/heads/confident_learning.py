@@ -72,7 +72,7 @@ class OutOfFoldLogits:
     name: str
     """The pooling of the head, and what was left out of its fit, as text."""
     logits: NDArray[np.float64]
-    """[N, K]: the logits."""
+    """[N, K]: the logits of each video by a head fitted without its fold."""
     known: NDArray[np.bool_]
     """[N, K]: the videos and classes for which the logits are meaningful. With one label per video, a row is all true
     or all false."""
@@ -83,7 +83,7 @@ class Doubt:
     """A class that is perhaps wrong for a video that has it, or perhaps missing for a video that lacks it."""
 
     label: int
-    """Index of the class."""
+    """Index of the class in doubt."""
     has: bool
     """Whether the video has the class as a label."""
     probability: float
@@ -114,6 +114,7 @@ class Suspects:
     """The videos whose labels are likely wrong, the most suspicious first."""
 
     rows: tuple[Suspect, ...]
+    """The suspects, each with its classes in doubt, the lowest margin first."""
     judged: int
     """Number of videos with known predictions."""
     disagreeing: int

@@ -47,7 +47,7 @@ class Head:
     bias: NDArray[np.float32]
     """The biases [K]."""
     strength: float
-    """The strength with which the head was fitted."""
+    """The strength of regularisation with which the head was fitted."""
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits [N, K] of pooled features [N, F]."""
@@ -65,7 +65,7 @@ class Solution:
     bias: Tensor
     """The biases [K], float64."""
     strength: float
-    """The strength with which the head was fitted."""
+    """The strength of regularisation, as in `Head`."""
 
     def logits(self, coordinates: Tensor) -> Tensor:
         """Logits [N, K] of videos with these coordinates [N, R]."""

@@ -42,7 +42,7 @@ class Outlier:
     row: int
     """Index of the video."""
     label: int
-    """Index of the class."""
+    """Index of the class that the video is labelled with."""
     times: float
     """The video's distance to the class divided by the median distance of the class, above 1."""
 

@@ -54,8 +54,9 @@ class HeadCandidate:
     name: str
     """The pooling, as text."""
     pooling: Pooling
+    """The rule that pools the cells of a video to features."""
     pooled: PooledFeatures
-    """The pooled features."""
+    """The pooled features of all videos [N, F]."""
     chosen_if_better: bool = True
     """Whether the candidate may be chosen. False: a baseline, which is fitted and predicts but is never chosen."""
 
@@ -65,6 +66,7 @@ class HeadChoice:
     """The chosen head, and the out-of-fold predictions."""
 
     candidate: HeadCandidate
+    """The candidate that was chosen."""
     head: Head
     """The candidate's head, fitted on all videos."""
     out_of_fold: NDArray[np.float64]
@@ -147,6 +149,7 @@ class _NestedFolds:
     """The folds and judging folds of nested cross-validation, the same for each candidate."""
 
     targets: Targets
+    """The targets of the N videos: a class index each, or with several labels a row of truth values."""
     of_row: NDArray[np.int64]
     """[N]: the fold of each video, 0 to `count` - 1; -1 if the video is never held out."""
     judge_of_row: NDArray[np.int64]
@@ -158,6 +161,7 @@ class _NestedFolds:
     classes: int
     """K, the number of classes."""
     task: TaskConfig
+    """The task, which decides the loss of a head."""
     strengths: tuple[float, ...]
     """The strengths to compare."""
 

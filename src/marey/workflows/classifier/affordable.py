@@ -39,7 +39,7 @@ class Budget:
     """How long choosing a backbone and fine-tuning may take."""
 
     minutes: float | None = None
-    """Minutes of the machine; None: `DEFAULT_BUDGET`."""
+    """Minutes that this machine may work, above 0; None: 600 core-seconds, or 600 seconds of a GPU."""
 
     def seconds(self, *, on_cpu: bool) -> float:
         """The budget in the unit of `budget_unit`."""

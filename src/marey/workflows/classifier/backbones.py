@@ -42,7 +42,8 @@ class Backbone:
     """A network with trained weights, as a probe with the pooling `Moments` and a random head."""
 
     model: Classifier
-    """In eval mode, on the CPU. Its network is a `Probe`; its load report shows what happened to each tensor of the file."""
+    """The classifier in eval mode, on the CPU. Its network is a `Probe`; its load report shows what happened to each
+    tensor of the file."""
     recipe: Recipe
     """The recipe of the probe."""
     source: str

@@ -122,7 +122,9 @@ class _Before:
     """Heads fitted on the original labels of the N videos of a classifier, followed by those that are left out."""
 
     folds: Folds
+    """The folds of all these videos, also of those that are left out."""
     choice: HeadChoice
+    """The chosen head, and the out-of-fold logits of these videos."""
 
     @classmethod
     def of(

@@ -39,7 +39,9 @@ class FinalClassifier:
     """The classifier and the out-of-fold result that a run is to have."""
 
     model: Classifier
+    """The classifier that the run is to have."""
     out_of_fold: OutOfFold
+    """The out-of-fold result that the run is to have."""
     changed: bool
     """Whether one of them differs from what the run's folder has, if the run is finished."""
 
@@ -103,7 +105,7 @@ class _Test:
     """A test of a classifier, identified by the settings in the note of its folder (one JSON file)."""
 
     model: Mapping[str, Json]
-    """Weights and calibration."""
+    """The weights and the calibration, as JSON."""
     computing: Mapping[str, Json]
     """Precision and batch size, which may not change while a test is resumed."""
 

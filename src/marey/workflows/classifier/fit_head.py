@@ -57,18 +57,19 @@ class FittedClassifier:
     """A classifier fitted to the N videos that could be read, and its out-of-fold predictions."""
 
     manifest: Manifest
-    """The N videos."""
+    """The N videos with their labels."""
     folds: Folds
-    """Their folds."""
+    """The folds of the N videos."""
     targets: Targets
     """Class index of each video [N]; with several labels per video, whether it has each class [N, K]."""
     choice: HeadChoice
     """The head that was chosen, and the out-of-fold logits of every candidate."""
     model: Classifier
+    """The classifier, whose head was fitted on all N videos."""
     out_of_fold: OutOfFold
     """The out-of-fold result, which is written into the run."""
     suspects: SuspectList
-    """Videos that are likely mislabelled or unusual."""
+    """The videos that are likely mislabelled or unusual."""
 
 
 def fit_on_cells(

@@ -61,21 +61,23 @@ class FittingOptions:
     """How to fit a classifier on this machine."""
 
     compute: Compute = Compute()  # noqa: RUF009 - frozen
+    """Device, precision, clips per pass and decoding processes; by default chosen for this machine."""
     backbone: str | None = None
     """A recipe's name, a checkpoint or "auto"; None: EfficientNet-Lite0."""
     finetune: Finetune = "auto"
+    """Whether to fine-tune afterwards: "always", "never", or "auto", the default: if the budget suffices."""
     budget: Budget = Budget()  # noqa: RUF009 - frozen
-    """The budget for choosing a backbone and for fine-tuning."""
+    """The time for choosing a backbone and for fine-tuning; by default 600 core-seconds, or 600 seconds of a GPU."""
     settings: tuple[str, ...] = ()
-    """Changed fields of the recipe's training, for fine-tuning."""
+    """Changed fields of the recipe's training, for fine-tuning; by default none."""
     seed: int = 0
-    """The seed of fine-tuning."""
+    """The seed of everything random in fine-tuning; 0 by default."""
     resume: bool = False
-    """Resume the run in the output folder."""
+    """Whether to resume the run in the output folder."""
     max_broken: float | None = None
     """Tolerated share of broken files, 0 to 1; None: 0.01, or three files if that is more."""
     trust_first_use: bool = False
-    """Download weights even if no hash of them was published."""
+    """Whether to download weights even if no hash of them was published."""
     resume_command: str | None = None
     """The command line that would resume the run, for README.txt; None: it is not named."""
 
@@ -89,10 +91,13 @@ class FittingPlan:
     folds: Folds
     """The folds of the videos, by names and equal files."""
     task: TaskConfig
+    """The task: one label per video, or several."""
     out: Path
+    """The folder of the run."""
     options: FittingOptions
+    """How to fit on this machine."""
     needs_backbone: bool = True
-    """False: a run is resumed whose head was fitted already, on the same backbone."""
+    """Whether the backbone is loaded. False: a run is resumed whose head was fitted already, on the same backbone."""
     corrected: CorrectedData | None = None
     """The corrections that were applied; None: none were named."""
 

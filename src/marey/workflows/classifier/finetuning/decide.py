@@ -33,10 +33,11 @@ class TuningCost:
     """The measured cost of fine-tuning: two trainings and a test."""
 
     seconds: float
-    """Core-seconds on a CPU, else seconds."""
+    """Core-seconds where a CPU computes, else elapsed seconds."""
     epochs: int
     """Epochs of each of the two trainings."""
     on_cpu: bool
+    """Whether a CPU computes, so that `seconds` are core-seconds."""
 
     @property
     def trainings(self) -> str:
@@ -57,8 +58,9 @@ class Decision:
     """Whether to fine-tune, and the message about it."""
 
     tunes: bool
+    """Whether the network is fine-tuned now."""
     sentence: str
-    """The message; "" for none."""
+    """The message to the user, without a full stop; "" for none."""
 
 
 def decide_tuning(

@@ -51,11 +51,15 @@ class TuningOptions:
     """Whether and how to fine-tune on this machine."""
 
     finetune: Finetune = "auto"
+    """Whether to fine-tune: "always", "never", or "auto", the default: if the budget suffices."""
     budget: Budget = Budget()  # noqa: RUF009 - frozen
+    """The time that fine-tuning may take; by default 600 core-seconds, or 600 seconds of a GPU."""
     settings: tuple[str, ...] = ()
-    """Changed fields of the recipe's training ("train.epochs=3")."""
+    """Changed fields of the recipe's training ("train.epochs=3"); by default none."""
     compute: Compute = Compute()  # noqa: RUF009 - frozen
+    """Device, precision, clips per pass and decoding processes; by default chosen for this machine."""
     seed: int = 0
+    """The seed of everything random in fine-tuning; 0 by default."""
     max_broken: float | None = None
     """Tolerated share of broken files, 0 to 1; None: 0.01, or three files if that is more."""
     root: Path | None = None
@@ -89,8 +93,11 @@ class TuningPlan:
     """A run on frozen features that is to be fine-tuned. Nothing is computed until `tune_run`."""
 
     run: Path
+    """The folder of the run to fine-tune."""
     videos: RunVideos
+    """The videos that the run was fitted on, and those that it is tested on."""
     options: TuningOptions
+    """Whether and how to fine-tune."""
 
     def as_text(self) -> str:
         """The text of --dry-run: the run, its videos, and the options."""
@@ -183,14 +190,19 @@ class _TuningState:
     """The state of a run, and the fine-tuning that is asked for."""
 
     run: Path
+    """The folder of the run to fine-tune."""
     videos: RunVideos
+    """The videos that the run was fitted on, and those that it is tested on."""
     options: TuningOptions
+    """Whether and how to fine-tune."""
     heads: Classifier
     """The classifier on frozen features."""
     model: Classifier
     """The same classifier, with the settings of this fine-tuning."""
     start: TuningStart
+    """The folds, the judged fold, and the head that fine-tuning starts from."""
     out_of_fold: OutOfFold
+    """The out-of-fold result of the run."""
     kept: FineTuning | None
     """The earlier fine-tuning that the run's network comes from; None: it is on frozen features."""
     folder: Path

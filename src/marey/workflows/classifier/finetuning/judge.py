@@ -51,7 +51,7 @@ class FoldComparison:
     """The fine-tuned network and the head, compared on the videos of one fold. The names of fields are JSON keys."""
 
     clips: int
-    """Number of videos."""
+    """Number of compared videos."""
     units: int
     """Number of recordings that the videos are from."""
     heads_right: int
@@ -61,8 +61,10 @@ class FoldComparison:
     error: float | None
     """Standard error of the difference of the two shares, over recordings; None: there is one recording only."""
     epochs: int
+    """Epochs of the training."""
     core_seconds: float
-    """Spent on training and testing by the processes that finished; time before an interruption is not included."""
+    """Core-seconds of training and testing by the processes that finished; time before an interruption is not
+    included."""
 
     @property
     def difference(self) -> float:
@@ -109,15 +111,16 @@ class TunedNetwork:
     """The result of `tune_and_judge`."""
 
     record: FoldComparison
+    """How the network compared with the head, on the videos of one fold."""
     classifier: Classifier | None
     """Fine-tuned on all videos, on the CPU, in eval mode, without calibration; None: not kept."""
     probabilities: NDArray[np.float32]
     """Predictions of the network fine-tuned on the other folds, for the M videos of the judged fold that could be read
     [M, K]. The calibration is fitted to them."""
     labels: NDArray[np.int64]
-    """Labels of these videos, in the form of `Task.labels`."""
+    """Labels of the M videos, in the form of `Task.labels`."""
     units: NDArray[np.int64]
-    """The number of each video's recording [M]."""
+    """The number of the recording of each of the M videos [M]."""
 
 
 def tuning_name(classifier: Classifier, videos: Manifest, start: TuningStart, *, compute: Compute, seed: int) -> str:

@@ -40,9 +40,10 @@ class TuningStart:
     weight: NDArray[np.float32]
     """The weights of the head that was fitted on the other folds [K, F]."""
     bias: NDArray[np.float32]
-    """Its biases [K]."""
+    """The biases of this head [K]."""
     scores: NDArray[np.float32]
-    """Its scores of each class for the M videos of the fold [M, K]: logits, or anything with the same order."""
+    """The scores of this head for each class of the M videos of the fold [M, K]: logits, or anything with the same
+    order."""
 
     @property
     def judged(self) -> NDArray[np.int64]:
