@@ -22,7 +22,7 @@ LATER: tuple[str, ...] = (
     "workflows",
 )
 RECORDS = {"BaseModel", "NamedTuple", "Protocol", "TypedDict"}
-DISCRIMINATORS = {"kind", "network", "rule", "method"}
+DISCRIMINATORS = {"kind", "network", "rule", "method", "geometry"}
 
 
 def last_name(node: ast.expr) -> str:

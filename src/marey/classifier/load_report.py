@@ -13,6 +13,7 @@ class Origin(Declaration):
     """A published file that weights were loaded from."""
 
     address: str
+    """The address that the file was fetched from, or the path of the user's registered copy."""
     sha256: str
     """SHA-256 of the entire file, 64 hexadecimal digits."""
     trust: Trust

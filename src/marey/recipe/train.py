@@ -17,7 +17,7 @@ class SGD(Declaration):
     lr: PositiveFloat
     """Base learning rate, for a batch of `Train.base_batch` videos."""
     momentum: float = 0.9
-    """Momentum, from 0 to 1."""
+    """Factor of the previous velocity in a step, from 0 (no momentum) to 1."""
     nesterov: bool = False
     """Use Nesterov's momentum (PySlowFast)."""
     weight_decay: float = 1e-4
@@ -153,7 +153,7 @@ class Erase(Declaration):
     flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
     """Least ratio of height to width of a box; the ratio is drawn log-uniformly from this to its inverse."""
     boxes: PositiveInt = 1
-    """Boxes per clip."""
+    """Number of boxes in each clip, at least 1."""
     fill: Literal["noise", "colour", "mean"] = "noise"
     """What a box is filled with. "noise": N(0, 1) for each pixel of each frame. "colour": one N(0, 1) for each channel of
     the box. "mean": 0, the mean colour."""
@@ -230,7 +230,8 @@ class EMA(Declaration):
     """
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9999
-    """d of late steps: the largest weight that the previous average has in an update."""
+    """The factor d of late steps, above 0 and below 1: the largest weight that the previous average has in an
+    update."""
 
 
 class InverseFrequency(Declaration):
@@ -306,9 +307,9 @@ class Train(Declaration):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each label that is spread evenly over all classes."""
     mix: Mix | None = None
-    """Mixup and CutMix; None: neither."""
+    """Whether and how clips are mixed: mixup and CutMix; None: neither."""
     erase: Erase | None = None
-    """Random erasing; None: none."""
+    """Whether and how boxes of clips are erased at random; None: none are."""
     class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
     """Weights of the classes in the loss: the sum over clips of weight times loss, divided by the number of clips.
     None: all weights are 1."""

@@ -67,11 +67,14 @@ class _Candidate:
     """A possible network in a file: the tensors whose names begin with `prefix`."""
 
     prefix: str
+    """The prefix of the tensors' names; "" for all tensors."""
     lacks_trunk: bool
     """Whether `backbone.` is missing before the names of its trunk."""
     rank: int
-    """0: complete; 1: without a head; 2: in a known layout, but of a network that Marey does not have."""
+    """How well it fits. 0: complete; 1: without a head; 2: in a known layout, but of a network that Marey does not
+    have."""
     tensors: dict[str, Tensor]
+    """The tensors by their names without the prefix."""
 
     @property
     def averaged(self) -> bool:

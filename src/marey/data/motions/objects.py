@@ -17,6 +17,7 @@ class DrawnObject:
     """An object that moves over a scene."""
 
     name: str
+    """Name of the object: "beach ball"."""
     draw: Callable[[Canvas, Colour], None]
     """Draws it with one main colour."""
     paints: tuple[Colour, ...]
