@@ -20,7 +20,8 @@ class Line:
     x: Sequence[float]
     """Horizontal positions of the points, in the unit of the chart's axis."""
     y: Sequence[float]
-    """Vertical values, one for each of `x`; at NaN the line is interrupted."""
+    """Heights of the points in the unit of the chart's other axis, one for each of `x`; at NaN the line is
+    interrupted."""
     low: Sequence[float] = ()
     """Lower ends of the points' intervals, drawn with `high` as a band behind the line; () for none."""
     high: Sequence[float] = ()

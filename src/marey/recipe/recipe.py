@@ -85,7 +85,7 @@ class Recipe(Declaration):
     augment: TrainGeometry
     """Which crop of a training clip is taken, and whether it is mirrored."""
     appearance: tuple[Appearance, ...] = ()
-    """Changes of the colours of a training clip after the crop, in this order."""
+    """Changes of the colours of a training clip after the crop, in this order; () for none."""
     train: Train
     """Optimiser, schedule, loss and everything else of the training."""
     published: Published | None = None

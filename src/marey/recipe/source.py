@@ -118,7 +118,7 @@ class Source(Declaration):
     hash: Hash | None = None
     """Hash of the file; None: no hash is known."""
     parts: tuple[CompanionFile, ...] = ()
-    """Other files of the same folder that are fetched with it."""
+    """Other files of the same folder that are fetched with it; () for none."""
     licence: str = "unknown"
     """Licence of the file: an SPDX identifier, several joined by AND, or "unknown"."""
     licence_stated_by: Literal["model card", "repository", "not stated"] = "not stated"

@@ -60,9 +60,9 @@ class FoundFile:
     sha256: str = ""
     """SHA-256 of the content; empty if it cannot be read."""
     matches: tuple[RecipeSource, ...] = ()
-    """The recipes whose published file it is, certainly or likely, or whose damaged file it is."""
+    """The recipes whose published file it is, certainly or likely, or whose damaged file it is; () for none."""
     copies: tuple[Path, ...] = ()
-    """Other files with the same content."""
+    """Other files with the same content; () for none."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _InferredContent:
     """What is inferred from the tensors of a file."""
 
     layouts: tuple[str, ...] = ()
-    """Names of the layouts that recognise it."""
+    """Names of the layouts that recognise it; () for none."""
     config: NetworkConfig | None = None
     """Config of the network; None: its shapes fit no network of Marey."""
     headless: bool = False

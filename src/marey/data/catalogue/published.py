@@ -28,7 +28,7 @@ class PublishedClip(NamedTuple):
     group: str
     """The recording that the clip was cut from."""
     seconds: float = 0.0
-    """The length that the publishers' list states; 0: it states none."""
+    """The length in seconds that the publishers' list states; 0: it states none."""
 
 
 @dataclass(frozen=True)

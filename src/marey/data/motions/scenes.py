@@ -21,7 +21,7 @@ class Scene:
     name: str
     """Name of the scene: "meadow"."""
     draw: Callable[[Canvas, RandomSource], None]
-    """Draws it, with random variations."""
+    """The function that draws the scene on a canvas, with random variations."""
     objects: tuple[DrawnObject, ...]
     """The objects that may move over it, of which one is chosen at random."""
 

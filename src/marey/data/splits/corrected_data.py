@@ -62,9 +62,9 @@ class VideoChange:
     """What a correction changes of a video; (), "" and False in the fields that stay as they are in the list."""
 
     label: tuple[int, ...] = ()
-    """The indices of the new classes, ascending."""
+    """The indices of the new classes, ascending; () where they stay."""
     group: str = ""
-    """The name of the new group."""
+    """The name of the new group; "" where it stays."""
     left_out: bool = False
     """Whether the video is left out of training and testing."""
 
