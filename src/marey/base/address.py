@@ -38,6 +38,7 @@ class Address:
     """
 
     url: str = field(repr=False)
+    """The complete address, with the login and the signature that it may have."""
 
     def __str__(self) -> str:
         return redacted(self.url)

@@ -16,15 +16,16 @@ class Line:
     """A named line of a chart."""
 
     name: str
-    """Name in the legend."""
+    """Name of the line in the legend."""
     x: Sequence[float]
-    """Horizontal values."""
+    """Horizontal positions of the points, in the unit of the chart's axis."""
     y: Sequence[float]
-    """Vertical values, one for each of `x`; at NaN the line is interrupted."""
+    """Heights of the points in the unit of the chart's other axis, one for each of `x`; at NaN the line is
+    interrupted."""
     low: Sequence[float] = ()
     """Lower ends of the points' intervals, drawn with `high` as a band behind the line; () for none."""
     high: Sequence[float] = ()
-    """Upper ends of the points' intervals."""
+    """Upper ends of the points' intervals; () for none."""
 
 
 def render(package: str, template: str, **values: Any) -> str:

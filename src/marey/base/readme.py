@@ -146,9 +146,11 @@ class _Folder:
     """Contents of a folder: the names of its files and subfolders, without hidden ones and README.txt."""
 
     path: Path
+    """Path of the folder itself."""
     files: Mapping[str, None]
     """File names in order, as keys for fast look-up: there may be a million."""
     folders: tuple[str, ...]
+    """Names of its subfolders, in order."""
     note: Mapping[str, Json]
     """Note of the training in it; empty if there is none, or it cannot be read."""
 

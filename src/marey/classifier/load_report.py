@@ -13,6 +13,7 @@ class Origin(Declaration):
     """A published file that weights were loaded from."""
 
     address: str
+    """The address that the file was fetched from, or the path of the user's registered copy."""
     sha256: str
     """SHA-256 of the entire file, 64 hexadecimal digits."""
     trust: Trust
@@ -31,11 +32,11 @@ class LoadReport:
     """For each loaded tensor its name in the file and its name in Marey's network."""
     dropped: tuple[str, ...] = ()
     """Tensors of the file that were left out on purpose: the old head, the state of an optimiser, and tensors that the
-    file's toolkit stores and never uses."""
+    file's toolkit stores and never uses; () for none."""
     notes: tuple[str, ...] = ()
-    """What was assumed because the file does not show it."""
+    """What was assumed because the file does not show it; () for nothing."""
     said: tuple[str, ...] = ()
-    """The notes that have already been printed while loading."""
+    """The notes that have already been printed while loading; () for none."""
     new_head: bool = False
     """Whether the head is newly initialised, because the file has another number of classes or no head."""
     names_assumed: bool = False

@@ -51,6 +51,7 @@ class Resize:
     """Conversion to smaller H.264 files (see `marey.video.writing.transcode`)."""
 
     command: ClassVar[Command] = Command.RESIZE
+    """The command that this conversion belongs to."""
     short_side: int
     """Pixels of the shorter side; smaller videos keep their size."""
     crf: int = 20
@@ -58,8 +59,9 @@ class Resize:
     gop: int = 32
     """The most frames from one key frame to the next."""
     preset: str = "medium"
-    """Preset of x264."""
+    """Preset of x264, from "ultrafast" to "veryslow": a slower one makes smaller files of the same quality."""
     keeps_times: bool = True
+    """True, because the whole file is converted: a segment has the same seconds and frames in it."""
 
     def target(self, name: str, sample: Sample) -> str:
         return f"{os.path.splitext(name)[0]}.mp4"  # noqa: PTH122 - names stay text with "/"
@@ -75,6 +77,7 @@ class Extract:
     """Conversion of each entry, a video or a segment of it, to a folder of images (see `marey.video.writing.images`)."""
 
     command: ClassVar[Command] = Command.FRAMES
+    """The command that this conversion belongs to."""
     size: Size | None = None
     """Height and width of the images in pixels; None: `short_side` decides."""
     short_side: int | None = None
@@ -84,6 +87,7 @@ class Extract:
     template: str = "img_{:05d}.jpg"
     """Names of the images; the number begins at 1."""
     keeps_times: bool = False
+    """False, because the images of a segment begin with its first frame."""
 
     def target(self, name: str, sample: Sample) -> str:
         segment = (
@@ -128,8 +132,11 @@ class ConvertedList:
 @dataclass(frozen=True)
 class _ConversionJob(VideoJob):
     how: Conversion
+    """The conversion with its settings."""
     sample: Sample
+    """The list's entry: a video, or a segment of it."""
     target: Path
+    """Path of the file or folder that is written."""
 
 
 def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | None) -> ConvertedList:

@@ -36,11 +36,17 @@ class ExtractedFlow:
 @dataclass(frozen=True)
 class _FlowJob(VideoJob):
     target: Path
+    """Path of the file or folder that is written."""
     rule: FlowRule
+    """How the flow is computed."""
     storage: Storage
+    """How the flow is stored."""
     template: str
+    """Names of the images, as in `extract_flow`."""
     device: str
+    """Name of the device that computes, as torch has it."""
     compiled: bool
+    """Whether the inner iteration is fused by `torch.compile`."""
     in_main_process: bool
     """Whether the job runs in the main process, which keeps its threads; workers have one thread each."""
 

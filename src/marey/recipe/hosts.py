@@ -25,7 +25,7 @@ class HostState(Declaration):
     date: Date | None = None
     """Date of the report of a loss; without a loss, of the newest document that names the address. None: unknown."""
     evidence: str = ""
-    """Where it was reported: issues as owner/repository#number, or documents."""
+    """Where it was reported: issues as owner/repository#number, or documents; "" where no loss was reported."""
 
     @model_validator(mode="after")
     def _a_loss_has_evidence(self) -> Self:

@@ -10,7 +10,9 @@ class Published(Declaration):
     """Accuracy of a network that its authors or others published, in percent, and how it was measured."""
 
     top1: float
+    """Share of the videos whose class has the highest score, in percent, 0 to 100."""
     top5: float | None = None
+    """Share of the videos whose class is among the five highest scores, in percent; None: not published."""
     source: str
     """The document that states the accuracy."""
     protocol: str
@@ -27,7 +29,9 @@ class Measured(Declaration):
     """Accuracy of a network that Marey's authors measured, in percent. It never replaces a published one."""
 
     top1: float
+    """Share of the videos whose class has the highest score, in percent, 0 to 100."""
     top5: float
+    """Share of the videos whose class is among the five highest scores, in percent, 0 to 100."""
     videos: int
     """Number of videos that were measured."""
     commit: str

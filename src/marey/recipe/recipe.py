@@ -49,7 +49,7 @@ class Recipe(Declaration):
     """One network with all that its accuracy depends on. Immutable: `variant` makes another recipe."""
 
     schema_version: Literal[1] = 1
-    """Version of the YAML format."""
+    """Version of the YAML format; so far there is one."""
     name: str
     """The unique name, as `marey list` prints it."""
     title: str
@@ -57,7 +57,7 @@ class Recipe(Declaration):
     paper: str
     """Address of the paper."""
     notes: str = ""
-    """What to know about the recipe's accuracy or settings that no field shows."""
+    """What to know about the recipe's accuracy or settings that no field shows; "" for nothing."""
     task: TaskConfig = Classify()
     """One label per video, or several."""
     modality: Literal["rgb", "flow"] = "rgb"
@@ -76,7 +76,7 @@ class Recipe(Declaration):
     clip: TrainRule
     """The sampling rule of training: which frames a clip has."""
     test: Test
-    """The test protocol."""
+    """The test protocol: clips, crops, and how their predictions are averaged."""
     pixels: PixelRule = Pixels()
     """How frames are resized and normalised."""
     flow_method: FlowMethod | None = None
@@ -85,7 +85,7 @@ class Recipe(Declaration):
     augment: TrainGeometry
     """Which crop of a training clip is taken, and whether it is mirrored."""
     appearance: tuple[Appearance, ...] = ()
-    """Changes of the colours of a training clip after the crop, in this order."""
+    """Changes of the colours of a training clip after the crop, in this order; () for none."""
     train: Train
     """Optimiser, schedule, loss and everything else of the training."""
     published: Published | None = None
@@ -172,10 +172,15 @@ class TwoStream(Declaration):
     """Two recipes for the same videos, RGB and flow, whose predictions are added. Each is trained by itself."""
 
     schema_version: Literal[1] = 1
+    """Version of the YAML format; so far there is one."""
     name: str
+    """The unique name, as `marey list` prints it."""
     title: str
+    """Name of the two networks for people."""
     paper: str
+    """Address of the paper."""
     notes: str = ""
+    """What to know about the accuracy that no field shows; "" for nothing."""
     dataset: str
     """The catalogue's name of the data set."""
     rgb: str
@@ -185,7 +190,7 @@ class TwoStream(Declaration):
     fusion: Fusion
     """What is added: probabilities or logits (`marey.evaluation.fusion`)."""
     weights: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
-    """The weights of RGB and of flow in the sum."""
+    """The weights of RGB and of flow in the sum, above 0; by default both are 1."""
     published: Published | None = None
     """The published accuracy of the two together; None: none was published."""
 

@@ -54,7 +54,8 @@ class Hash(Declaration):
     """A hash of a file's content, or its first digits, and who states it."""
 
     algorithm: Literal["sha256", "git_blob"] = "sha256"
-    """"git_blob": SHA-1 of git's header ("blob", the size) and the content, as git's trees name files."""
+    """What is hashed, and how. "sha256": SHA-256 of the content. "git_blob": SHA-1 of git's header ("blob", the size)
+    and the content, as git's trees name files."""
     digits: str
     """Hexadecimal digits: of a SHA-256 all 64, or at least the first 8; of a git blob all 40."""
     stated_by: str = PUBLISHER
@@ -92,6 +93,7 @@ class CompanionFile(Declaration):
     """A second file that a weights file needs in its folder: the index of a TensorFlow checkpoint."""
 
     name: FileName
+    """Name of the file, without a folder."""
     hash: Hash | None = None
     """Hash of the companion file; None: no hash is known."""
     size: PositiveInt | None = None
@@ -102,7 +104,8 @@ class Source(Declaration):
     """One address of a weights file."""
 
     address: str
-    """https://..., or hf://org/name@revision/file on the Hugging Face hub (without @revision: its main branch)."""
+    """The address: https://..., or hf://org/name@revision/file on the Hugging Face hub (without @revision: its main
+    branch)."""
     by: str
     """The toolkit or person that put the file there."""
     kind: Literal["publisher", "copy"] = "publisher"
@@ -115,7 +118,7 @@ class Source(Declaration):
     hash: Hash | None = None
     """Hash of the file; None: no hash is known."""
     parts: tuple[CompanionFile, ...] = ()
-    """Other files of the same folder that are fetched with it."""
+    """Other files of the same folder that are fetched with it; () for none."""
     licence: str = "unknown"
     """Licence of the file: an SPDX identifier, several joined by AND, or "unknown"."""
     licence_stated_by: Literal["model card", "repository", "not stated"] = "not stated"

@@ -28,10 +28,10 @@ class Test(Declaration):
     size: PositiveInt
     """Side of the square crops, in pixels."""
     averaging: Averaging
-    """"logits": the mean of the logits over the views, then softmax (MMAction's TSN and regular 3D test). "probabilities":
-    softmax of each view, then the mean (MMAction's fully convolutional test, MMAction2). "position_probabilities": softmax
-    at each position of the head, then the mean over positions and views (PySlowFast). With several labels per video a
-    sigmoid takes the place of the softmax."""
+    """How the predictions of the views become one. "logits": the mean of the logits over the views, then softmax
+    (MMAction's TSN and regular 3D test). "probabilities": softmax of each view, then the mean (MMAction's fully
+    convolutional test, MMAction2). "position_probabilities": softmax at each position of the head, then the mean over
+    positions and views (PySlowFast). With several labels per video a sigmoid takes the place of the softmax."""
 
     @property
     def views(self) -> int:

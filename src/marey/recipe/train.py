@@ -17,11 +17,11 @@ class SGD(Declaration):
     lr: PositiveFloat
     """Base learning rate, for a batch of `Train.base_batch` videos."""
     momentum: float = 0.9
-    """Momentum, from 0 to 1."""
+    """Factor of the previous velocity in a step, from 0 (no momentum) to 1."""
     nesterov: bool = False
     """Use Nesterov's momentum (PySlowFast)."""
     weight_decay: float = 1e-4
-    """Weight decay (L2 penalty, added to the gradient)."""
+    """Factor of the weight decay, at least 0: an L2 penalty, added to the gradient."""
     norm_weight_decay: float | None = None
     """Weight decay of the scales and shifts of normalisation layers and of the parameters that the network's `no_decay`
     names (position embeddings, tokens). None: the same as `weight_decay`. PySlowFast has 0. Biases of other layers always
@@ -35,9 +35,9 @@ class AdamW(Declaration):
     lr: PositiveFloat
     """Base learning rate, for a batch of `Train.base_batch` videos."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Decay rates of the running averages of the gradient and of its square."""
+    """Decay rates of the running averages of the gradient and of its square, each from 0 to below 1."""
     weight_decay: float = 0.05
-    """Weight decay, multiplied by the learning rate."""
+    """Factor of the weight decay, at least 0, multiplied by the learning rate."""
     norm_weight_decay: float | None = 0.0
     """Weight decay of all parameters of at most one dimension (scales and shifts of normalisation layers, biases) and of
     those that the network's `no_decay` names (position embeddings, tokens). 0 is timm's rule; None: the same as
@@ -110,7 +110,7 @@ class StepSchedule(Declaration):
     milestones: tuple[PositiveInt, ...]
     """Epochs at which the rate drops, counted from `begin`."""
     gamma: float = 0.1
-    """What the rate is multiplied by at each milestone."""
+    """Factor by which the rate is multiplied at each milestone."""
     begin: NonNegativeInt = 0
     """Epoch from which the milestones are counted (as in MMAction2): with 10, the milestones 90 and 130 are epochs 100
     and 140."""
@@ -132,9 +132,9 @@ class Mix(Declaration):
     cutmix_alpha: NonNegativeFloat = 1.0
     """Alpha of CutMix; 0: no CutMix."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Probability that a batch is mixed."""
+    """Probability that a batch is mixed, 0 to 1."""
     switch: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Probability that a mixed batch is mixed by CutMix, where both are enabled."""
+    """Probability, 0 to 1, that a mixed batch is mixed by CutMix, where both are enabled."""
 
     @model_validator(mode="after")
     def _one_is_enabled(self) -> Self:
@@ -147,13 +147,13 @@ class Erase(Declaration):
     """Random erasing of normalised clips (Zhong et al. 2020): the same boxes in all frames of a clip (timm, PySlowFast)."""
 
     probability: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Probability that a clip is erased."""
+    """Probability that a clip is erased, 0 to 1."""
     area: tuple[PositiveFloat, PositiveFloat] = (0.02, 1 / 3)
     """Least and largest share of the frame, 0 to 1. For each box a share is drawn uniformly and divided by `boxes`."""
     flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
     """Least ratio of height to width of a box; the ratio is drawn log-uniformly from this to its inverse."""
     boxes: PositiveInt = 1
-    """Boxes per clip."""
+    """Number of boxes in each clip, at least 1."""
     fill: Literal["noise", "colour", "mean"] = "noise"
     """What a box is filled with. "noise": N(0, 1) for each pixel of each frame. "colour": one N(0, 1) for each channel of
     the box. "mean": 0, the mean colour."""
@@ -230,7 +230,8 @@ class EMA(Declaration):
     """
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9999
-    """d of late steps: the largest weight that the previous average has in an update."""
+    """The factor d of late steps, above 0 and below 1: the largest weight that the previous average has in an
+    update."""
 
 
 class InverseFrequency(Declaration):
@@ -297,7 +298,7 @@ class Train(Declaration):
     """Largest norm of the gradient over all parameters together; a longer gradient is scaled down to it. None: no
     clipping."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Probability of dropout before the head."""
+    """Probability of dropout before the head, from 0 (none) to below 1."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Stochastic depth: the probability that a clip skips the residual branch of the last block. From block to block
     the probability rises linearly, from 0 in the first one (timm's rule). 0: no stochastic depth."""
@@ -306,9 +307,9 @@ class Train(Declaration):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each label that is spread evenly over all classes."""
     mix: Mix | None = None
-    """Mixup and CutMix; None: neither."""
+    """Whether and how clips are mixed: mixup and CutMix; None: neither."""
     erase: Erase | None = None
-    """Random erasing; None: none."""
+    """Whether and how boxes of clips are erased at random; None: none are."""
     class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
     """Weights of the classes in the loss: the sum over clips of weight times loss, divided by the number of clips.
     None: all weights are 1."""

@@ -14,9 +14,13 @@ class MotionsData(TypedDict):
     """Size of a data set `motions`, as arguments of `write_motions`: videos, side in pixels, frames per video."""
 
     train: int
+    """Number of videos for training, a multiple of 12."""
     test: int
+    """Number of videos for testing, a multiple of 12."""
     size: int
+    """Side of a frame, in pixels."""
     frames: int
+    """Number of frames of each video."""
 
 
 DEMO_SIZES: tuple[MotionsData, ...] = (

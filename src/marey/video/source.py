@@ -30,9 +30,13 @@ class Box(NamedTuple):
     """A rectangle in pixels: rows top ... top + height - 1, columns left ... left + width - 1."""
 
     top: int
+    """The first row, in pixels from the upper edge."""
     left: int
+    """The first column, in pixels from the left edge."""
     height: int
+    """Number of rows, at least 1."""
     width: int
+    """Number of columns, at least 1."""
 
 
 class FrameSource(abc.ABC):

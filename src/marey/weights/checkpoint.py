@@ -36,6 +36,7 @@ class Description:
     """The metadata of a checkpoint."""
 
     recipe: Recipe
+    """The recipe of the network whose weights these are."""
     class_names: tuple[str, ...] | None
     """Names in the order of the logits; None: unknown."""
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +66,9 @@ class Checkpoint:
     """The content of a checkpoint of Marey."""
 
     description: Description
+    """The recipe, class names and other metadata."""
     tensors: dict[str, Tensor]
+    """The weights by their names in Marey's network."""
 
     @property
     def recipe(self) -> Recipe:

@@ -50,7 +50,9 @@ class FoundFile:
     """A file of weights in the folder; files with the same content count as one."""
 
     path: Path
+    """Path of the file; of several equal files, the first."""
     kind: FileKind
+    """What the file is; `KIND_MEANINGS` says what each kind means."""
     why: str
     """Why it is of this kind: what identifies it, or what is wrong with it."""
     size: int = 0
@@ -58,9 +60,9 @@ class FoundFile:
     sha256: str = ""
     """SHA-256 of the content; empty if it cannot be read."""
     matches: tuple[RecipeSource, ...] = ()
-    """The recipes whose published file it is, certainly or likely, or whose damaged file it is."""
+    """The recipes whose published file it is, certainly or likely, or whose damaged file it is; () for none."""
     copies: tuple[Path, ...] = ()
-    """Other files with the same content."""
+    """Other files with the same content; () for none."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,14 @@ class LinkedFile:
     """A file that was registered in the cache for its recipe, or refused."""
 
     recipe: Recipe
+    """The recipe whose published file it is."""
     found: FoundFile
+    """The file in the user's folder."""
     cached_path: Path
-    """Path in the cache."""
+    """Path of the file in the cache."""
     how: Literal["link", "copy", "registered before", "refused"]
-    """A copy is made if the system allows no links (Windows, without the right)."""
+    """How it was registered. "link": as a link. "copy": as a copy, if the system allows no links (Windows, without the
+    right). "registered before": it was there already. "refused": it was not registered."""
     why: str = ""
     """Why it was refused; empty if it was not."""
 
@@ -82,7 +87,7 @@ class _InferredContent:
     """What is inferred from the tensors of a file."""
 
     layouts: tuple[str, ...] = ()
-    """Names of the layouts that recognise it."""
+    """Names of the layouts that recognise it; () for none."""
     config: NetworkConfig | None = None
     """Config of the network; None: its shapes fit no network of Marey."""
     headless: bool = False
@@ -96,9 +101,13 @@ class _HashedFile:
     """A file with its size and hashes."""
 
     path: Path
+    """Path of the file."""
     size: int
+    """Size in bytes."""
     sha256: str
+    """SHA-256 of the content, 64 hexadecimal digits."""
     git_blob: str
+    """The id by which git's trees name the content, 40 hexadecimal digits."""
 
     def digits(self, known: Hash) -> str:
         """The complete hash of the file, by the algorithm of `known`."""

@@ -26,6 +26,7 @@ class Reading:
     """A file as read by one of the layouts that recognise it."""
 
     layout: Layout
+    """The layout by which the file was read."""
     inferred: InferredConfig | None
     """The network inferred from the shapes; None if they fit no network of this layout."""
     problem: str = ""
@@ -69,7 +70,9 @@ class ForeignFile:
     """A checkpoint file of another toolkit that was read and recognised."""
 
     path: Path
+    """Path of the file that was read."""
     contents: Contents
+    """The network's tensors, and what was left out or assumed while reading."""
     readings: tuple[Reading, ...]
     """One reading for each layout that recognises the file; at least one."""
 

@@ -76,6 +76,7 @@ class OpenedWeights:
     """A file of weights that has been read; `load_model` takes it in place of a path, so that the file is read once."""
 
     path: Path
+    """Path of the file that was read."""
     content: Checkpoint | ForeignFile
     """A checkpoint of Marey, or another toolkit's file."""
     obtained: Obtained | None

@@ -55,11 +55,12 @@ class Contents:
     tensors: dict[str, Tensor]
     """Tensors of the network by their names in its layout, without the prefixes of a training loop."""
     left_out: tuple[str, ...] = ()
-    """What does not belong to the network: the state of an optimiser, another copy of the weights."""
+    """What does not belong to the network: the state of an optimiser, another copy of the weights; () for nothing."""
     notes: tuple[str, ...] = ()
-    """What was assumed while reading, and which prefix was removed."""
+    """What was assumed while reading, and which prefix was removed; () for nothing."""
     choices: tuple[str, ...] = ()
-    """Which of several copies of the weights is used; printed whenever the file is loaded."""
+    """Which of several copies of the weights is used, which is printed whenever the file is loaded; () if there is one
+    copy."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,14 @@ class _Candidate:
     """A possible network in a file: the tensors whose names begin with `prefix`."""
 
     prefix: str
+    """The prefix of the tensors' names; "" for all tensors."""
     lacks_trunk: bool
     """Whether `backbone.` is missing before the names of its trunk."""
     rank: int
-    """0: complete; 1: without a head; 2: in a known layout, but of a network that Marey does not have."""
+    """How well it fits. 0: complete; 1: without a head; 2: in a known layout, but of a network that Marey does not
+    have."""
     tensors: dict[str, Tensor]
+    """The tensors by their names without the prefix."""
 
     @property
     def averaged(self) -> bool:

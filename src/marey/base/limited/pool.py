@@ -137,7 +137,9 @@ class _Process:
     """A worker process and its state, as the pool knows it."""
 
     process: BaseProcess
+    """The process, as the module `multiprocessing` knows it."""
     connection: Pipe
+    """The pool's end of the pipe to the process."""
     ready: bool = False
     """Whether it accepts items."""
     items: deque[tuple[int, Any]] = field(default_factory=deque)

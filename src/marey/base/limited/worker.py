@@ -68,7 +68,7 @@ class ItemFailure:
     """Work that failed."""
 
     reason: str
-    """The end of a sentence: "took longer than 60 s ..."."""
+    """Why the work failed, as the end of a sentence without full stop: "took longer than 60 s ..."."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class Begun:
     """Work on item `number` has begun."""
 
     number: int
+    """Index of the item, from 0."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ class TakesLong:
     """Item `number` takes long; `amount` is how much work it is."""
 
     number: int
+    """Index of the item, from 0."""
     amount: WorkAmount
+    """How much work the item is, by which the pool chooses its limit of time."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,11 @@ class Finished:
     """Work on item `number` has ended."""
 
     number: int
+    """Index of the item, from 0."""
     result: Any
     """The result of the work, an `ItemFailure` or a MareyError."""
     seconds: float
-    """Seconds that the work took."""
+    """Wall-clock seconds that the work took."""
     messages: list[Message] = field(default_factory=list)
     """Notices and warnings of the work."""
     last: bool = False

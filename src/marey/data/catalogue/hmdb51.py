@@ -17,6 +17,7 @@ class Hmdb51(PackedSet):
     """The clips of HMDB51 and its official splits."""
 
     name: str = "hmdb51"
+    """The catalogue's name of the data set."""
 
     @property
     def official(self) -> Mapping[int, Mapping[str, int]]:

@@ -28,7 +28,7 @@ class PublishedClip(NamedTuple):
     group: str
     """The recording that the clip was cut from."""
     seconds: float = 0.0
-    """The length that the publishers' list states; 0: it states none."""
+    """The length in seconds that the publishers' list states; 0: it states none."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ class PublishedSplit:
     """The clips of one split: the rows of the list `list_name` whose column `split` is `split`."""
 
     list_name: str
+    """Name of the list without suffix: "ucf101_split1", "kinetics400_val"."""
     split: str
+    """Name of the split: "train", "val" or "test"."""
     clips: Sequence[PublishedClip]
+    """The published clips of the split."""
     official: int | None = None
     """The published number of clips; None: not known."""
     announced: int | None = None
@@ -77,6 +80,7 @@ class PublishedSet(ABC):
     """A public data set as `marey.data.prepare` needs it."""
 
     name: str
+    """The catalogue's name of the data set: "ucf101"."""
 
     @property
     def class_names(self) -> tuple[str, ...]:

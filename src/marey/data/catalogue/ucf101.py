@@ -21,6 +21,7 @@ class Ucf101(PackedSet):
     """The clips of UCF101 and its official splits."""
 
     name: str = "ucf101"
+    """The catalogue's name of the data set."""
 
     @property
     def official(self) -> Mapping[int, Mapping[str, int]]:

@@ -137,7 +137,7 @@ class VideoJob:
     id: str
     """The id of the video in broken.jsonl."""
     video: Path
-    """The file."""
+    """Path of the video file, or of the folder of its frames."""
 
 
 Job = TypeVar("Job", bound=VideoJob)

@@ -64,8 +64,9 @@ class _Levels:
     """Which folder of a video's path is that of its class, and which that of its split, counted from 0."""
 
     of_class: int
+    """The part of a path, from 0, that is the folder of a class."""
     of_split: int | None = None
-    """None: there are no folders of splits."""
+    """The part of a path, from 0, that is the folder of a split. None: there are no folders of splits."""
 
 
 def _find_levels(folder: str, paths: Sequence[Sequence[str]], classes: Sequence[str] | None) -> _Levels:

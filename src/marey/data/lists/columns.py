@@ -50,6 +50,7 @@ class ListTable:
     """A table of a list, column by column."""
 
     source: str
+    """The path of the list, for messages."""
     columns: dict[str, list[str]]
     """The cells of each column, without blanks around them, by its name as `column_word` gives it."""
     lines: list[int]

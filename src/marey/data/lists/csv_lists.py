@@ -33,6 +33,7 @@ class Dialect:
     """How the lines of a list are split into the cells of a table."""
 
     separator: str
+    """The character between two cells, one of `SEPARATORS`."""
     header: tuple[str, ...]
     """The names of the columns: the cells of the header, or `path` and `label` for a table without header."""
     is_headed: bool

@@ -114,16 +114,21 @@ class _Walk:
     """The files below a folder, sorted by suffix; all paths are relative to it."""
 
     folder: str
+    """Path of the folder that is scanned."""
     folders: list[str] = field(default_factory=list)
+    """All folders found so far."""
     videos: list[str] = field(default_factory=list)
+    """Files with the suffix of a video."""
     images: dict[str, list[str]] = field(default_factory=dict)
     """For each folder with images, by its path with "/" at the end, their paths."""
     unknown: list[str] = field(default_factory=list)
     """Files with a suffix of neither videos nor images nor other known files."""
     others: list[str] = field(default_factory=list)
+    """Files that are neither videos nor images."""
     link_targets: set[str] = field(default_factory=set)
     """The folders that links led to, by their real paths."""
     repeated: list[str] = field(default_factory=list)
+    """Links that were not followed, as in `Scan`."""
 
     def enter(self, prefix: str) -> None:
         """List the folder at `prefix` and those below it."""

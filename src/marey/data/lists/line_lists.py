@@ -55,9 +55,11 @@ class _Line:
     """One line, read from its end."""
 
     number: int
+    """The number of the line in the file, from 1."""
     path: str
+    """The path of the video, as written."""
     numbers: tuple[str, ...] = ()
-    """The numbers after the path."""
+    """The numbers after the path, as text; () for none."""
     label: str | None = None
     """A class name; None where numbers follow the path, or nothing does."""
     is_video: bool = True

@@ -62,7 +62,7 @@ class ParquetList:
     """A Parquet table whose columns are known; its rows are read on demand."""
 
     path: Path
-    """The file."""
+    """Path of the Parquet file."""
     names: tuple[str, ...]
     """The names of the columns, as they are written."""
 

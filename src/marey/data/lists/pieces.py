@@ -53,7 +53,9 @@ class ListedPieces:
     size: int
     """The number of videos in each piece; the last may have fewer."""
     _streams: Sequence["_VideoStream"] = field(repr=False)
+    """The lists, files and folders, each as a stream of videos that can be read again."""
     _columns: "_Columns" = field(repr=False)
+    """The columns of segments that every piece gets, because some video of the list has them."""
     _repeated: NDArray[np.int64] = field(repr=False)
     """The indices, ascending, of the videos that repeat an earlier one, in the sequence of all videos of all streams."""
 
@@ -169,7 +171,9 @@ class _Columns:
     """Which columns of segments a list has: those with a value in at least one row."""
 
     times: bool = False
+    """Whether some row names a segment by seconds."""
     frame_ranges: bool = False
+    """Whether some row names a segment by frames."""
 
     def and_of(self, videos: VideoList) -> "_Columns":
         """These columns, and those that further videos have."""

@@ -25,14 +25,19 @@ class Rows:
     source: str
     """The path of the list, for messages."""
     paths: list[str]
+    """The path of each row's video, as written in the list."""
     lines: list[int]
     """The line of each row in the file, from 1; the number of its record in a file without lines."""
     labels: list[str] | None = None
     """Class names, or class indices as text; several labels of a video are separated by "|"."""
     splits: list[str] | None = None
+    """The name of each row's split."""
     groups: list[str] | None = None
+    """The name of each row's group."""
     times: list[TimeSpan] | None = None
+    """The segment of each row in seconds: (start, end), NaN for the beginning or the end of the video."""
     frame_ranges: list[FrameSpan] | None = None
+    """The segment of each row in frames, from 0: (first, first after it); `ALL_FRAMES` where it has none."""
     frame_counts: list[int] | None = None
     """The number of images of each folder of frames, as the list states it; -1 where it states none."""
     class_names: Sequence[str] | None = None

@@ -239,7 +239,9 @@ class SkippedLines:
     """How many comments and blank rows of a list were skipped."""
 
     comments: int = 0
+    """Number of skipped lines with # in front."""
     blank: int = 0
+    """Number of skipped rows whose cells are all blank."""
 
     def report(self, source: str) -> None:
         """Give notice of the numbers, and set them to 0."""

@@ -64,7 +64,10 @@ class ClipItem(TypedDict):
     clip: Frames
     """[T, H, W, C]; uint8, or float32 on the scale 0 to 255 where the pixel rule resizes in float."""
     target: Target
+    """The target of the clip: its class index; float32 [K] with several labels per video; [...] for a task with its own
+    targets."""
     id: str
+    """The id, in its list, of the video that the clip was cut from."""
     broken: list[Broken]
     """Videos that could not be read; if there are any, the clip is from another video (`marey.data.files.quarantine`)."""
     identity: tuple[int, ...]
@@ -75,11 +78,14 @@ class ClipBatch(TypedDict):
     """A batch of training clips as tensors."""
 
     clip: "Tensor"
-    """[B, T, H, W, C], type as in `ClipItem`."""
+    """[B, T, H, W, C]: the clips; type as in `ClipItem`."""
     target: "Tensor"
-    """int64 [B]; float32 [B, K] for a list with several labels per video; [B, ...] for a task with its own targets."""
+    """The targets: int64 [B]; float32 [B, K] for a list with several labels per video; [B, ...] for a task with its own
+    targets."""
     id: list[str]
+    """The ids of the B videos in their list."""
     broken: list[Broken]
+    """All videos of the batch that could not be read; each is replaced by another video."""
     identity: NotRequired[list[int]]
     """The identities of the videos (`marey.data.files.identity`); a loader that is not Marey's may leave it out."""
 
@@ -88,7 +94,7 @@ class ClipKey(NamedTuple):
     """What `ClipDataset` is indexed by: which clip of which video in which epoch."""
 
     epoch: int
-    """From 0."""
+    """The number of the epoch, from 0."""
     row: int
     """The row of the video in the manifest."""
     repeat: int = 0

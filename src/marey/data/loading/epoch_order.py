@@ -32,8 +32,8 @@ class ByClass(Declaration):
 
     kind: Literal["by_class"] = "by_class"
     power: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """0 to 1. 1: all classes equally often. 0: as often as the list has them. 0.5: the square-root sampling of Mahajan
-    et al. 2018, section 2.2."""
+    """How far classes are balanced, 0 to 1. 1: all classes equally often. 0: as often as the list has them. 0.5: the
+    square-root sampling of Mahajan et al. 2018, section 2.2."""
 
     def order(self, labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
         """The rows [N] of the epoch's videos; a row may occur several times, or not at all."""

@@ -126,6 +126,7 @@ class _Decoding:
     """The work of a decoding process: see `marey.base.limited.worker.LimitedWork`."""
 
     decoders: tuple[ViewDecoder, ...]
+    """The decoders, each of which decodes every video."""
 
     def begin(self) -> None:
         cv2.setNumThreads(0)

@@ -29,7 +29,7 @@ class BatchIndex:
     """The index of a batch in training."""
 
     epoch: int
-    """From 0."""
+    """The number of the epoch, from 0."""
     number: int
     """The number of the batch within its epoch, from 0."""
     last: bool
@@ -45,6 +45,7 @@ class Batch(ClipBatch):
     """The share that one process has of a batch."""
 
     index: BatchIndex
+    """Which batch of the training it is."""
     size: int
     """Number of clips in the batch, over all processes."""
 
@@ -136,8 +137,11 @@ class _Batch:
     """A slice `begin:end` of an epoch's order of videos, and the index of its clips' shape."""
 
     begin: int
+    """First index in the epoch's order of videos."""
     end: int
+    """Index after the last one."""
     shape: int
+    """Index of the clips' shape in the data set's `shapes`."""
 
 
 class _BatchSampler(Sampler[list[ClipKey]]):

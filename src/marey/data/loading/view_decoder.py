@@ -23,6 +23,7 @@ class DecodedVideo:
     """A video, or the segment of a file that its entry names, decoded once for all its test views."""
 
     id: str
+    """The id of the video in its list."""
     frames: Frames
     """[U, H, W, C], type as in `ClipItem`: each of the U frames that some clip has, once, resized by its shorter side."""
     clips: NDArray[np.int64]
@@ -51,9 +52,13 @@ class ViewDecoder:
     """Decodes any video as `ViewDataset` decodes its videos; the fields are the parameters of that class."""
 
     sampling: SamplingRule
+    """The rule by which frames are chosen, in one clip or several."""
     pixels: Pixels | FloatPixels
+    """How RGB is computed and resized."""
     flow: FlowRule | None = None
+    """The clips are optical flow, computed by this rule where it is not stored; None: RGB."""
     identify: bool = False
+    """Whether to compute the identity of each video's content, too (`marey.data.files.identity`)."""
 
     def __call__(self, video: VideoEntry, target: Target | None) -> ViewItem:
         """The decoded video, or why its file cannot be read."""

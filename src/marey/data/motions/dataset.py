@@ -74,13 +74,21 @@ class _SceneJob:
     """The job to write a scene as two videos, forwards and backwards; the fields are as in `render_scene`."""
 
     folder: Path
+    """The folder of the data set."""
     split: str
+    """Name of the split: "train" or "test"."""
     pair: int
+    """Index into `REVERSED_PAIRS`, from 0."""
     scene: int
+    """Number of the scene among those of its pair, from 0."""
     size: int
+    """Side of a frame, in pixels."""
     frames: int
+    """Number of frames of a video."""
     seed: int
+    """The seed that, with pair and scene, determines all random choices."""
     look: Look
+    """The look that draws background and object."""
 
     @property
     def rows(self) -> list[tuple[str, str]]:

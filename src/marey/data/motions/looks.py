@@ -47,7 +47,7 @@ class Appearance:
     ground: NDArray[np.float32]
     """The background with `MARGIN` pixels outside each side: float32 [size + 2 * MARGIN, size + 2 * MARGIN, 3], 0..255."""
     sprite: Sprite
-    """The object."""
+    """The images of the object that moves."""
     noise: float
     """Standard deviation of the sensor noise, in levels of 0..255."""
     shake: int
@@ -110,7 +110,9 @@ class SceneContent:
     """The scene and the object of a video in the look `DRAWN`."""
 
     scene: Scene
+    """The scene that is drawn as background."""
     drawn_object: DrawnObject
+    """The object that moves over the scene."""
     mirrored: bool
     """Whether the object faces left; chosen at random, independently of its motion."""
     share: float

@@ -17,8 +17,9 @@ class DrawnObject:
     """An object that moves over a scene."""
 
     name: str
+    """Name of the object: "beach ball"."""
     draw: Callable[[Canvas, Colour], None]
-    """Draws it with one main colour."""
+    """The function that draws the object on a canvas with one main colour."""
     paints: tuple[Colour, ...]
     """The main colours that it may have."""
 

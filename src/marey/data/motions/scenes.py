@@ -19,9 +19,11 @@ class Scene:
     """A background, and the objects that may move over it."""
 
     name: str
+    """Name of the scene: "meadow"."""
     draw: Callable[[Canvas, RandomSource], None]
-    """Draws it, with random variations."""
+    """The function that draws the scene on a canvas, with random variations."""
     objects: tuple[DrawnObject, ...]
+    """The objects that may move over it, of which one is chosen at random."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class _Sky:
     horizon: Colour
     """The sky at the horizon."""
     sun: Colour
-    """The sun."""
+    """The colour of the sun."""
     glow: Colour
     """The light on the land."""
     strength: float

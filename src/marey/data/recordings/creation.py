@@ -24,7 +24,7 @@ class CreationMetadata:
     created: float = math.nan
     """Seconds since 1970; NaN where the file has no time. It is the time of recording, or that of the last conversion."""
     encoder: str = ""
-    """The programs that wrote the file and its video stream, as the metadata name them."""
+    """The programs that wrote the file and its video stream, as the metadata name them; "" where they name none."""
 
 
 def creation_metadata(path: Path) -> CreationMetadata:

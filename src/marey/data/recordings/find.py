@@ -62,6 +62,7 @@ class Recordings:
     look_alike: NDArray[np.int64]
     """[N]: like `together.copies`, but takes of one scene in which nothing moves have the same number, too."""
     signatures: Signatures
+    """The signatures of the N videos."""
     links: tuple[Link, ...]
     """One link for each two videos that are related by their frames. Of equal files, only the first has links."""
     fixed_camera: NDArray[np.bool_]
@@ -240,7 +241,9 @@ class _Found:
     """The fields of `Recordings` that evidence decides."""
 
     sources: RecordingNames
+    """The recordings by all evidence."""
     fixed_camera: NDArray[np.bool_]
+    """[N]: as in `Recordings`."""
 
 
 def _with_all_evidence(

@@ -26,7 +26,7 @@ class RecordingsAndCopies:
     """The recording and the content of each of N videos, as far as they are known."""
 
     sources: RecordingNames
-    """The recordings."""
+    """The recording of each video, as far as it is known."""
     copies: NDArray[np.int64]
     """[N]: a number for each content, equal for equal content; -1 where the content is not known."""
 

@@ -209,9 +209,9 @@ class _Blocks:
     image: NDArray[np.float32]
     """[H, W], without the pixels beyond the last complete blocks."""
     mean: NDArray[np.float32]
-    """[G]"""
+    """[G]: mean brightness of each block, in grey levels."""
     deviation: NDArray[np.float32]
-    """[G]"""
+    """[G]: standard deviation of the brightness in each block, in grey levels."""
 
 
 def _blocks(frame_HW: NDArray[Any]) -> _Blocks:

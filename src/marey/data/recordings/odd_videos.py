@@ -43,6 +43,7 @@ class OddVideo:
     """A video that differs from nearly all others of its list."""
 
     row: int
+    """The row of the video in its list, from 0."""
     reason: str
     """How it differs, in words, without a full stop."""
 
@@ -52,11 +53,17 @@ class VideoTraits:
     """What the rules use of a video: whether it is black, of one colour or frozen, its length and its size in pixels."""
 
     black: bool
+    """Whether nearly all pixels of its five small frames are black."""
     one_colour: bool
+    """Whether each of its five small frames has nearly one colour; False for a black video."""
     frozen: bool
+    """Whether it is longer than a second and nothing moves in it."""
     seconds: float
+    """Length in seconds; 0 for a single frame."""
     height: int
+    """Height of a frame in pixels."""
     width: int
+    """Width of a frame in pixels."""
 
     @classmethod
     def of(cls, signature: Signature) -> "VideoTraits":

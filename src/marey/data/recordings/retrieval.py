@@ -45,8 +45,9 @@ class CandidatePair:
     """Two videos that may show the same scene; the first one has the lower key in `Signatures.keys`."""
 
     first: int
+    """The first video's row in the list, from 0."""
     second: int
-    """Rows of the list."""
+    """The second video's row in the list, from 0."""
     mirrored: bool
     """Whether the first video is mirrored before it is compared."""
     frames: tuple[int, int]

@@ -94,7 +94,7 @@ class Signature:
     seconds: float
     """Length in seconds, where the last frame is assumed to last as long as the average one; 0 for a single frame."""
     size: Size
-    """(height, width) of the video in pixels."""
+    """Height and width of the video in pixels."""
     creation: CreationMetadata = CreationMetadata()  # noqa: RUF009 - frozen
     """Creation time and encoder of the file; empty by default."""
 

@@ -44,7 +44,9 @@ class Signatures:
     core_seconds: float
     """Processor time in seconds of computing them, over all processes."""
     _videos: Videos
+    """The videos, to compute a signature again."""
     _files: ArrayFiles
+    """The cached files, each with one signature."""
 
     def __len__(self) -> int:
         return len(self.keys)

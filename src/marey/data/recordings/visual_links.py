@@ -52,9 +52,11 @@ class Link:
     """Two videos of a list and their relation."""
 
     first: int
+    """The row of one video in the list, from 0."""
     second: int
-    """Rows of the list; `first` is less than `second`."""
+    """The row of the other video; greater than `first`."""
     relation: Relation
+    """How the two videos are related."""
     mirrored: bool
     """Whether one video is a mirror image of the other."""
 
@@ -88,8 +90,10 @@ class _Comparisons:
     """A video to compare with several others, each given by the file of its signature."""
 
     first: Path
+    """The file of the first video's signature."""
     others: tuple[tuple[Path, CandidatePair], ...]
-    """The candidate pairs with one other video are consecutive."""
+    """The signatures' files of the other videos, each with a candidate pair. The pairs with one other video are
+    consecutive."""
 
 
 def _links_of(comparisons: _Comparisons) -> list[Link]:

@@ -34,6 +34,7 @@ class VideoRow(NamedTuple):
     split: str
     """The name of the split: "train", or the name in `TrainValTest.tested`."""
     row: int
+    """The row of the video in the list of that split, from 0."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Correction:
     label: tuple[int, ...] | None = None
     """The indices of the right classes, ascending."""
     group: str | None = None
+    """The name of the group that the video belongs to."""
     leave_out: bool | None = None
+    """Whether the video is left out of training and testing."""
 
     def __or__(self, other: "Correction") -> "Correction":
         """Both corrections; in fields that both have, `other`."""
@@ -59,9 +62,11 @@ class VideoChange:
     """What a correction changes of a video; (), "" and False in the fields that stay as they are in the list."""
 
     label: tuple[int, ...] = ()
-    """The indices of the new classes, ascending."""
+    """The indices of the new classes, ascending; () where they stay."""
     group: str = ""
+    """The name of the new group; "" where it stays."""
     left_out: bool = False
+    """Whether the video is left out of training and testing."""
 
     @classmethod
     def of(cls, correction: Correction, manifest: Manifest, row: int) -> "VideoChange":

@@ -65,6 +65,7 @@ class Corrections:
     """The rows of a table of corrections. What its paths and labels mean is decided when it is applied to a list."""
 
     rows: Rows
+    """The rows of the table; paths, labels and groups are as written."""
     leave_out: tuple[bool | None, ...]
     """For each row, whether its videos are left out; None where the cell is empty."""
 

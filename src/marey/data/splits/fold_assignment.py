@@ -53,13 +53,13 @@ class GroupClasses:
     """Which of G groups have videos of which of K classes: P pairs of group and class, each once, ascending by group."""
 
     group: NDArray[np.int64]
-    """[P]"""
+    """[P]: the group of each pair, 0 to G - 1."""
     label: NDArray[np.int64]
-    """[P]"""
+    """[P]: the class of each pair, 0 to K - 1."""
     groups: int
-    """G"""
+    """Number G of all groups."""
     classes: int
-    """K"""
+    """Number K of all classes."""
 
     @classmethod
     def of(cls, manifest: Manifest, groups: NDArray[np.int64]) -> "GroupClasses":

@@ -45,7 +45,7 @@ class Folds:
     groups: NDArray[np.int64]
     """[N]: the number of the video's group, from 0."""
     sources: RecordingNames
-    """The recordings."""
+    """The recording of each video, as far as it is known; `groups` come from these."""
     judged: NDArray[np.bool_]
     """[K]: whether the class can be judged: it has two or more groups, not all in one fold. Where videos may have several
     labels, two or more groups must also have videos without the class. The training share of every fold has a video of each

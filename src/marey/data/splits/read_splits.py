@@ -23,10 +23,11 @@ class TrainVal:
     """The videos to train on, and those to validate on, if any."""
 
     train: Manifest
+    """The videos to train on."""
     held_out: Manifest | None
     """The videos of "val", or of "test" where a list has no "val"; None where there are none."""
     notes: tuple[str, ...] = ()
-    """Sentences on the videos that are not used."""
+    """Sentences on the videos that are not used; () for none."""
 
     @property
     def held_out_as(self) -> str:
@@ -88,10 +89,11 @@ class TrainValTest:
     """The videos that a classifier is fitted on, and those that it is only tested on."""
 
     train: Manifest
+    """The videos that the classifier is fitted on."""
     tested: dict[str, Manifest]
     """The videos of the splits "val" and "test", as far as they exist."""
     notes: tuple[str, ...] = ()
-    """Sentences on the videos that are not used."""
+    """Sentences on the videos that are not used; () for none."""
 
 
 def read_train_val_test(

@@ -22,9 +22,9 @@ class CSNConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     interaction: Literal["reduced", "preserved"] = "reduced"
     """How far a bottleneck mixes channels. "reduced": a depthwise 3x3x3 convolution alone (ir-CSN). "preserved": a 1x1x1
     convolution before it (ip-CSN)."""

@@ -17,11 +17,12 @@ class InceptionI3DConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every block scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     padding: Literal["same", "mmaction"] = "same"
-    """"same": TensorFlow's padding (DeepMind's weights). "mmaction": a fixed one (MMAction's); it differs on odd lengths."""
+    """How maps are padded. "same": TensorFlow's padding (DeepMind's weights). "mmaction": a fixed one (MMAction's); it
+    differs on odd lengths."""
     pool: Literal["window", "global"] = "window"
     """The pool before the head. "window": 2x7x7 at every position (DeepMind's weights). "global": the complete map
     (MMAction's)."""

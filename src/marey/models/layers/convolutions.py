@@ -38,12 +38,19 @@ class Arguments(NamedTuple):
     """The arguments of `F.conv1d`, `F.conv2d` and `F.conv3d`, in their order."""
 
     input: Tensor
+    """[B, C, ...] or [C, ...]: the map, where ... are one to three axes."""
     weight: Tensor
+    """[out channels, C / groups, ...]: the kernels."""
     bias: Tensor | None
+    """[out channels]: added to each output; None: nothing is added."""
     stride: Sizes
+    """Positions of the input from one output to the next, at least 1."""
     padding: Sizes | str
+    """Zeros on each side of an axis, at least 0; or PyTorch's "valid" (none) or "same"."""
     dilation: Sizes
+    """Positions of the input from one value of a kernel to the next, at least 1."""
     groups: int
+    """Number of groups of channels that are convolved separately; 1: all channels together."""
 
 
 def safe_arguments(

@@ -28,10 +28,15 @@ class _Stage(NamedTuple):
     """A row of table 1: `repeats` blocks with kernels of `size` x `size`, of which the first has the stride."""
 
     expansion: int
+    """Channels inside a block per channel of its input."""
     size: int
+    """Side of the depthwise kernels."""
     stride: int
+    """Stride of the first block, in height and width; the others have 1."""
     channels: int
+    """Output channels of each block, in Lite0 of width 32."""
     repeats: int
+    """Number of blocks in Lite0."""
 
 
 _STAGES = (

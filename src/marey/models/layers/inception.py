@@ -99,11 +99,17 @@ class _V1(NamedTuple):
     """Channels of a GoogLeNet block: 1x1; 3x3 and the 1x1 before it; 5x5 and the 1x1 before it; the 1x1 after the pool."""
 
     one: int
+    """Channels of the 1x1 branch."""
     three_reduce: int
+    """Channels of the 1x1 before the 3x3."""
     three: int
+    """Channels of the 3x3."""
     five_reduce: int
+    """Channels of the 1x1 before the 5x5."""
     five: int
+    """Channels of the 5x5."""
     pool: int
+    """Channels of the 1x1 after the pool."""
 
 
 _V1_STAGES = (
@@ -177,11 +183,17 @@ class _BN(NamedTuple):
     """
 
     one: int
+    """Channels of the 1x1 branch; 0: no branch."""
     three_reduce: int
+    """Channels of the 1x1 before the 3x3."""
     three: int
+    """Channels of the 3x3."""
     pair_reduce: int
+    """Channels of the 1x1 before the two 3x3."""
     pair: int
+    """Channels of each of the two 3x3."""
     pool: int
+    """Channels of the 1x1 after the pool; 0: no convolution."""
 
 
 _BN_STAGES = (

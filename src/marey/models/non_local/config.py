@@ -20,9 +20,9 @@ class C2DConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     second_pool: Literal[1, 2] = 2
     """Temporal length and stride of the pool after the first stage; 1: no pool (MMAction2's "nopool", PySlowFast's
     C2D_NOPOOL)."""
@@ -48,9 +48,9 @@ class I3DResNetConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     inflated: Literal["alternately", "everywhere"] = "alternately"
     """Which bottlenecks have a temporal kernel. "alternately": all of the first stage and every second one of the others.
     "everywhere": all (MMAction2's "heavy" weights)."""
@@ -63,7 +63,7 @@ class I3DResNetConfig(Declaration):
     second_pool: Literal[1, 2] = 2
     """Temporal length and stride of the pool after the first stage; 1: no pool."""
     non_local: NonLocalConfig | None = None
-    """Non-local blocks; None: none."""
+    """Which non-local blocks the network has; None: none."""
     pool_window: PositiveInt | None = None
     """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose published
     accuracy averages over its positions. None: the complete map is pooled."""

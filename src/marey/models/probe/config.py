@@ -41,7 +41,7 @@ Pooling = Annotated[FrameMean | Moments | Halves, Field(discriminator="kind")]
 
 class _ProbeConfig(Declaration):
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     pooling: Pooling = Moments()
     """How the backbone's maps are pooled."""
 

@@ -23,9 +23,9 @@ class R2Plus1DConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     convolutions: Literal["space_time", "block_space_time", "time_space", "whole", "mixed"] = "space_time"
     """What replaces a 3x3x3 convolution. "space_time": 1x3x3, then 3x1x1, with so many channels between them that the number
     of parameters is the same (VMZ's, MMAction's, MMAction2's weights). "block_space_time": likewise, but with equally many

@@ -25,9 +25,9 @@ class SlowFastConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the slow pathway's stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     alpha: PositiveInt = 8
     """Frames of the fast pathway per frame of the slow one."""
     beta_inverse: PositiveInt = 8

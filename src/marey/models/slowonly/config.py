@@ -20,11 +20,11 @@ class SlowOnlyConfig(Declaration):
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     non_local: NonLocalConfig | None = None
-    """Non-local blocks (MMAction2's "nl" weights); None: none."""
+    """Which non-local blocks the network has (MMAction2's "nl" weights); None: none."""
     pool_window: PositiveInt | None = None
     """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose published
     accuracy averages over its positions. None: the complete map is pooled."""

@@ -19,7 +19,8 @@ class ShiftConfig(Declaration):
     these are several clips, between which nothing is shifted (the toolkits' "twice sample"). A weights file does not
     show the number."""
     shift_div: PositiveInt = 8
-    """1 / `shift_div` of the channels come from the next frame, and as many from the one before (section 3.1: 1/8)."""
+    """Divisor of the channels: 1 / `shift_div` of them come from the next frame, and as many from the one before
+    (section 3.1: 1/8)."""
 
 
 class TSMConfig(ResNetSegmentsConfig, ShiftConfig):

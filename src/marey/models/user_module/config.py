@@ -16,11 +16,11 @@ class UserModuleConfig(Declaration):
 
     network: Literal["user_module"] = "user_module"
     module: str
-    """The module's class: package.file.Class."""
+    """The class of the module, as package.file.Class."""
     num_classes: PositiveInt
-    """Number of logits."""
+    """Number of classes, which is the number of logits."""
     channels: Literal[2, 3] = 3
-    """3 for RGB, 2 for flow (x, y)."""
+    """Channels of each frame: 3 for RGB, 2 for flow (x, y)."""
 
     def build(self) -> "Network":
         """Raise an error, because Marey does not have the code of the module.

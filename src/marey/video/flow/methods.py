@@ -119,7 +119,7 @@ class Farneback(_Method):
     pyramid_scale: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Size of each pyramid level relative to the next finer one, between 0 and 1."""
     levels: PositiveInt = 3
-    """Pyramid levels, at least 1."""
+    """Number of levels of the pyramid, at least 1."""
     window: PositiveInt = 15
     """Side of the averaging window in pixels."""
     iterations: PositiveInt = 3

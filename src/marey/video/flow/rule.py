@@ -26,11 +26,13 @@ class FlowRule(Declaration):
     """
 
     method: FlowMethod = TVL1()
-    """The method, with its parameters."""
+    """The method that computes the flow, with its parameters."""
     short_side: PositiveInt | None = None
-    """Length of the shorter side after the resize, in pixels. None: `size` decides."""
+    """Length of the shorter side after the resize, in pixels. None: `size` decides; without both, frames keep their
+    size."""
     size: tuple[PositiveInt, PositiveInt] | None = None
-    """(height, width) after the resize, in pixels. None: `short_side` decides; without both, frames keep their size."""
+    """Height and width after the resize, in pixels. None: `short_side` decides; without both, frames keep their
+    size."""
     bound: PositiveFloat = BOUND
     """Displacement in pixels that level 255 stands for, above 0; larger displacements are clipped."""
 

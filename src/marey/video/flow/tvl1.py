@@ -43,16 +43,16 @@ class DataTerm(NamedTuple):
     constant: Tensor
     """Residual at flow 0."""
     inverse: Tensor
-    """1 / (x^2 + y^2), or 0 where the image is flat."""
+    """The quotient 1 / (x^2 + y^2), or 0 where the image is flat."""
 
 
 class PrimalDual(NamedTuple):
     """The flow and the dual variables of its gradients. Each tensor is [B, H, W]."""
 
     u1: Tensor
-    """Horizontal flow."""
+    """Horizontal flow, in pixels to the right."""
     u2: Tensor
-    """Vertical flow."""
+    """Vertical flow, in pixels downwards."""
     p11: Tensor
     """Dual of the horizontal gradient of `u1`."""
     p12: Tensor

@@ -58,11 +58,11 @@ class ColourJitter(AppearanceStep):
 
     kind: Literal["colour"] = "colour"
     brightness: NonNegativeFloat = 0.4
-    """Largest deviation v of the strength from 1; 0: no change."""
+    """Largest deviation v of the brightness' strength from 1; 0: no change."""
     contrast: NonNegativeFloat = 0.4
-    """Largest deviation v of the strength from 1; 0: no change."""
+    """Largest deviation v of the contrast's strength from 1; 0: no change."""
     saturation: NonNegativeFloat = 0.4
-    """Largest deviation v of the strength from 1; 0: no change."""
+    """Largest deviation v of the saturation's strength from 1; 0: no change."""
 
     def _change(self, frames_THWC: Frames, random: np.random.RandomState) -> Frames:
         steps = [(_brighten, self.brightness), (_contrast, self.contrast), (_saturate, self.saturation)]
@@ -82,11 +82,11 @@ class MMAction2ColourJitter(AppearanceStep):
 
     kind: Literal["mmaction2_colour"] = "mmaction2_colour"
     brightness: _Share = 0.5
-    """Largest deviation v of the strength from 1, 0 to 1; 0: no change."""
+    """Largest deviation v of the brightness' strength from 1, 0 to 1; 0: no change."""
     contrast: _Share = 0.5
-    """Largest deviation v of the strength from 1, 0 to 1; 0: no change."""
+    """Largest deviation v of the contrast's strength from 1, 0 to 1; 0: no change."""
     saturation: _Share = 0.5
-    """Largest deviation v of the strength from 1, 0 to 1; 0: no change."""
+    """Largest deviation v of the saturation's strength from 1, 0 to 1; 0: no change."""
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     """Largest rotation of hue, 0 to 0.5; 0: no change."""
 

@@ -26,11 +26,11 @@ class Geometry:
     crop: Box | None = None
     """Region of the source frame, in its pixels."""
     size: Size | None = None
-    """(height, width) to resize to."""
+    """Height and width, in pixels, that the region is resized to."""
     window: Box | None = None
-    """Region of the resized frame."""
+    """Region of the resized frame, in its pixels."""
     stretch: Size | None = None
-    """(height, width) to resize the window to."""
+    """Height and width, in pixels, that the window is resized to."""
     flip: bool = False
     """Whether the result is mirrored left to right."""
 
@@ -76,6 +76,7 @@ class CentreCrop(_Resized):
 
     geometry: Literal["centre"] = "centre"
     flip: Probability = 0.0
+    """Probability that a clip is mirrored, 0 to 1; 0: never."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         size = self._resized(height, width)
@@ -105,6 +106,7 @@ class MultiScaleCrop(_Resized):
 
     geometry: Literal["multi_scale"] = "multi_scale"
     short_side: PositiveInt = 256
+    """Length of the shorter side after the resize, in pixels; at least `size`."""
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     """Sides of the window relative to the short side."""
     max_distort: Annotated[int, Field(ge=0)] = 1
@@ -235,6 +237,7 @@ class RandomResizedCrop(_Resized):
 
     geometry: Literal["random_resized"] = "random_resized"
     short_side: PositiveInt = 256
+    """Length of the shorter side after the resize, in pixels; at least `size`."""
     area: tuple[float, float] = (0.08, 1.0)
     """Smallest and largest area of the box, as a share of the frame."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)

@@ -92,8 +92,8 @@ class Pixels(_PixelRule):
     """Standard deviation of each channel, in grey levels."""
     flow_x: Literal["plain", "mmaction"] = "plain"
     """For flow: where the x component is inverted. "plain": in mirrored fields. "mmaction": as in MMAction v0.2, in all
-    training clips, mirrored or not, and in test crops that are not mirrored. (MMAction inverted all x, and that of mirrored
-    test crops twice, which leaves it unchanged.)"""
+    training clips, mirrored or not, and in test crops that are not mirrored. MMAction inverted all x, and that of
+    mirrored test crops twice, which leaves it unchanged."""
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

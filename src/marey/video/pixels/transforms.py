@@ -25,9 +25,9 @@ class View(NamedTuple):
     """One crop of a test protocol."""
 
     box: Box
-    """Region of the resized frame."""
+    """Region of the resized frame, in its pixels."""
     flip: bool
-    """Whether it is mirrored."""
+    """Whether the crop is mirrored left to right."""
 
 
 def short_side_size(height: int, width: int, short: int) -> Size:

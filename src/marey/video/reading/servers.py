@@ -68,7 +68,7 @@ class ServerFailure(NamedTuple):
     """An error of a server."""
 
     reason: str
-    """The end of a sentence."""
+    """What went wrong, as the end of a message after the address, without full stop."""
     transient: bool
     """Whether another attempt may succeed."""
 
@@ -77,6 +77,7 @@ class _Opened(Protocol):
     """Interface of the file objects of fsspec, as far as it is used."""
 
     size: int | None
+    """Size of the file in bytes; None: the server does not state it."""
 
     def seek(self, offset: int, /) -> int: ...
     def read(self, count: int, /) -> bytes: ...

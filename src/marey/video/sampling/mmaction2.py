@@ -56,6 +56,7 @@ class _MMAction2FPSRule(SamplingRule, ABC):
     """
 
     segments: Literal[1] = 1
+    """Number of segments; the rule has no formula for several."""
     fps: PositiveFloat = 30.0
     """Frame rate to which `stride` refers (`target_fps`), in frames per second, above 0."""
 
@@ -105,8 +106,11 @@ class MMAction2TwiceTest(_MMAction2Rule):
 
     rule: Literal["mmaction2_twice_test"] = "mmaction2_twice_test"
     clips: Literal[2] = 2
+    """Number of clips: one from the middles, one from the beginnings."""
     frames: Literal[1] = 1
+    """Number of frames from each segment; the rule has no formula for several."""
     spreads_both: ClassVar[bool] = True
+    """True, because the rule has both clips and segments."""
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
         beginnings = np.array([int(num_frames / self.segments * k) for k in range(self.segments)])
@@ -120,9 +124,11 @@ class MMAction2DenseTest(_MMAction2Rule):
 
     rule: Literal["mmaction2_dense_test"] = "mmaction2_dense_test"
     clips: PositiveInt = 10
+    """Number of clips, each with its own window, whose scores are averaged."""
     window: PositiveInt = 64
     """Length of a window in frames, at least 1."""
     spreads_both: ClassVar[bool] = True
+    """True, because the rule has both clips and segments."""
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
         starts = np.linspace(0, max(num_frames - self.window, 0), num=self.clips, dtype=np.int64)

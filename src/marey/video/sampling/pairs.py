@@ -20,7 +20,9 @@ class _PairRule(SamplingRule, ABC):
     """
 
     frames: Literal[2] = 2
+    """Number of frames from each segment: the two of a pair."""
     stride: Literal[1] = 1
+    """Not used: `seconds` is the distance of the two frames."""
     seconds: PositiveFloat = 1 / 12
     """Time from the earlier frame to the later one, in seconds, above 0."""
 

@@ -21,6 +21,7 @@ class _PySlowFastRule(SamplingRule, ABC):
     """Fields of the rules, and how frames follow from starts."""
 
     segments: Literal[1] = 1
+    """Number of segments; the rule has no formula for several."""
     fps: PositiveFloat = 30.0
     """Frame rate to which `stride` refers, in frames per second, above 0."""
 

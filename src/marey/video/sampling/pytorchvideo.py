@@ -19,7 +19,9 @@ class _PyTorchVideoRule(SamplingRule, ABC):
     """Fields of the rules, and how frames follow from starts."""
 
     segments: Literal[1] = 1
+    """Number of segments; the rule has no formula for several."""
     stride: Literal[1] = 1
+    """Not used: frames are spread over `seconds`."""
     seconds: PositiveFloat = 2.0
     """Length of a clip in seconds, above 0."""
 

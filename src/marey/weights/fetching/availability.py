@@ -39,6 +39,7 @@ class Availability:
     """Whether the weights of a row can be had, from where, and how large they are."""
 
     state: AvailabilityState
+    """The state of the weights, of several streams the worst; `STATE_MEANINGS` says what each means."""
     available: bool = False
     """Whether it can be had: it is here, or it has a usable source and the network is allowed."""
     sources: tuple[Source, ...] = ()

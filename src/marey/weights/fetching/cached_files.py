@@ -26,7 +26,7 @@ class Record(Declaration):
     sha256: str
     """Complete SHA-256 of the content, 64 hexadecimal digits."""
     size: int
-    """Size in bytes."""
+    """Size of the file in bytes."""
     address: str
     """The address that it was fetched from, or the path of the user's registered copy."""
     trust: Trust
@@ -40,7 +40,9 @@ class CachedFile:
     """A file of the cache whose content is the recorded one."""
 
     path: Path
+    """Path of the file in the cache."""
     record: Record
+    """The record of its content and origin."""
 
 
 def cached_path(source: Source, companion: CompanionFile | None = None) -> Path:

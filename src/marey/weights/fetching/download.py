@@ -106,6 +106,7 @@ class _Response:
     """The body of a response, and what its headers state."""
 
     stream: http.client.HTTPResponse
+    """The open response, from which the body is read."""
     start: int
     """Index in the file of the first byte of the body."""
     total: int | None

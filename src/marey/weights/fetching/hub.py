@@ -51,7 +51,7 @@ class _HubAddress:
     """The components of an address on the hub."""
 
     repository: str
-    """org/name."""
+    """Name of the repository, as org/name."""
     revision: str | None
     """A branch, tag or commit; None: the main branch."""
     file: str | None
@@ -220,15 +220,20 @@ def _access_errors(address: str) -> Iterator[None]:
 
 class _LargeFile(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the content, 64 hexadecimal digits."""
 
 
 class _Listed(BaseModel):
     """A file of a revision in the hub's list; other fields of the list are ignored."""
 
     rfilename: str
+    """Path of the file in the repository."""
     size: int | None = None
+    """Size in bytes; None: the hub does not state it."""
     blobId: Annotated[str | None, Field(pattern="^[0-9a-f]{40}$")] = None  # noqa: N815 - the hub's name
+    """The id by which git's trees name the file, 40 hexadecimal digits; None: the hub does not state it."""
     lfs: _LargeFile | None = None
+    """The hash of a large file; None for a small one."""
 
     @property
     def hash(self) -> Hash | None:

@@ -58,8 +58,11 @@ class _File:
     """One file of a source: the weights file, or a companion file, without which it cannot be read."""
 
     source: Source
+    """The source that declares the file."""
     companion: CompanionFile | None
+    """Which companion file it is; None: the weights file itself."""
     address: str
+    """The address that it is fetched from."""
 
     @property
     def path(self) -> Path:

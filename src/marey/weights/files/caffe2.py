@@ -103,7 +103,9 @@ class _Type:
     """A numpy.dtype as a pickle builds it: a code such as "f4", then its byte order."""
 
     code: str
+    """NumPy's code of the type: "f4"."""
     order: str = "="
+    """Byte order as NumPy has it: "<", ">", "|" (none), or "=" for that of this machine."""
 
     def resolved(self) -> np.dtype[Any]:
         if self.code not in _KINDS:
@@ -130,6 +132,7 @@ class _Array:
     """An array. One instruction of the pickle makes it, and a later one (BUILD) gives it its values."""
 
     values: NDArray[Any] | None = None
+    """The values of the array; None before BUILD."""
 
 
 class _Machine:

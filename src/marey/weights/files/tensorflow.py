@@ -42,12 +42,19 @@ class _Entry:
     """BundleEntryProto. A field that is absent from the message is 0."""
 
     dtype: int = 0
+    """Number of the type in TensorFlow's DataType."""
     shape: tuple[int, ...] = ()
+    """The shape in TensorFlow's order of axes; () for a scalar."""
     shard: int = 0
+    """Index of the data file, from 0."""
     offset: int = 0
+    """First byte of the values in the data file."""
     size: int = 0
+    """Number of bytes of the values."""
     crc: int = 0
+    """Masked CRC-32C of these bytes."""
     sliced: bool = False
+    """Whether the variable is stored in slices, which are not read."""
 
 
 def is_tensorflow(path: Path) -> bool:

@@ -31,13 +31,13 @@ class FactorisedUnit(NamedTuple):
     ours: str
     """Our name of the two, as in resnet.stages.0.1.b.first."""
     stage: int
-    """0 for the stem, 1 to 4 for the stages."""
+    """Number of the stage: 0 for the stem, 1 to 4 for the stages."""
     block: int
     """Index of the residual block in its stage, from 0; 0 for the stem."""
     layer: str
-    """"stem"; in a block "a", "b" or "c" by depth, and "shortcut" beside them."""
+    """Which convolution it is: "stem"; in a block "a", "b" or "c" by depth, and "shortcut" beside them."""
     step: int | None
-    """1 or 2 for the steps of a factorised convolution; None if it is not factorised."""
+    """Which step of a factorised convolution it is, 1 or 2; None if the convolution is not factorised."""
     config: _Config
     """Config of the network; names depend on its depth, kind and interaction."""
 

@@ -32,11 +32,11 @@ class ResNetUnit(NamedTuple):
     pathway: int | None
     """SlowFast's pathway: 0 is slow, 1 is fast. None in a network of one ResNet."""
     stage: int
-    """0 for the stem, 1 to 4 for the stages."""
+    """Number of the stage: 0 for the stem, 1 to 4 for the stages."""
     block: int
     """Index of the residual block in its stage, from 0; 0 for the stem."""
     layer: str
-    """"stem"; in a block "a", "b" or "c" by depth, and "shortcut" beside them."""
+    """Which convolution it is: "stem"; in a block "a", "b" or "c" by depth, and "shortcut" beside them."""
     shift: Literal["block", "branch"] | None = None
     """Place of TSM's shift: before the block, or inside it before its branch; None without a shift."""
 
@@ -57,7 +57,7 @@ class NonLocalUnit(NamedTuple):
     ours: str
     """Our name of the block, as in resnet.stages.1.1.after."""
     stage: int
-    """1 to 4."""
+    """Number of the stage, 1 to 4."""
     block: int
     """Index in the stage of the residual block that it follows, from 0."""
     embedded: bool
@@ -114,11 +114,11 @@ class FoundResNet:
     """The sizes of a ResNet in a file, inferred from the shapes of its convolutions."""
 
     depth: int
-    """Layers, as in ResNet-50."""
+    """Number of layers, as in ResNet-50."""
     width: int
-    """Channels of the stem."""
+    """Output channels of the stem."""
     channels: int
-    """Input channels."""
+    """Input channels of the stem."""
     kernels: tuple[tuple[int, ...], ...]
     """Temporal lengths of the kernels in the stem and in each block of the four stages; empty in 2D."""
 
