@@ -6,132 +6,40 @@ tests/support/recorded.py reads it. docs/how-to/record-a-golden-pair.md says wha
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import re
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+if __package__:
+    from tools import golden_draws as draws
+else:  # beside a script, in the environment of another toolkit
+    import golden_draws as draws
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from typing import Union
+    from typing import TypeAlias
 
     from torch import nn
 
-    Arrays = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
+    Arrays: TypeAlias = "np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]"
 
-WEIGHT_SEED = 20200315
 CALIBRATION_SEED = 7
 LAYOUTS = {4: ("BCHW",), 5: ("BCTHW", "BTCHW"), 6: ("BVCTHW",)}
 """The orders of axes that a clip may have, by their number; the first one is the default. V counts views."""
 STATISTICS = ("running_mean", "running_var")
 """How the names of a batch norm's statistics end."""
-FORMULA = (
-    "synthetic, integer arithmetic only: v[t,y,x,c] = (128 + floor((x-170)*(y-128)*(c+1)/64) + 9*t"
-    " + ((7*x+13*y+29*c) mod 31)) mod 256, t<8, y<256, x<340, c<3, as uint8 (call it land)"
-)
-PROBE = "64 flat C-order indices = numpy RandomState(20261122).randint(0, size, 64); values listed in that order"
+ARCHIVES = ("", "inputs", "bnstats", "const")
+"""What follows a pair's name in the names of its .npz files: nothing for outputs."""
 
 
 class RecordingError(ValueError):
     """What was asked for cannot be recorded; the message says why, and what to do."""
-
-
-# What any machine can make again from a pair: weights, clips, frames --------------------------------------------------
-
-
-def draw_weight(key: str, shape: tuple[int, ...], std: float | None = None) -> np.ndarray:
-    """The float32 value of a weight, drawn from a hash of its name; exactly representable in float16.
-
-    Args:
-        key: Its name in the toolkit's checkpoint.
-        shape: Its shape.
-        std: The standard deviation, in place of one that follows from name and shape.
-    """
-    digest = hashlib.sha256(f"{WEIGHT_SEED}:{key}".encode()).digest()
-    generator = np.random.RandomState(int.from_bytes(digest[:4], "little"))
-    small = 0.1 if "nonlocal" in key or "non_local" in key else 1.0
-    if std is not None:
-        values = std * generator.standard_normal(size=shape)
-    elif key.endswith("running_var"):
-        values = generator.uniform(0.5, 1.5, size=shape)
-    elif len(shape) >= 2:
-        gain = 2.0 if len(shape) >= 4 else 1.0
-        values = generator.standard_normal(size=shape) * np.sqrt(gain / max(int(np.prod(shape[1:])), 1)) * small
-    elif key.endswith("weight"):
-        values = generator.uniform(0.5, 1.5, size=shape) * small
-    else:
-        values = 0.1 * generator.standard_normal(size=shape)
-    return np.asarray(values, np.float32).astype(np.float16).astype(np.float32)
-
-
-def weights(
-    info: Mapping[str, object], statistics: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """All tensors of a recorded network by their names in the toolkit's checkpoint.
-
-    Args:
-        info: The pair's description, its .json.
-        statistics: Running means and variances by name; those that are not there are drawn.
-        constants: Tables that the network computes instead of learning them, by name.
-    """
-    # In some files of the first rule, anchor-v1, `std` is the deviation of pixels, not of weights.
-    second_rule = info if info.get("draw") == "anchor-v2" else {}
-    deviations, named = second_rule.get("std", {}), second_rule.get("const", {})
-    tensors = {}
-    for key, (shape, dtype) in info["keys"].items():
-        if key in named:
-            value = constants[named[key]].astype(dtype)
-        elif key in statistics:
-            value = statistics[key].astype(np.float32)
-        elif not dtype.startswith("float"):
-            value = np.full(shape, 1 if statistics else 0, np.int64)  # a norm's counter of batches
-        elif "tf_scope" in info and key.endswith("bn.weight"):
-            value = np.ones(shape, np.float32)  # DeepMind's norms have no scale
-        else:
-            factors = [factor for pattern, factor in second_rule.get("scale", ()) if re.search(pattern, key)]
-            value = draw_weight(key, tuple(shape), deviations.get(key)) * np.float32(factors[0] if factors else 1)
-        tensors[key] = value.reshape(shape)
-    return tensors
-
-
-def noise(shape: Sequence[int], seed: int) -> np.ndarray:
-    """A clip of standard normal values, float32."""
-    return np.random.RandomState(seed).standard_normal(tuple(shape)).astype(np.float32)
-
-
-def synthetic_frames(source: str) -> np.ndarray:
-    """Frames computed by a formula of integers, uint8 [8, H, W, 3]: 256 x 340 ("land"), 193 x 317 ("odd") or 340 x 256
-    ("portrait").
-    """
-    t, y, x, c = np.ogrid[0:8, 0:256, 0:340, 0:3]
-    land = (128 + (x - 170) * (y - 128) * (c + 1) // 64 + 9 * t + (7 * x + 13 * y + 29 * c) % 31) % 256
-    land = land.astype(np.uint8)
-    return {"land": land, "odd": land[:, 31:224, 11:328], "portrait": land.transpose(0, 2, 1, 3)}[source]
-
-
-def probe_values(values: np.ndarray) -> np.ndarray:
-    """64 of the values, at positions that depend on their number alone."""
-    return values.ravel()[np.random.RandomState(20261122).randint(0, values.size, 64)]
-
-
-def sha(values: np.ndarray) -> str:
-    """The SHA-256 of the values in C order."""
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
-
-
-def weights_hash(tensors: Mapping[str, np.ndarray]) -> str:
-    """A hash of all float32 tensors, 16 hex digits. If it equals the recorded one, the weights were reproduced exactly."""
-    digest = hashlib.sha256()
-    for key in sorted(tensors):
-        if tensors[key].dtype == np.float32:
-            digest.update(key.encode())
-            digest.update(np.ascontiguousarray(tensors[key]).tobytes())
-    return digest.hexdigest()[:16]
 
 
 # The other toolkit's network ---------------------------------------------------------------------------------------------
@@ -153,7 +61,7 @@ class Network(Protocol):
         """Set the running statistics of all batch norms to those of one pass over the clip."""
 
     def __call__(self, *arrays: np.ndarray, **named: np.ndarray) -> object:
-        """The outputs for a clip, or for the arrays given: an array or tensor of logits before softmax, or several by name."""
+        """The outputs for a clip or the given arrays: an array or tensor of logits before softmax, or several by name."""
 
 
 class TorchNetwork:
@@ -208,9 +116,7 @@ def as_network(built: object) -> Network:
     if torch is not None and isinstance(module, torch.nn.Module):
         return TorchNetwork(module, call)
     if not callable(module) or not hasattr(module, "tensors"):
-        raise RecordingError(
-            f"the function gave {type(module).__name__}: expected a torch module, or a Network of this file"
-        )
+        raise RecordingError(f"the function gave {type(module).__name__}: expected a torch module or a `Network`")
     return module
 
 
@@ -221,9 +127,7 @@ def as_array(values: object) -> np.ndarray:
         return values.detach().cpu().numpy()
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
-        raise RecordingError(
-            f"an output is {type(values).__name__}: give arrays or tensors of numbers, several as a dictionary"
-        )
+        raise RecordingError(f"an output is {type(values).__name__}: expected an array, or several in a dictionary")
     return array
 
 
@@ -267,54 +171,84 @@ def record_network(
     """
     network = as_network(build())
     tensors = network.tensors()
-    norms = [key for key in tensors if key.endswith(STATISTICS)]
     tables = {key: tensors[key] for key in network.constants() if key in tensors}
-    learnt = [key for key in tensors if key not in norms and key not in tables]
-    deviations = {key: value for word, value in (std or {}).items() for key in learnt if re.search(word, key)}
-    table_names = {key: sha(table)[:12] for key, table in tables.items()}  # equal tables are stored once
-    constants = {name: tables[key] for key, name in table_names.items()}
-    second_rule = {"std": deviations, "scale": [list(pair) for pair in scale], "const": table_names}
-    second_rule = {name: value for name, value in second_rule.items() if value}
     info = {
-        "name": out.name, "weight_seed": WEIGHT_SEED, "draw": "anchor-v2" if second_rule else "anchor-v1", "toolkit": toolkit,
-        **(notes or {}), "layout_in": _layout(layout, [shape for shape, _ in runs.values()]), "ckpt_root": root, **second_rule,
-        "n_params": sum(tensors[key].size for key in learnt if tensors[key].dtype.kind == "f"), "n_keys": len(tensors),
-        "bn_layers": sum(key.endswith("running_var") for key in norms),
-        "keys": {key: [list(value.shape), str(value.dtype)] for key, value in tensors.items()},
+        "name": out.name, "weight_seed": draws.WEIGHT_SEED, "draw": "anchor-v1", "toolkit": toolkit, **(notes or {}),
+        "layout_in": _layout(layout, [shape for shape, _ in runs.values()]), "ckpt_root": root,
+        **_of_tensors(tensors, tables, std or {}, scale),
     }  # fmt: skip
+    constants = {_table_name(table): table for table in tables.values()}  # equal tables are stored once
     statistics = {}
     if calibrate is not None:
-        network.load(weights(info, {}, constants))
-        network.calibrate(noise(calibrate, CALIBRATION_SEED))
-        measured = network.tensors()
-        statistics = {key: _finite(measured[key].astype(np.float16), key) for key in norms}
-    drawn_weights = weights(info, statistics, constants)
+        network.load(draws.weights(info, {}, constants))
+        network.calibrate(draws.noise(calibrate, CALIBRATION_SEED))
+        measured = {key: value for key, value in network.tensors().items() if key.endswith(STATISTICS)}
+        statistics = {key: _finite(value.astype(np.float16), key) for key, value in measured.items()}
+    drawn_weights = draws.weights(info, statistics, constants)
     network.load(drawn_weights)
-    info.update(weights_sha=weights_hash(drawn_weights), runs={})
-    given = {run: _by_name(arrays) for run, arrays in (inputs or {}).items()}
-    outputs = {}
+    info.update(weights_sha=draws.weights_hash(drawn_weights), runs={})
+    outputs, given = {}, {run: _by_name(arrays) for run, arrays in (inputs or {}).items()}
     for run in {**runs, **given}:
+        description, clips = _input_of(out, run, runs.get(run), given.get(run, {}))
         arrays, named = _arguments(given.get(run, {}))
-        if run in runs:
-            shape, seed = runs[run]
-            arrays.insert(0, noise(shape, seed))
-            info["runs"][run] = {"shape": list(shape), "seed": seed, "input_sha": sha(arrays[0])[:16]}
-            if run in given:
-                info["runs"][run]["also"] = {name: _integers(values, run) for name, values in given.pop(run).items()}
-        else:
-            described = {name: _described(values) for name, values in given[run].items()}
-            info["runs"][run] = {"source_file": f"{out.name}.inputs.npz", "inputs": described}
-        result = network(*arrays, **named)
-        result = result if isinstance(result, dict) else {"logits": result}
-        of_run = {
-            name: _finite(as_array(values).astype(np.float32), f"{run}/{name}") for name, values in result.items()
-        }
-        info["runs"][run]["outs"] = {
-            name: {"shape": list(values.shape), "std": float(values.std()), "absmax": float(np.abs(values).max())}
-            for name, values in of_run.items()
-        }
-        outputs[run] = of_run
-    _write(out, info, outputs, given, statistics, constants)
+        outputs[run] = _outputs(network(*clips, *arrays, **named), run)
+        info["runs"][run] = {**description, "outs": {name: _size(values) for name, values in outputs[run].items()}}
+    stored_inputs = {run: arrays for run, arrays in given.items() if run not in runs}
+    _write(out, info, _joined(outputs), _joined(stored_inputs), statistics, constants)
+
+
+def _of_tensors(
+    tensors: Mapping[str, np.ndarray],
+    tables: Collection[str],
+    std: Mapping[str, float],
+    scale: Sequence[tuple[str, float]],
+) -> dict[str, object]:
+    """The part of a description that says what the tensors are, and how they are drawn if not by the first rule alone."""
+    learnt = [key for key in tensors if not key.endswith(STATISTICS) and key not in tables]
+    second_rule = {
+        "std": {key: value for word, value in std.items() for key in learnt if re.search(word, key)},
+        "scale": [list(pair) for pair in scale],
+        "const": {key: _table_name(tensors[key]) for key in tables},
+    }
+    second_rule = {name: value for name, value in second_rule.items() if value}
+    return {
+        **({"draw": "anchor-v2", **second_rule} if second_rule else {}),
+        "n_params": sum(tensors[key].size for key in learnt if tensors[key].dtype.kind == "f"),
+        "n_keys": len(tensors),
+        "bn_layers": sum(key.endswith("running_var") for key in tensors),
+        "keys": {key: [list(value.shape), str(value.dtype)] for key, value in tensors.items()},
+    }
+
+
+def _table_name(table: np.ndarray) -> str:
+    return f"{table.dtype}_{draws.sha(table)[:12]}"
+
+
+def _input_of(
+    out: Path, run: str, drawn_clip: tuple[Sequence[int], int] | None, given: Mapping[str, np.ndarray]
+) -> tuple[dict[str, object], list[np.ndarray]]:
+    """What the description says of a run's input, and the drawn clip if it has one."""
+    if drawn_clip is None:
+        described = {name: _described(values) for name, values in given.items()}
+        return {"source_file": f"{out.name}.inputs.npz", "inputs": described}, []
+    shape, seed = drawn_clip
+    clip = draws.noise(shape, seed)
+    description = {"shape": list(shape), "seed": seed, "input_sha": draws.sha(clip)[:16]}
+    for name, values in given.items():
+        if values.dtype != np.int64:
+            raise RecordingError(f"run {run}, array {name}: expected int64 beside a drawn clip, not {values.dtype}")
+        description.setdefault("also", {})[name] = values.tolist()
+    return description, [clip]
+
+
+def _outputs(result: object, run: str) -> dict[str, np.ndarray]:
+    """The outputs of a network by name, float32; one alone is its logits."""
+    outputs = result if isinstance(result, dict) else {"logits": result}
+    return {name: _finite(as_array(values).astype(np.float32), f"{run}/{name}") for name, values in outputs.items()}
+
+
+def _size(values: np.ndarray) -> dict[str, object]:
+    return {"shape": list(values.shape), "std": float(values.std()), "absmax": float(np.abs(values).max())}
 
 
 def record_sampling(
@@ -367,27 +301,23 @@ def record_pixels(
         seed: As for `record_sampling`.
         notes: As for `record_sampling`.
     """
-    sources = {source: _by_name(synthetic_frames(source)) for source in ("land", "odd", "portrait")}
-    given = {source: _by_name(arrays) for source, arrays in (inputs or {}).items()}
-    items, outputs = {}, {source: {} for source in given}
-    for source, arrays in (given or sources).items():
+    sources = inputs or {source: draws.synthetic_frames(source) for source in ("land", "odd", "portrait")}
+    items, outputs, arrays_of = {}, {}, {source: _by_name(arrays) for source, arrays in sources.items()}
+    for source, arrays in arrays_of.items():
+        outputs[source] = {}
         for name, rule in rules.items():
             _seed(seed)
             positional, named = _arguments(arrays)
-            values = as_array(rule(*positional, **named))
+            outputs[source][name] = values = as_array(rule(*positional, **named))
             items[f"{source}/{name}"] = {
                 "source": source, **_described(values), "mean": float(values.mean()), "std": float(values.std()),
-                "probe": probe_values(values).tolist(),
+                "probe": draws.probe_values(values).tolist(),
             }  # fmt: skip
-            if given:
-                outputs[source][name] = values
     info = {
-        "name": out.name,
-        "toolkit": toolkit,
-        **(notes or {}),
-        "source_file": f"{out.name}.inputs.npz" if given else FORMULA,
-    }
-    _write(out, {**info, "probe": PROBE, "seed": seed, "items": items}, outputs, given)
+        "name": out.name, "toolkit": toolkit, **(notes or {}), "probe": draws.PROBE, "seed": seed, "items": items,
+        "source_file": f"{out.name}.inputs.npz" if inputs else draws.FORMULA,
+    }  # fmt: skip
+    _write(out, info, *([_joined(outputs), _joined(arrays_of)] if inputs else []))
 
 
 def _layout(layout: str | None, shapes: Sequence[Sequence[int]]) -> str | None:
@@ -417,16 +347,8 @@ def _arguments(arrays: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], dict
     return (list(copies.values()), {}) if in_order else ([], copies)
 
 
-def _integers(values: np.ndarray, run: str) -> list[object]:
-    if values.dtype != np.int64:
-        raise RecordingError(
-            f"run {run} has a drawn clip and {values.dtype} arrays: beside a drawn clip give int64 only"
-        )
-    return values.tolist()
-
-
 def _described(values: np.ndarray) -> dict[str, object]:
-    return {"shape": list(values.shape), "dtype": str(values.dtype), "sha256": sha(values)}
+    return {"shape": list(values.shape), "dtype": str(values.dtype), "sha256": draws.sha(values)}
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
@@ -443,22 +365,16 @@ def _seed(seed: int) -> None:
         torch.manual_seed(seed)
 
 
-def _write(
-    out: Path,
-    info: Mapping[str, object],
-    outputs: Mapping[str, Mapping[str, np.ndarray]] = {},
-    inputs: Mapping[str, Mapping[str, np.ndarray]] = {},
-    statistics: Mapping[str, np.ndarray] = {},
-    constants: Mapping[str, np.ndarray] = {},
-) -> None:
-    """Write the files of a pair, and remove those of an earlier recording that this one lacks."""
+def _joined(by_run: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {f"{run}/{name}": values for run, arrays in by_run.items() for name, values in arrays.items()}
+
+
+def _write(out: Path, info: Mapping[str, object], *archives: Mapping[str, np.ndarray]) -> None:
+    """Write a pair's files, the archives in the order of `ARCHIVES`; what else an earlier recording left is removed."""
     out.parent.mkdir(parents=True, exist_ok=True)
     Path(f"{out}.json").write_text(json.dumps(info, separators=(",", ":")), encoding="utf-8")
-    by_run = [
-        {f"{run}/{name}": a for run, arrays in of.items() for name, a in arrays.items()} for of in (outputs, inputs)
-    ]
-    for ending, arrays in zip(("npz", "inputs.npz", "bnstats.npz", "const.npz"), (*by_run, statistics, constants)):
-        path = Path(f"{out}.{ending}")
+    for ending, arrays in zip_longest(ARCHIVES, archives):
+        path = Path(f"{out}.{ending}.npz" if ending else f"{out}.npz")
         if arrays:
             np.savez_compressed(path, **arrays)
         elif path.exists():

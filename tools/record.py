@@ -53,9 +53,8 @@ def function_named(name: str) -> Callable[..., object]:
     if not callable(function):
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("__")]
         nearest = difflib.get_close_matches(attribute, functions, cutoff=0)
-        raise RecordingError(
-            f"{name!r}: {module_name} has no function {attribute!r}; nearest are: {', '.join(nearest) or 'none'}"
-        )
+        like_it = f", but {', '.join(nearest)}" if nearest else ""
+        raise RecordingError(f"{name!r}: {module_name} has no function {attribute!r}{like_it}")
     return function
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tools.golden_pairs import LAYOUTS, draw_weight, noise, sha, synthetic_frames, weights
+from tools.golden_draws import draw_weight, noise, sha, synthetic_frames, weights
+from tools.golden_pairs import LAYOUTS
 
 __all__ = ["draw_weight", "load", "runs", "sha", "state_dict", "synthetic_frames", "write_caffe2", "write_checkpoint"]
 
