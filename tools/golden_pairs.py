@@ -10,6 +10,7 @@ import json
 import random
 import re
 import sys
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,7 +23,7 @@ else:  # beside a script, in the environment of another toolkit
     import golden_draws as draws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import TypeAlias
 
     from torch import nn
@@ -334,7 +335,7 @@ def _layout(layout: str | None, shapes: Sequence[Sequence[int]]) -> str | None:
 
 def _by_name(arrays: Arrays) -> dict[str, np.ndarray]:
     """Arrays by their names; those without names get numpy's, arr_0, arr_1."""
-    if not isinstance(arrays, dict):
+    if not isinstance(arrays, Mapping):
         arrays = [arrays] if isinstance(arrays, np.ndarray) else arrays
         arrays = {f"arr_{place}": values for place, values in enumerate(arrays)}
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
