@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tools.record import LAYOUTS, drawn, noise, sha, synthetic_frames, weights
+from tools.golden_draws import draw_weight, noise, sha, synthetic_frames, weights
+from tools.golden_pairs import LAYOUTS
 
-__all__ = ["drawn", "load", "runs", "sha", "state_dict", "synthetic_frames", "write_caffe2", "write_checkpoint"]
+__all__ = ["draw_weight", "load", "runs", "sha", "state_dict", "synthetic_frames", "write_caffe2", "write_checkpoint"]
 
 HERE = Path(__file__).parents[1] / "golden"
 
@@ -78,11 +79,16 @@ def write_tensorflow(name: str, folder: Path) -> Path:
 
 
 def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
-    """(clips [B, C, T, H, W], recorded outputs) of each run; views and segments as our networks take them."""
+    """(clips [B, C, T, H, W], recorded outputs) of each run that takes a clip alone; views and segments as our networks
+    take them.
+    """
     info = load(f"networks/{name}")
     outputs = np.load(HERE / "networks" / f"{name}.npz")
     for run, how in info["runs"].items():
-        clips = torch.from_numpy(noise(how["shape"], how["seed"]))
+        if "seed" in how:
+            clips = torch.from_numpy(noise(how["shape"], how["seed"]))
+        else:
+            (clips,) = (torch.from_numpy(values) for values in inputs(name, run).values())
         match info.get("layout_in", _layout(name, clips.ndim)):
             case "BVCTHW":
                 clips = clips.flatten(0, 1)
@@ -91,6 +97,12 @@ def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
             case "BTCHW":
                 clips = clips.transpose(1, 2)
         yield clips, {out: outputs[f"{run}/{out}"] for out in how["outs"]}
+
+
+def inputs(name: str, run: str) -> dict[str, np.ndarray]:
+    """The arrays of a run that was recorded with given inputs, by their names."""
+    arrays = np.load(HERE / "networks" / f"{name}.inputs.npz")
+    return {key.partition("/")[2]: arrays[key] for key in arrays if key.startswith(f"{run}/")}
 
 
 def _layout(name: str, axes: int) -> str:

@@ -23,7 +23,7 @@ from marey.video.sampling import MMAction2Test, MMAction2Train
 from marey.weights.layouts import torchvision
 from tests.support import recorded
 from tests.support.tolerances import GOLDEN_LOGITS, PIXELS_FLOAT
-from tools import record
+from tools import golden_draws, record
 
 TOOL = Path(record.__file__)
 RUNS = {"small": ((2, 3, 4, 32, 32), 1234), "long": ((1, 3, 8, 32, 48), 1235)}
@@ -33,6 +33,7 @@ RUNS = {"small": ((2, 3, 4, 32, 32), 1234), "long": ((1, 3, 8, 32, 48), 1235)}
 def golden(tmp_path, monkeypatch) -> Path:
     """A folder in place of tests/golden, which `recorded` reads."""
     monkeypatch.setattr(recorded, "HERE", tmp_path)
+    monkeypatch.setattr(recorded, "load", lambda name: json.loads((tmp_path / f"{name}.json").read_text()))
     return tmp_path
 
 
@@ -82,8 +83,8 @@ def test_a_recorded_pair_names_what_it_is_made_of(golden) -> None:
     assert info["keys"] == {name: [list(t.shape), str(t.dtype)[6:]] for name, t in network.state_dict().items()}
     assert info["n_params"] == sum(parameter.numel() for parameter in network.parameters())
     assert not out.with_name("small.bnstats.npz").exists()  # not calibrated: statistics are drawn, too
-    made = {key: value.numpy() for key, value in recorded.state_dict("ours/small").items()}
-    assert record.weights_hash(made) == info["weights_sha"]
+    tensors = {key: value.numpy() for key, value in recorded.state_dict("ours/small").items()}
+    assert golden_draws.weights_hash(tensors) == info["weights_sha"]
 
 
 def test_recording_torchvisions_resnet_again_gives_the_stored_pair(golden, monkeypatch) -> None:
@@ -137,7 +138,7 @@ def test_position_embeddings_constants_and_named_outputs_are_recorded(golden) ->
     tensors = recorded.state_dict("ours/tokens")
     assert torch.equal(tensors["table"], torch.arange(4))
     assert 0.7 < float(tensors["pos_embed"].std()) < 1.3  # twice 0.5
-    assert torch.equal(tensors["head.weight"], 0.25 * torch.from_numpy(record.drawn("head.weight", (3, 6))))
+    assert torch.equal(tensors["head.weight"], 0.25 * torch.from_numpy(golden_draws.draw_weight("head.weight", (3, 6))))
     ((clips, outputs),) = recorded.runs("ours/tokens")
     assert clips.shape == (2, 3, 4, 8, 8)
     assert {name: values.shape for name, values in outputs.items()} == {"tokens": (2, 4, 6), "logits": (2, 3)}
@@ -249,6 +250,7 @@ def test_it_runs_without_torch_and_without_marey(golden) -> None:
     without = f"""
 import runpy, sys
 sys.modules.update(torch=None, marey=None)
+sys.path[0] = {str(TOOL.parent)!r}
 sys.argv[0] = {str(TOOL)!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -259,7 +261,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         )
         assert done.returncode == 0, done.stderr
     ((clips, outputs),) = recorded.runs("network/small")
-    expected = clips.numpy().mean(axis=(2, 3, 4)) @ record.drawn("weight", (3, 4)).T
+    expected = clips.numpy().mean(axis=(2, 3, 4)) @ golden_draws.draw_weight("weight", (3, 4)).T
     np.testing.assert_allclose(outputs["logits"], expected, rtol=1e-5)
     assert recorded.load("networks/network/small")["ckpt_root"] == "state_dict"
     assert [case["frames"] for case in recorded.load("networks/sampling/small")["cases"]] == [8, 300]
@@ -268,8 +270,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     assert pixels["items"]["odd/half"]["shape"] == [8, 97, 159, 3]
 
 
-def test_older_pythons_can_read_it() -> None:
-    ast.parse(TOOL.read_text(encoding="utf-8"), feature_version=(3, 8))
+@pytest.mark.parametrize("name", ["record", "golden_pairs", "golden_draws"])
+def test_older_pythons_can_read_it(name) -> None:
+    ast.parse(TOOL.with_name(f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
 def test_it_is_deterministic(golden) -> None:
@@ -287,13 +290,16 @@ SHOWN = re.findall(r"^    python tools/record.py (.+)$", PAGE.read_text(encoding
 
 @pytest.mark.parametrize("line", SHOWN)
 def test_a_command_of_the_page_is_understood(line, monkeypatch) -> None:
-    asked = []
-    monkeypatch.setattr(record, "found", lambda name: name)
+    recorded_pairs = []
+    monkeypatch.setattr(record, "function_named", lambda name: name)
+    monkeypatch.setattr(record, "read_arrays", lambda path: {})
     for kind in ("network", "sampling", "pixels"):
-        monkeypatch.setattr(record, f"record_{kind}", lambda out, what, kind=kind, **options: asked.append((kind, out)))
+        monkeypatch.setattr(
+            record, f"record_{kind}", lambda out, what, kind=kind, **options: recorded_pairs.append((kind, out))
+        )
     record.main(shlex.split(line))
-    assert asked == [(line.split()[0], Path(line.split()[-1]))]
+    assert recorded_pairs == [(line.split()[0], Path(line.split()[-1]))]
 
 
 def test_the_page_shows_each_kind() -> None:
-    assert [line.split()[0] for line in SHOWN] == ["network", "sampling", "pixels"]
+    assert [line.split()[0] for line in SHOWN] == ["network", "sampling", "pixels", "pixels"]

@@ -22,7 +22,7 @@ from marey.training.folder import RunFolder
 from marey.training.loop import TrainingLoop
 from marey.training.schedules import Calendar
 from marey.weights.layouts import mmaction, mmaction2, pyslowfast
-from tests.support.recorded import drawn, load
+from tests.support.recorded import draw_weight, load
 from tests.support.tolerances import TRAINED_TENSOR
 
 RECORDED = {
@@ -94,7 +94,7 @@ def five_steps(recipe: Recipe, pairs: Pairs, out: Path, *, steps: int) -> tuple[
     state = network.state_dict()
     for theirs, ours in pairs(network):
         if not theirs.endswith("num_batches_tracked"):
-            state[ours].copy_(torch.from_numpy(drawn(theirs, tuple(state[ours].shape))))
+            state[ours].copy_(torch.from_numpy(draw_weight(theirs, tuple(state[ours].shape))))
     loop = TrainingLoop(
         start_fabric(torch.device("cpu"), "float32"), Classifier(network, recipe), Recorded(recipe, steps), cross_entropy,
         RunFolder(out, recipe, [], {}, writes=False),
