@@ -109,18 +109,9 @@ def test_the_hooks_check_what_make_lint_checks() -> None:
     assert commands_of_hooks() == linted
 
 
-@pytest.mark.parametrize(
-    ("message", "refused"),
-    [
-        ("A" * 71 + "\n", False),
-        ("A" * 72 + "\n", True),
-        ("Short\n\n" + "a body of any width " * 9, False),
-    ],
-)
-def test_a_long_subject_is_refused(message, refused) -> None:
+def test_the_message_of_a_commit_is_checked() -> None:
     (hook,) = hooks("commit-msg")
-    assert (hook["language"], hook["args"]) == ("pygrep", ["--multiline"])
-    assert bool(re.search(hook["entry"], message, re.MULTILINE | re.DOTALL)) == refused
+    assert hook["entry"] == ".venv/bin/python tools/commit_message.py"
 
 
 def test_the_template_of_a_decision_is_named() -> None:
