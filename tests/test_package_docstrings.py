@@ -63,7 +63,9 @@ def test_the_last_line_is_what_it_may_import(package: str) -> None:
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_a_package_names_each_of_its_modules(package: str) -> None:
     folder = PACKAGES[package].parent
-    modules = [file.stem for file in folder.glob("[!_]*.py")] + [file.parent.name for file in folder.glob("*/__init__.py")]
+    modules = [file.stem for file in folder.glob("[!_]*.py")] + [
+        file.parent.name for file in folder.glob("*/__init__.py")
+    ]
     named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", docstring(package)))))
     assert [name for name in modules if name not in named and not name.startswith(BEGINNINGS.get(package, ()))] == []
 
