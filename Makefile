@@ -73,6 +73,7 @@ docs: setup      ## the site under site/; generated pages anew, every warning is
 	$(BIN)/python tools/zoo.py
 	$(BIN)/python tools/rows.py
 	$(BIN)/python tools/pictures.py
+	$(BIN)/python tools/architecture.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 links: setup     ## ask every address of weights for its header (no file is downloaded), write docs/links.md

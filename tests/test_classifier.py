@@ -313,7 +313,10 @@ class Headed(nn.Module):
 def test_a_module_for_other_classes_is_loaded_except_for_its_last_layer(tmp_path) -> None:
     source = marey.Classifier(Headed(3), classes=("a", "b", "c"), clip=CLIP, pixels=PIXELS)
     save_checkpoint(tmp_path / "m.safetensors", source)
-    with pytest.raises(WeightsError, match=r"head.2.weight is \[3, 4\], expected \[2, 4\] .to use the other weights with a new head: allow_new_head"):
+    with pytest.raises(
+        WeightsError,
+        match=r"head.2.weight is \[3, 4\], expected \[2, 4\] .to use the other weights with a new head: allow_new_head",
+    ):
         marey.load_model(tmp_path / "m.safetensors", model=Headed(2))
     loaded = marey.load_model(tmp_path / "m.safetensors", model=Headed(2), allow_new_head=True)
     assert (loaded.num_classes, loaded.class_names) == (2, None)

@@ -59,7 +59,52 @@ def test_a_path_that_is_not_there_is_seen(tmp_path) -> None:
 
 def test_contributing_links_every_page_of_what_one_can_add() -> None:
     text = CONTRIBUTING.read_text(encoding="utf-8")
-    assert [page.name for page in PAGES[1:] if f"(docs/how-to/{page.name})" not in text] == []
+    assert [page.name for page in PAGES[1:] if not re.search(rf"\(docs/how-to/{page.name}[#)]", text)] == []
+
+
+# The files of a change ---------------------------------------------------------------------------------------------------
+
+OF_EVERY_CHANGE = {"CHANGELOG.md", "NOTICE"}
+ROWS: list[tuple[str, str, str]] = re.findall(
+    r"^\| \[[^]]+\]\(docs/how-to/(add-a-[^)]+)\)[^|]*\|(.*)\|([^|]*)\|$", CONTRIBUTING.read_text("utf-8"), re.MULTILINE
+)
+"""Of each row of CONTRIBUTING's table: the page with its anchor, what is written and changed, and what is run."""
+
+
+def files_of(cells: str) -> set[str]:
+    """The files in cells of a table, `<...>` for what has another name each time, without those of every change."""
+    words = re.findall(r"`([^`]+)`", cells)
+    return {word for word in words if word.startswith(_FOLDERS) or "." in word or word[0].isupper()} - OF_EVERY_CHANGE
+
+
+def files_of_page(link: str) -> set[str]:
+    """The files in the tables `| file | what it gets |` of a page, or of the section that the link's anchor names."""
+    name, _, anchor = link.partition("#")
+    sections = re.split(r"^## ", (HOW_TO / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = "\n".join(
+        section for section in sections if not anchor or section.splitlines()[0].lower().replace(" ", "-") == anchor
+    )
+    tables = re.findall(r"^\| file \| what it gets \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return files_of(" ".join(row.split(" | ")[0] for table in tables for row in table.splitlines()))
+
+
+def test_each_page_has_its_row() -> None:
+    assert {link.partition("#")[0] for link, _, _ in ROWS} == {page.name for page in PAGES[1:]}
+
+
+@pytest.mark.parametrize(("link", "cells"), [(link, cells) for link, cells, _ in ROWS])
+def test_contributing_and_the_page_name_the_same_files(link, cells) -> None:
+    files = files_of(cells)
+    assert len(files) > 5
+    assert files == files_of_page(link)
+    assert [file for file in files if not list(ROOT.glob(re.sub("<[^>]+>", "*", file)))] == []
+
+
+def test_what_is_run_after_a_change_is_what_make_docs_runs() -> None:
+    tools = {tool for _, _, cell in ROWS for tool in re.findall(r"python (tools/\w+\.py)", cell)}
+    recipe = re.search(r"^docs:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert recipe
+    assert tools == set(re.findall(r"python (tools/\w+\.py)", recipe[1]))
 
 
 @pytest.mark.parametrize(
@@ -109,18 +154,9 @@ def test_the_hooks_check_what_make_lint_checks() -> None:
     assert commands_of_hooks() == linted
 
 
-@pytest.mark.parametrize(
-    ("message", "refused"),
-    [
-        ("A" * 71 + "\n", False),
-        ("A" * 72 + "\n", True),
-        ("Short\n\n" + "a body of any width " * 9, False),
-    ],
-)
-def test_a_long_subject_is_refused(message, refused) -> None:
+def test_the_message_of_a_commit_is_checked() -> None:
     (hook,) = hooks("commit-msg")
-    assert (hook["language"], hook["args"]) == ("pygrep", ["--multiline"])
-    assert bool(re.search(hook["entry"], message, re.MULTILINE | re.DOTALL)) == refused
+    assert hook["entry"] == ".venv/bin/python tools/commit_message.py"
 
 
 def test_the_template_of_a_decision_is_named() -> None:

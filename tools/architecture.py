@@ -109,11 +109,6 @@ def packages(source: Path = SOURCE) -> dict[str, Path]:
     return {name: file for name, file in module_files(source).items() if file.name == "__init__.py"}
 
 
-def package_of(module: str, known: Iterable[str]) -> str:
-    """The package of a module: "video" for "video.open". Packages, and modules outside of all packages, are their own."""
-    return module if module in known else module.rpartition(".")[0] or module
-
-
 def docstring(file: Path) -> str:
     """The docstring of a module, or an empty text."""
     return ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""

@@ -10,5 +10,7 @@ In reading order:
 - `choose`: the backend that the user asks for
 - `device`, `precision`, `memory`: what a machine has, and torch's settings
 
+It exports nothing; import from its modules.
+
 May import: base, classifier.
 """

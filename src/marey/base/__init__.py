@@ -1,4 +1,4 @@
-"""Helpers of all other packages, without knowledge of videos or networks: errors, messages, files, processes, texts.
+"""Helpers that every package may import, and that import no other package: errors, messages, files, processes, texts.
 
 In reading order, beginning with what callers meet first:
 
@@ -13,7 +13,7 @@ In reading order, beginning with what callers meet first:
 - `words`, `names`, `notebook`, `page`, `shell`: texts, HTML and commands for people. `versions`: of the installed
   packages. `parquet`: the import of pyarrow.
 
-It exports nothing itself; import from its modules.
+It exports nothing; import from its modules.
 
 May import: nothing.
 """

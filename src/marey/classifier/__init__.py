@@ -4,6 +4,9 @@
 - `calibration`: `Calibration`, the temperature and thresholds of its probabilities
 - `load_report`: `LoadReport`, what happened to the tensors of its weights file
 
+It exports `Classifier`, its parts `Preprocess`, `Calibration`, `LoadReport` and `Origin`, what it gives, `Output`, and the
+checks `require_classifier`, `require_logits`, `refuse_unfinished` and `user_module_config`.
+
 May import: base, video, data, models, recipe, recipes.
 """
 

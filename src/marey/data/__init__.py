@@ -10,7 +10,7 @@ Subpackages, from the lowest layer: `catalogue` (public data sets), `lists` (lis
 - `extract_flow`: computes and stores the optical flow of a list.
 - `cutting`: divides long videos in folders of classes into segments; `marey train FOLDER` uses it.
 
-It exports nothing itself.
+It exports nothing; import from its modules.
 
 May import: base, video.
 """

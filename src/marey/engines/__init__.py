@@ -14,5 +14,7 @@ a command imports it only when a table is wanted. Reading order:
 - `merge`, `scores_table`, `summary`: merge shards, the table of a test, the summary that is printed
 - `sigterm`: stop as after Ctrl-C
 
+It exports nothing; import from its modules.
+
 May import: base, data, classifier, tasks, backends, evaluation, inference, workflows.
 """

@@ -16,5 +16,7 @@ In reading order:
 
 The metrics themselves are in `marey.tasks.metrics`, because each task chooses its own.
 
+It exports nothing; import from its modules.
+
 May import: base, video, data, models, recipe, classifier, weights, tasks, backends.
 """

@@ -8,7 +8,7 @@
 - `backbones`: the list of all networks, to which a new one is added
 - `freeze`: excludes stages and batch norms from training
 
-Nothing is exported here: import the modules.
+It exports nothing; import from its modules.
 
-May import: nothing.
+May import: base.
 """

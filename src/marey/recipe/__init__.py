@@ -5,7 +5,11 @@
 - `source`, `hosts`: the addresses of its weights file, and what others reported about their hosts
 - `settings`: how nested dictionaries and `--set` change a recipe
 
-It exports all of them. It imports no torch.
+It exports `Recipe`, `TwoStream`, `NetworkConfig`, `read_recipe`, `recipe_from`; for tasks `Classify`, `MultiLabel`,
+`TaskConfig`; for training `Train`, `SGD`, `AdamW`, `TSNGroups`, `DepthGroups`, `StepSchedule`, `CosineSchedule`, `Warmup`,
+`EMA`, `Mix`, `Erase`, `Multigrid`, `FocalLoss`, `InverseFrequency`, `EffectiveNumber`; for tests `Test`, `Averaging`,
+`Fusion`; for results `Published`, `Measured`; for weights `Source`, `CompanionFile`, `Hash`, `HostState`. It imports no
+torch.
 
 May import: base, data, models, video.
 """

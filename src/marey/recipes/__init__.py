@@ -6,9 +6,9 @@
 - `folder`, `probe`, `user_module`, `motions`: recipes for the user's own videos, the user's own network and the demo
 - `starts`: weights files that only serve as initial weights
 
-It exports `RECIPES`, `PARAMETERS`, `TWO_STREAMS`, `get_recipe` and `find_two_stream`. To add a recipe, write it in the
-module of its family, and add it and its number of parameters to the lists at the end of that module. The package
-imports no torch.
+It exports `RECIPES` and its type `Recipes`, `PARAMETERS`, `TWO_STREAMS`, `get_recipe` and `find_two_stream`. To add a
+recipe, write it in the module of its family, and add it and its number of parameters to the lists at the end of that
+module. The package imports no torch.
 
 May import: base, data, models, recipe, video.
 """

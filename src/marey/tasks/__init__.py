@@ -8,5 +8,7 @@ In reading order:
 - `losses`, `metrics`, `intervals`, `thresholds`: what the tasks compute with
 - `prediction`: `Prediction`, what a classifier predicts for one video
 
+It exports nothing; import from its modules.
+
 May import: base, data, recipe, classifier.
 """

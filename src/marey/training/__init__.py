@@ -12,5 +12,7 @@ In reading order:
 - `distributed`, `sharding`: training in several processes
 - `heads`: linear classifiers that are fitted on frozen features, without the training loop
 
-May import: base, video, data, models, recipe, classifier, weights, tasks, backends.
+It exports nothing; import from its modules.
+
+May import: base, video, data, models, recipe, classifier, weights, tasks, backends, evaluation.
 """

@@ -8,7 +8,7 @@
 - `flow`: optical flow, computed or stored.
 - `writing`: video files and images.
 
-It exports nothing itself; import from its modules.
+It exports nothing; import from its modules.
 
 May import: base.
 """

@@ -15,7 +15,7 @@ of tensors in each toolkit). Modules in reading order:
 - `probe_backbone`: weights for the backbone of a probe.
 - `find_copies`: published files in a user's folder, and their registration in the cache.
 
-Exports nothing; each module is imported by its name.
+It exports nothing; import from its modules.
 
-May import: base, classifier, data, models, recipe, recipes.
+May import: base, classifier, data, models, recipe, recipes, video.
 """

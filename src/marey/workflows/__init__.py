@@ -10,7 +10,7 @@
 - `reproduce`, `ablation`: all steps of a published row; two findings of MMAction's announcement
 - `demo`, `doctor`, `convert_weights`, `recipe_table`, `weights_cache`: the commands demo, doctor, convert, list and weights
 
-It exports nothing itself; `marey.train` is `train.train`.
+It exports nothing; `marey.train` is `train.train`.
 
 May import: base, video, models, data, recipe, recipes, classifier, weights, tasks, backends, evaluation, training, inference.
 """  # noqa: E501

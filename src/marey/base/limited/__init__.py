@@ -5,7 +5,7 @@
 - `worker`: the worker process and its messages.
 - `memory`: how a process limits and measures its memory.
 
-It exports nothing itself; `each_limited` of `pool` is the function to call.
+It exports nothing; `each_limited` of `pool` is the function to call.
 
 May import: base.
 """

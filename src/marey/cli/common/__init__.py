@@ -7,7 +7,7 @@
 - `interrupted`: what Ctrl-C leaves, and the command that resumes
 - `program`: standard streams, closed pipes, planned commands
 
-It exports nothing itself; import from its modules.
+It exports nothing; import from its modules.
 
 May import: base, data, recipe, recipes, classifier, weights, backends, workflows, engines.
 """

@@ -5,7 +5,7 @@
 - `video_info`: size, frames and rate of a file, cached between runs.
 - `identity`: short hashes of content, by which copies and the training videos of a checkpoint are recognised.
 
-It exports nothing itself.
+It exports nothing; import from its modules.
 
 May import: base, data.lists, video.
 """

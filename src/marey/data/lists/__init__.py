@@ -11,7 +11,8 @@ In reading order:
 - `csv_lists`, `columns`, `parquet_lists`, `json_lists`, `line_lists`, `public_lists`: the formats.
 - `pieces`, `list_streams`: lists of millions of videos, read in pieces.
 
-`marey` exports `read_manifest`, `read_videos`, `Manifest`, `VideoList` and `VideoEntry`.
+It exports nothing; import from its modules. `marey` exports `read_manifest`, `read_videos`, `Manifest`, `VideoList` and
+`VideoEntry`.
 
 May import: base, video.
 """

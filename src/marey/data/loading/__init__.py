@@ -10,7 +10,7 @@ In reading order:
 - `workers`: worker processes that decode ahead.
 - `limited_decoding`: decoding under limits of time and memory.
 
-`marey.ClipDataset` and `marey.ViewDataset` are exported from here.
+It exports nothing; import from its modules. `marey` exports `ClipDataset` and `ViewDataset`.
 
 May import: base, data.files, data.lists, video.
 """

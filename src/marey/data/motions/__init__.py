@@ -15,7 +15,8 @@ split and group. The look `DRAWN` shows objects on recognisable backgrounds, `NO
 - `paths`: how objects move.
 - `dataset`: renders scenes and writes the data set (`write_motions`).
 
-It exports the classes, the looks, and the functions that render and write videos.
+It exports `CLASS_NAMES`, `FLIP_PAIRS` and `REVERSED_PAIRS`; `Look`, `DRAWN` and `NOISE`; `render_scene`, `write_motions`,
+`write_examples` and `recorded_settings`.
 
 May import: base, data.catalogue, data.lists, video.
 """

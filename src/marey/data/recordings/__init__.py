@@ -15,5 +15,7 @@ Splits and folds keep recordings and copies together; audits and reports show th
 - `find`: the recordings by all evidence, `find_recordings`.
 - `odd_videos`: videos that differ from nearly all others of a list.
 
+It exports nothing; import from its modules.
+
 May import: base, data.catalogue, data.files, data.lists, video.
 """

@@ -11,5 +11,7 @@ In reading order:
 - `corrected_data`: the list after corrections.
 - `common_videos`: the videos of a list that another list names as well.
 
+It exports nothing; import from its modules.
+
 May import: base, data.files, data.lists, data.recordings.
 """

@@ -11,5 +11,7 @@ In reading order:
 - `corrections_effect`: the effect of corrections on the other videos.
 - `cost`: processor time, and how fine-tuning compared with the head.
 
+It exports nothing; import from its modules.
+
 May import: base, classifier, data.recordings, tasks, evaluation.
 """

@@ -9,5 +9,7 @@ In reading order:
   whose labels may be wrong by out-of-fold predictions
 - `contact_sheets`: the recordings of a list, with a small frame of each video
 
+It exports nothing; import from its modules.
+
 May import: base, video, data, tasks, evaluation, evaluation.out_of_fold.
 """

@@ -8,5 +8,7 @@
 - `positions`: position embeddings for another size of clip
 - `convolutions`: PyTorch's convolutions without two faults of oneDNN
 
+It exports nothing; import from its modules.
+
 May import: base.
 """

@@ -4,5 +4,7 @@
 - `network`: the probe as a network, and the poolings
 - `pooled`: pooled features of many videos as arrays
 
+It exports nothing; import from its modules.
+
 May import: base, models.backbones, models.layers, models.network.
 """

@@ -2,5 +2,7 @@
 
 `config` declares them, `network` builds them.
 
+It exports nothing; import from its modules.
+
 May import: base, models.layers, models.network.
 """

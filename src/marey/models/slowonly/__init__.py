@@ -1,4 +1,6 @@
 """SlowOnly: the slow pathway of SlowFast alone. `config` declares it, `network` builds it.
 
+It exports nothing; import from its modules.
+
 May import: base, models.layers, models.network.
 """

@@ -9,5 +9,7 @@ In reading order:
 - `confident_learning`: labels that are likely wrong.
 - `outliers`: videos that are far from all others of their class.
 
+It exports nothing; import from its modules.
+
 May import: base, data.splits, evaluation, models, recipe, tasks.
 """

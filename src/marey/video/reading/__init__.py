@@ -7,7 +7,7 @@
 - `remote`: a file at an address as a seekable file. `servers`: requests to servers, and their errors.
 - `containers`: whether a file is a video, and its duration. `suffixes`: suffixes of videos and images.
 
-It exports nothing itself; import from its modules.
+It exports nothing; import from its modules.
 
 May import: base, video.pixels, video.source.
 """

@@ -12,7 +12,10 @@ apart, from each. Its result has one row per clip, which is what the network see
 - `mmaction`, `mmaction2`, `pyslowfast`, `pytorchvideo`: the rules of each toolkit.
 - `pairs`: Marey's own rule, for difference images.
 
-It exports all rules, and the unions `TrainRule` and `TestRule`.
+It exports the rules for training, `MMActionTrain`, `MMAction2Train`, `MMAction2FPSTrain`, `PySlowFastTrain`,
+`PyTorchVideoTrain`, `FramePairsTrain`, and their union `TrainRule`; those for validation and testing, `MMActionVal`,
+`MMActionTest`, `MMAction2Test`, `MMAction2TwiceTest`, `MMAction2DenseTest`, `MMAction2FPSTest`, `PySlowFastTest`,
+`PyTorchVideoTest`, `FramePairs`, and their union `TestRule`; and `SamplingRule`.
 
 May import: base.
 """

@@ -4,7 +4,7 @@
 - `transcode`: a video file re-encoded for training.
 - `images`: a video as a folder of images, and single images.
 
-It exports nothing itself; import from its modules.
+It exports nothing; import from its modules.
 
 May import: base, video.pixels, video.reading, video.source.
 """

@@ -11,7 +11,7 @@
 - `similar_rows`: the row to use in place of another.
 - `inventory`: the contents of the cache.
 
-Exports nothing; each module is imported by its name.
+It exports nothing; import from its modules.
 
 May import: base, recipe, recipes, video, weights.files.
 """

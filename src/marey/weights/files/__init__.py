@@ -7,7 +7,7 @@
 - `crc32c`: the checksum of TensorFlow's files.
 - `other_formats`: web pages, archives and formats that are not read.
 
-Exports nothing; each module is imported by its name.
+It exports nothing; import from its modules.
 
 May import: base, video.
 """

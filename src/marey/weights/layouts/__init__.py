@@ -6,7 +6,7 @@
   (two), `pytorchvideo` (two), `vmz_caffe2`, `deepmind` (two): one `LAYOUT` each, with a worked example.
 - `units`: the layers of our networks, enumerated for the layouts.
 
-Exports nothing; `weights.layouts.all` has `LAYOUTS`.
+It exports nothing; `weights.layouts.all` has `LAYOUTS`.
 
 May import: models, recipe.
 """

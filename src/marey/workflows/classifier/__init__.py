@@ -8,7 +8,7 @@
 - `finish_run`: checkpoint, tests and report, in an order that survives interruption
 - `finetuning`: fine-tune the network behind the classifier
 
-It exports nothing itself; import from its modules.
+It exports nothing; import from its modules.
 
 May import: base, models, data, recipe, recipes, classifier, weights, tasks, backends, evaluation, training, inference, workflows.
 """  # noqa: E501

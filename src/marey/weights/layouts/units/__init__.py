@@ -5,7 +5,7 @@
 - `inception`: Inception-V1 and BN-Inception.
 - `efficientnet_lite`: EfficientNet-Lite.
 
-Exports nothing; each module is imported by its name.
+It exports nothing; import from its modules.
 
 May import: models, weights.layouts.
 """

@@ -5,7 +5,7 @@
 - `judge`: fine-tune, and compare on one fold with the head on frozen features
 - `saved_start`, `saved_lists`: what a run saves so that it can be fine-tuned later or elsewhere
 
-It exports nothing itself; import from its modules.
+It exports nothing; import from its modules.
 
 May import: base, models, data, recipe, classifier, weights, tasks, backends, evaluation, training, workflows.classifier.
 """
