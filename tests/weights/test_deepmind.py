@@ -235,10 +235,11 @@ def test_checksums() -> None:
 
 def test_a_recipe_for_another_network(tmp_path) -> None:
     folder = tensorflow_files.write(tmp_path / "rgb", variables())
-    with pytest.raises(WeightsError, match="a deepmind checkpoint, which cannot hold the network slowonly"):
+    with pytest.raises(WeightsError, match="a file in the layout deepmind, which cannot hold the network slowonly"):
         load_model("slowonly_r18_8x2_motions", weights=folder)
-    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(4, 3, 1, 7, 7)}}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="a mmaction checkpoint, which cannot hold the network i3d_incv1"):
+    theirs = {"backbone.conv1.weight": torch.zeros(4, 3, 1, 7, 7), "backbone.layer1.0.conv1.weight": torch.zeros(4)}
+    torch.save({"state_dict": theirs}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="a file in the layout mmaction, which cannot hold the network i3d_incv1"):
         load_model(SMALL, weights=tmp_path / "x.pth")
 
 

@@ -58,7 +58,7 @@ def infer_i3d(tensors: dict[str, Tensor], stem: str, head: str) -> InferredConfi
 LAYOUT = Layout(
     name="deepmind",
     toolkit="deepmind",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "Mixed_3b.b1b.conv3d.weight")),),
     networks=("i3d_incv1",),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

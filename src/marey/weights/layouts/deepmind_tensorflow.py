@@ -70,7 +70,7 @@ def _in_our_order(name: str, value: Tensor) -> Tensor:
 LAYOUT = Layout(
     name="deepmind",
     toolkit="deepmind",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w")),),
     networks=("i3d_incv1",),
     heads=(f"{_HEAD}/w",),
     pairs=pairs,

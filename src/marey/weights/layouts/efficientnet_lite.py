@@ -46,7 +46,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="efficientnet-lite",
     toolkit="efficientnet-lite",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "_blocks.0._depthwise_conv.weight", "_blocks.1._expand_conv.weight")),),
     networks=("tsn_lite", "tsm_lite"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

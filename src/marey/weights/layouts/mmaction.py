@@ -56,7 +56,11 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
-    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    signatures=(
+        # A detector of MMDetection with a feature pyramid has the same names in its trunk.
+        Signature((_STEM, "backbone.layer1.0.conv1.weight"), missing=("neck.lateral_convs.0.conv.weight",)),
+        Signature((_SLOW_STEM, "backbone.slow_path.layer1.0.conv1.weight", "backbone.slow_path.conv1_lateral.weight")),
+    ),
     networks=("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast"),
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

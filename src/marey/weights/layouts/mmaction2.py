@@ -142,7 +142,17 @@ def _infer_non_local(tensors: dict[str, Tensor], *, slow_only: bool) -> tuple[No
 LAYOUT = Layout(
     name="mmaction2",
     toolkit="mmaction2",
-    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    signatures=(
+        Signature((_STEM, "backbone.layer1.0.conv2.conv.weight")),
+        Signature((_STEM, "backbone.layer1.0.net.conv2.conv.weight")),
+        Signature(
+            (
+                _SLOW_STEM,
+                "backbone.slow_path.layer1.0.conv1.conv.weight",
+                "backbone.slow_path.conv1_lateral.conv.weight",
+            )
+        ),
+    ),
     networks=("tsn", "tsm", "c2d", "i3d_resnet", "slowonly", "slowfast"),
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

@@ -57,8 +57,8 @@ LAYOUT = Layout(
     name="mmaction2",
     toolkit="mmaction2",
     signatures=(
-        Signature(("backbone.conv1.conv.conv_s.weight",)),
-        Signature(("backbone.layer1.0.conv2.0.conv.weight",)),
+        Signature(("backbone.conv1.conv.conv_s.weight", "backbone.layer1.0.conv2.conv.conv_s.weight")),
+        Signature(("backbone.conv1.conv.weight", "backbone.layer1.0.conv2.0.conv.weight")),
     ),
     networks=NETWORKS,
     heads=(f"{HEAD}.weight",),

@@ -67,7 +67,10 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
-    signatures=(Signature(("backbone.layer1.a.bn1.weight",)),),
+    signatures=(
+        Signature(("backbone.conv1_s.weight", "backbone.layer1.a.bn1.weight")),
+        Signature(("backbone.conv1.weight", "backbone.layer1.a.bn1.weight")),
+    ),
     networks=NETWORKS,
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

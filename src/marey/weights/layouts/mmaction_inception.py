@@ -80,7 +80,10 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
-    signatures=(Signature((_FIRST,)),),
+    signatures=(
+        Signature((_FIRST, "backbone.inception_3a_branch1_3x3.weight")),
+        Signature((_FIRST, "backbone.inception_3a_3x3.weight")),
+    ),
     networks=("i3d_incv1", "tsn_bninception"),
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

@@ -136,7 +136,7 @@ def _infer_non_local(
 LAYOUT = Layout(
     name="pyslowfast",
     toolkit="pyslowfast",
-    signatures=(Signature(("s1.pathway0_stem.conv.weight",)),),
+    signatures=(Signature(("s1.pathway0_stem.conv.weight", "s2.pathway0_res0.branch2.a.weight")),),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -77,7 +77,8 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="pyslowfast_caffe2",
     toolkit="pyslowfast",
-    signatures=(Signature(("res2_0_branch2a_w",)),),
+    # Detectron's ResNets have the same convolutions, but no running means.
+    signatures=(Signature(("conv1_w", "res2_0_branch2a_w", "res_conv1_bn_rm")),),
     networks=pyslowfast.NETWORKS,
     heads=("pred_w",),
     pairs=pairs,

@@ -79,7 +79,17 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="pytorchvideo",
     toolkit="pytorchvideo",
-    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    signatures=(
+        # CSN has these keys, too (`pytorchvideo_factorised`): only the shape of the second one is different.
+        Signature((_STEM, "blocks.1.res_blocks.0.branch2.conv_b.weight")),
+        Signature(
+            (
+                _SLOW_STEM,
+                "blocks.1.multipathway_blocks.0.res_blocks.0.branch2.conv_b.weight",
+                "blocks.0.multipathway_fusion.conv_fast_to_slow.weight",
+            )
+        ),
+    ),
     networks=("c2d", "i3d_resnet", "slowonly", "slowfast"),
     heads=(f"{_head(pooled=False)}.weight", f"{_head(pooled=True)}.weight"),
     pairs=pairs,

@@ -53,7 +53,11 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="pytorchvideo",
     toolkit="pytorchvideo",
-    signatures=(Signature(("blocks.0.conv.weight",)),),
+    signatures=(
+        Signature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.conv_t.weight")),
+        # C2D, I3D and Slow have these keys of CSN, too (`pytorchvideo`): only the shape of the second one is different.
+        Signature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.weight")),
+    ),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -49,7 +49,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="timm",
     toolkit="timm",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "blocks.0.0.conv_dw.weight", "blocks.1.0.conv_pwl.weight")),),
     networks=("tsn_lite", "tsm_lite"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

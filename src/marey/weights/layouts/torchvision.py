@@ -44,7 +44,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="torchvision",
     toolkit="torchvision",
-    signatures=(Signature(("conv1.weight", "layer1.0.conv1.weight")),),
+    signatures=(Signature(("conv1.weight", "bn1.weight", "layer1.0.conv1.weight")),),
     networks=("tsn", "tsm"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -58,7 +58,10 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="videoresnet",
     toolkit="vmz",
-    signatures=(Signature(("stem.0.weight",)),),
+    signatures=(
+        Signature(("stem.0.weight", "layer1.0.conv1.0.weight")),
+        Signature(("stem.0.weight", "layer1.0.conv1.0.0.weight")),
+    ),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

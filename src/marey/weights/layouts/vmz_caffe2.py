@@ -77,7 +77,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="vmz_caffe2",
     toolkit="vmz",
-    signatures=(Signature(("comp_0_conv_1_w",)),),
+    signatures=(Signature(("conv1_w", "comp_0_conv_1_w", "comp_0_spatbn_1_rm")),),
     networks=NETWORKS,
     heads=("last_out_w",),
     pairs=pairs,
