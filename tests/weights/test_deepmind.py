@@ -256,13 +256,23 @@ def test_a_recipe_for_another_variant_is_said(tmp_path) -> None:
     ("tensors", "message"),
     [
         (
-            {"Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 3, 7, 7, 7)},
+            {
+                "Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 3, 7, 7, 7),
+                "Mixed_3b.b1b.conv3d.weight": torch.zeros(4, 4, 3, 3, 3),
+            },
             r"no network that Marey reads: Conv3d_1a_7x7.conv3d.weight has the shape \[4, 3, 7, 7, 7\]",
         ),
-        ({"backbone.conv1_7x7_s2.weight": torch.zeros(4, 3)}, r"has the shape \[4, 3\]"),
+        (
+            {
+                "backbone.conv1_7x7_s2.weight": torch.zeros(4, 3),
+                "backbone.inception_3a_3x3.weight": torch.zeros(4, 4, 3, 3),
+            },
+            r"has the shape \[4, 3\]",
+        ),
         (
             {
                 "Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 5, 7, 7, 7),
+                "Mixed_3b.b1b.conv3d.weight": torch.zeros(4, 4, 3, 3, 3),
                 "logits.conv3d.weight": torch.zeros(3, 64, 1, 1, 1),
             },
             "of invalid sizes: channels: Input should be 2 or 3, got 5",

@@ -1,10 +1,21 @@
 """PyTorchVideo's R(2+1)D and CSN: stem, stages and head are a list of `blocks`.
 
+Worked example (recipe ircsn_r101_32x2_k400_pytorchvideo):
+
+    blocks.0.conv.weight -> resnet.stem.conv.weight
+    blocks.0.norm.weight -> resnet.stem.norm.weight
+    blocks.1.res_blocks.0.branch2.conv_a.weight -> resnet.stages.0.0.a.conv.weight
+    blocks.1.res_blocks.0.branch2.norm_a.weight -> resnet.stages.0.0.a.norm.weight
+    blocks.1.res_blocks.0.branch1_conv.weight -> resnet.stages.0.0.shortcut.conv.weight
+    blocks.1.res_blocks.0.branch1_norm.weight -> resnet.stages.0.0.shortcut.norm.weight
+    blocks.5.proj.weight -> head.weight
+
 Worked example (recipe r2plus1d_r50_16x4_k400_pytorchvideo):
 
     blocks.1.res_blocks.0.branch2.conv_b.conv_t.weight -> resnet.stages.0.0.b.first.conv.weight
+    blocks.1.res_blocks.0.branch2.conv_b.norm.weight -> resnet.stages.0.0.b.first.norm.weight
+    blocks.1.res_blocks.0.branch2.conv_b.conv_xy.weight -> resnet.stages.0.0.b.second.conv.weight
     blocks.1.res_blocks.0.branch2.norm_b.weight -> resnet.stages.0.0.b.second.norm.weight
-    blocks.5.proj.weight -> head.weight
 """
 
 from collections.abc import Iterator
