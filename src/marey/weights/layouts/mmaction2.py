@@ -1,5 +1,8 @@
 """MMAction2's networks on ResNets: every convolution is a module of `conv` and `bn`, the classifier under `cls_head`.
 
+TSM's shift contains the shifted module as `net`: the first convolution of a block, as below, or the entire block,
+as in `backbone.layer1.0.net.conv1.conv.weight`.
+
 Worked example (recipe slowonly_r50_8x8_k400_mmaction2):
 
     backbone.conv1.conv.weight -> resnet.stem.conv.weight
