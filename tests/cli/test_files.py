@@ -171,7 +171,8 @@ def zip_bomb(folder: Path) -> Path:
 
 def a_tensor_without_end(folder: Path) -> Path:
     """One number whose shape claims 10 ** 15 elements."""
-    torch.save({"state_dict": {"backbone.conv1.conv.weight": torch.zeros(1).expand(10**15)}}, folder / "x.pth")
+    tensors = {f"backbone.{name}.conv.weight": torch.zeros(1).expand(10**15) for name in ("conv1", "layer1.0.conv2")}
+    torch.save({"state_dict": tensors}, folder / "x.pth")
     return folder / "x.pth"
 
 

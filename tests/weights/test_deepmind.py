@@ -235,10 +235,11 @@ def test_checksums() -> None:
 
 def test_a_recipe_for_another_network(tmp_path) -> None:
     folder = tensorflow_files.write(tmp_path / "rgb", variables())
-    with pytest.raises(WeightsError, match="a deepmind checkpoint, which cannot hold the network slowonly"):
+    with pytest.raises(WeightsError, match="a file in the layout deepmind, which cannot hold the network slowonly"):
         load_model("slowonly_r18_8x2_motions", weights=folder)
-    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(4, 3, 1, 7, 7)}}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="a mmaction checkpoint, which cannot hold the network i3d_incv1"):
+    theirs = {"backbone.conv1.weight": torch.zeros(4, 3, 1, 7, 7), "backbone.layer1.0.conv1.weight": torch.zeros(4)}
+    torch.save({"state_dict": theirs}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="a file in the layout mmaction, which cannot hold the network i3d_incv1"):
         load_model(SMALL, weights=tmp_path / "x.pth")
 
 
@@ -255,13 +256,23 @@ def test_differences_to_the_recipes_variant_are_noted(tmp_path) -> None:
     ("tensors", "message"),
     [
         (
-            {"Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 3, 7, 7, 7)},
+            {
+                "Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 3, 7, 7, 7),
+                "Mixed_3b.b1b.conv3d.weight": torch.zeros(4, 4, 3, 3, 3),
+            },
             r"no network that Marey reads: Conv3d_1a_7x7.conv3d.weight has the shape \[4, 3, 7, 7, 7\]",
         ),
-        ({"backbone.conv1_7x7_s2.weight": torch.zeros(4, 3)}, r"has the shape \[4, 3\]"),
+        (
+            {
+                "backbone.conv1_7x7_s2.weight": torch.zeros(4, 3),
+                "backbone.inception_3a_3x3.weight": torch.zeros(4, 4, 3, 3),
+            },
+            r"has the shape \[4, 3\]",
+        ),
         (
             {
                 "Conv3d_1a_7x7.conv3d.weight": torch.zeros(4, 5, 7, 7, 7),
+                "Mixed_3b.b1b.conv3d.weight": torch.zeros(4, 4, 3, 3, 3),
                 "logits.conv3d.weight": torch.zeros(3, 64, 1, 1, 1),
             },
             "of invalid sizes: channels: Input should be 2 or 3, got 5",

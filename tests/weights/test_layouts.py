@@ -1,14 +1,18 @@
 """Layouts as values: their worked examples, their signatures, and files that are read and recognised once."""
 
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 
+from marey.models.slowfast.config import SlowFastConfig
+from marey.models.tsm.config import TSMConfig
 from marey.models.tsn.config import TSNConfig
-from marey.recipes import get_recipe
+from marey.recipe import NetworkConfig
+from marey.recipes import RECIPES, get_recipe
 from marey.weights import foreign, load
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import torchvision
@@ -20,6 +24,12 @@ from marey.weights.unwrap import unwrap
 
 SMALL = get_recipe("tsn_r50_3seg_k400").variant(model={"num_classes": 3, "width": 8, "depth": 18})
 FOLDER = Path(torchvision.__file__).parent
+MORE_CONFIGS: dict[str, tuple[NetworkConfig, ...]] = {
+    "mmaction": (TSNConfig(depth=18), SlowFastConfig(depth=18)),
+    "mmaction2": (TSMConfig(depth=18), SlowFastConfig(depth=18)),
+    "torchvision": (TSNConfig(depth=18), TSNConfig(depth=101)),
+}
+"""Networks that a layout holds beside those of the recipes, by the layout's module."""
 _EXAMPLE = re.compile(r"^Worked example \(recipe (\w+)\):\n\n((?:    \S+ -> \S+\n)+)", re.MULTILINE)
 
 
@@ -35,6 +45,27 @@ def examples(module: str) -> list[tuple[str, dict[str, str]]]:
     found = _EXAMPLE.findall(text)
     assert text.count("example") == len(found), "an example of another form would not be checked"
     return [(recipe, dict(line.strip().split(" -> ") for line in lines.strip().split("\n"))) for recipe, lines in found]
+
+
+@cache
+def key_pairs(module: str, config: NetworkConfig) -> tuple[tuple[str, str], ...]:
+    """(their key, our key) for each tensor of the network in a module's layout."""
+    with torch.device("meta"):
+        return tuple(modules()[module].pairs(config.build()))
+
+
+def configs_of(module: str) -> list[NetworkConfig]:
+    """Configs that a module's layout holds: of its examples, `MORE_CONFIGS`, and recipes with a file of its toolkit."""
+    layout, toolkits = modules()[module], {one.name: one.toolkit for one in LAYOUTS}
+    of_toolkit = [
+        recipe.model
+        for recipe in RECIPES
+        if any(source.layout and toolkits[source.layout] == layout.toolkit for source in recipe.weights)
+        and recipe.model.network in layout.networks
+    ]
+    shown = [get_recipe(name).model for name, _ in examples(module)]
+    every = [*shown, *of_toolkit, *MORE_CONFIGS.get(module, ())]
+    return list({config.model_dump_json(): config for config in every}.values())
 
 
 def test_every_module_of_a_layout_is_listed() -> None:
@@ -55,6 +86,32 @@ def test_worked_examples_are_what_the_layout_gives(module) -> None:
         assert get_recipe(recipe).model.network in layout.networks
         pairs = dict(layout.pairs(network))
         assert {theirs: pairs.get(theirs) for theirs in lines} == lines
+
+
+def kind(ours: str) -> tuple[str, ...]:
+    """The kind of tensor: where it is in the network, and which of the layers there, without the numbers."""
+    words = ours.split(".")
+    if "after" in words:
+        return ("non-local block", words[-2])
+    place = next((one for one in ("head", "laterals", "shortcut", "stem") if one in words), "block")
+    layers = {"first", "second", "expand", "depthwise", "project", "last", "norm"}
+    return (place, *(word for word in words if word in layers))
+
+
+def first_of_each_kind(pairs: tuple[tuple[str, str], ...]) -> dict[tuple[str, ...], str]:
+    """Their key of the network's first tensor of each kind."""
+    return {kind(ours): theirs for theirs, ours in reversed(pairs)}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_examples_show_the_first_key_of_each_kind_of_tensor(module) -> None:
+    """The first key of a kind in a file is found by a search of the source, whichever network the file has."""
+    shown = {theirs for _, lines in examples(module) for theirs in lines}
+    forms = {re.sub(r"\d+", "0", key) for key in shown}
+    for config in configs_of(module):
+        first = first_of_each_kind(key_pairs(module, config))
+        missing = [key for key in first.values() if re.sub(r"\d+", "0", key) not in forms]
+        assert not missing, f"{config.network} has {missing[0]}, and no example looks like it"
 
 
 def test_a_signature_needs_all_its_keys_and_the_absence_of_others() -> None:

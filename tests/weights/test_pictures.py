@@ -158,12 +158,13 @@ def test_pictures_are_one_frame_or_several() -> None:
 
 
 def test_networks_of_another_kind_are_refused(tmp_path) -> None:
-    """ResNeXt's middle convolutions are grouped; ResNet-D's stem is deep; MobileNet shares EfficientNet's stem."""
+    """ResNeXt's middle convolutions are grouped; MobileNet shares EfficientNet's stem and the names of its blocks."""
     network = TSNConfig(depth=50, width=8, num_classes=3).build()
     state = network.state_dict()
     grouped = {theirs: state[ours] for theirs, ours in torchvision.pairs(network)}
     grouped |= {name: value[:, :2] for name, value in grouped.items() if name.endswith("conv2.weight")}
     other = {"conv_stem.weight": torch.zeros(8, 3, 3, 3), "classifier.weight": torch.zeros(3, 9)}
+    other |= {f"blocks.{block}.weight": torch.zeros(8, 1, 3, 3) for block in ("0.0.conv_dw", "1.0.conv_pwl")}
     for tensors in (grouped, other):
         torch.save(tensors, tmp_path / "x.pth")
         with pytest.raises(WeightsError, match="of no network that Marey reads"):

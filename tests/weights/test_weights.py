@@ -371,7 +371,7 @@ def test_a_network_that_a_layout_cannot_hold(tmp_path) -> None:
     torch.save({"state_dict": given(mmaction.LAYOUT, network)}, tmp_path / "x.pth")
     recipe = get_recipe("slowfast_r50_4x16_k400").variant(model={"width": 16, "num_classes": 3, "lateral_norm": True})
     with pytest.raises(
-        WeightsError, match=r"a mmaction checkpoint has no tensor for our laterals\.\S+: it cannot hold this network"
+        WeightsError, match=r"the layout mmaction has no tensor for our laterals\.\S+: it cannot hold this network"
     ):
         load_model(recipe, weights=tmp_path / "x.pth")
 

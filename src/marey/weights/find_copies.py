@@ -333,7 +333,11 @@ def _by_name(file: _HashedFile, sources: Sequence[RecipeSource], recipes: Sequen
     if unhashed:
         return _without_hash(file, unhashed, content)
     if content.problem or content.config is None:
-        layouts = f"a {content.layouts[0]} file of a network that Marey does not have" if content.layouts else ""
+        layouts = (
+            f"a file in the layout {content.layouts[0]}, of a network that Marey does not have"
+            if content.layouts
+            else ""
+        )
         return file.found("unknown", content.problem or layouts)
     return file.found("similar", _similar(content, content.config, recipes))
 

@@ -102,7 +102,7 @@ class ForeignFile:
         for reading in self.readings:
             if reading.problem:
                 raise WeightsError(
-                    f"{self.path}: a {reading.layout.name} checkpoint of invalid sizes: {reading.problem}."
+                    f"{self.path}: a file in the layout {reading.layout.name}, of invalid sizes: {reading.problem}."
                 )
             if reading.inferred is not None:
                 return reading
@@ -110,7 +110,7 @@ class ForeignFile:
         signatures = (one for reading in self.readings for one in reading.layout.signatures if one.matches(tensors))
         key = next(signatures).keys[0]
         raise WeightsError(
-            f"{self.path}: a {self.layout_names[0]} checkpoint, but of no network that Marey reads: "
+            f"{self.path}: a file in the layout {self.layout_names[0]}, but of no network that Marey reads: "
             f"{key} has the shape {list(tensors[key].shape)}."
         )
 
@@ -124,7 +124,7 @@ class ForeignFile:
             if config.network in reading.layout.networks:
                 return reading
         raise WeightsError(
-            f"{self.path}: a {self.layout_names[0]} checkpoint, which cannot hold the network {config.network}."
+            f"{self.path}: a file in the layout {self.layout_names[0]}, which cannot hold the network {config.network}."
         )
 
 

@@ -271,7 +271,7 @@ def _load_foreign(
     headless = not layout.has_classifier(tensors)
     if headless and reading.inferred is not None and not allow_new_head:
         raise WeightsError(
-            f"{file.path}: a {layout.name} checkpoint with no classifier in it: it can only start a training: "
+            f"{file.path}: a file in the layout {layout.name} with no classifier in it: it can only start a training: "
             f"--init {file.path}."
         )
     inferred = recipe is None
@@ -326,7 +326,7 @@ def _fill(
     unnamed = {ours for ours in state if not ours.endswith(absent)} - {ours for _, ours in report.renamed}
     if unnamed:
         raise WeightsError(
-            f"{source}: a {report.layout} checkpoint has no tensor for our {min(unnamed)}: it cannot hold this network."
+            f"{source}: the layout {report.layout} has no tensor for our {min(unnamed)}: it cannot hold this network."
         )
     if new_head:
         tensors, report = _without_other_head(tensors, report, state)

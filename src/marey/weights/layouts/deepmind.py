@@ -2,6 +2,10 @@
 
 Worked example (recipe i3d_incv1_rgb_64x1_k400_deepmind):
 
+    Conv3d_1a_7x7.conv3d.weight -> inception.stem.a.conv.weight
+    Conv3d_1a_7x7.bn.weight -> inception.stem.a.norm.weight
+    Mixed_3b.b0.conv3d.weight -> inception.stages.0.a.one.conv.weight
+    Mixed_3b.b0.bn.weight -> inception.stages.0.a.one.norm.weight
     Mixed_3b.b1b.conv3d.weight -> inception.stages.0.a.three.b.conv.weight
     Mixed_3b.b1b.bn.weight -> inception.stages.0.a.three.b.norm.weight
     logits.conv3d.weight -> head.weight
@@ -58,7 +62,7 @@ def infer_i3d(tensors: dict[str, Tensor], stem: str, head: str) -> InferredConfi
 LAYOUT = Layout(
     name="deepmind",
     toolkit="deepmind",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "Mixed_3b.b1b.conv3d.weight")),),
     networks=("i3d_incv1",),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -5,8 +5,13 @@ The file has no scales of batch norms: in our network they stay at 1. Their vect
 
 Worked example (recipe i3d_incv1_rgb_64x1_k400_deepmind):
 
+    Conv3d_1a_7x7/conv_3d/w -> inception.stem.a.conv.weight
+    Conv3d_1a_7x7/batch_norm/beta -> inception.stem.a.norm.bias
+    Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/w -> inception.stages.0.a.one.conv.weight
+    Mixed_3b/Branch_0/Conv3d_0a_1x1/batch_norm/beta -> inception.stages.0.a.one.norm.bias
     Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w -> inception.stages.0.a.three.b.conv.weight
     Mixed_3b/Branch_1/Conv3d_0b_3x3/batch_norm/moving_mean -> inception.stages.0.a.three.b.norm.running_mean
+    Mixed_3b/Branch_1/Conv3d_0b_3x3/batch_norm/moving_variance -> inception.stages.0.a.three.b.norm.running_var
     Logits/Conv3d_0c_1x1/conv_3d/w -> head.weight
 """
 
@@ -70,7 +75,7 @@ def _in_our_order(name: str, value: Tensor) -> Tensor:
 LAYOUT = Layout(
     name="deepmind",
     toolkit="deepmind",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w")),),
     networks=("i3d_incv1",),
     heads=(f"{_HEAD}/w",),
     pairs=pairs,

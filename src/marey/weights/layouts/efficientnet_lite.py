@@ -2,8 +2,16 @@
 
 Worked example (recipe tsn_lite0_8seg_folder_imagenet):
 
+    _conv_stem.weight -> efficientnet.stem.conv.weight
+    _bn0.weight -> efficientnet.stem.norm.weight
+    _blocks.0._depthwise_conv.weight -> efficientnet.stages.0.0.depthwise.conv.weight
+    _blocks.0._bn1.weight -> efficientnet.stages.0.0.depthwise.norm.weight
+    _blocks.0._project_conv.weight -> efficientnet.stages.0.0.project.conv.weight
+    _blocks.0._bn2.weight -> efficientnet.stages.0.0.project.norm.weight
     _blocks.1._expand_conv.weight -> efficientnet.stages.1.0.expand.conv.weight
     _blocks.1._bn0.weight -> efficientnet.stages.1.0.expand.norm.weight
+    _conv_head.weight -> efficientnet.stages.7.last.conv.weight
+    _bn1.weight -> efficientnet.stages.7.last.norm.weight
     _fc.weight -> head.weight
 """
 
@@ -46,7 +54,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="efficientnet-lite",
     toolkit="efficientnet-lite",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "_blocks.0._depthwise_conv.weight", "_blocks.1._expand_conv.weight")),),
     networks=("tsn_lite", "tsm_lite"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -69,11 +69,13 @@ class Layout:
     """How one toolkit stores some of our networks in a checkpoint file."""
 
     name: str
-    """Name in messages and in the declarations of sources; the layouts of one toolkit may share it."""
+    """Name in messages and in the declarations of sources. Not unique: several layouts may share a toolkit's name, each for
+    other `networks`."""
     toolkit: str
     """Name of the toolkit. Names of its recipes end in it; it is used to choose a recipe if the user names none."""
     signatures: tuple[Signature, ...]
-    """A file is recognised if it has one of these signatures."""
+    """A file is recognised if it has one of these signatures, each of two or three keys: the first convolution alone is
+    shared by networks of many toolkits. Without keys of the head, which a file of a trunk lacks."""
     networks: tuple[str, ...]
     """The networks that it can hold, by the `network` of their configs."""
     heads: tuple[str, ...]

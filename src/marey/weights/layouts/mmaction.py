@@ -2,9 +2,23 @@
 
 Worked example (recipe slowonly_r50_4x16_k400):
 
+    backbone.conv1.weight -> resnet.stem.conv.weight
+    backbone.bn1.weight -> resnet.stem.norm.weight
     backbone.layer1.0.conv1.weight -> resnet.stages.0.0.a.conv.weight
     backbone.layer1.0.bn1.weight -> resnet.stages.0.0.a.norm.weight
+    backbone.layer1.0.downsample.0.weight -> resnet.stages.0.0.shortcut.conv.weight
+    backbone.layer1.0.downsample.1.weight -> resnet.stages.0.0.shortcut.norm.weight
     cls_head.fc_cls.weight -> head.weight
+
+Worked example (recipe slowfast_r50_4x16_k400):
+
+    backbone.slow_path.conv1.weight -> slow.stem.conv.weight
+    backbone.slow_path.bn1.weight -> slow.stem.norm.weight
+    backbone.slow_path.layer1.0.conv1.weight -> slow.stages.0.0.a.conv.weight
+    backbone.slow_path.layer1.0.bn1.weight -> slow.stages.0.0.a.norm.weight
+    backbone.slow_path.layer1.0.downsample.0.weight -> slow.stages.0.0.shortcut.conv.weight
+    backbone.slow_path.layer1.0.downsample.1.weight -> slow.stages.0.0.shortcut.norm.weight
+    backbone.slow_path.conv1_lateral.weight -> laterals.0.conv.weight
 """
 
 from collections.abc import Iterator
@@ -56,7 +70,11 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
-    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    signatures=(
+        # A detector of MMDetection with a feature pyramid has the same names in its trunk.
+        Signature((_STEM, "backbone.layer1.0.conv1.weight"), missing=("neck.lateral_convs.0.conv.weight",)),
+        Signature((_SLOW_STEM, "backbone.slow_path.layer1.0.conv1.weight", "backbone.slow_path.conv1_lateral.weight")),
+    ),
     networks=("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast"),
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

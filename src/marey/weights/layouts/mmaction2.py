@@ -1,10 +1,39 @@
 """MMAction2's networks on ResNets: every convolution is a module of `conv` and `bn`, the classifier under `cls_head`.
 
+TSM's shift contains the shifted module as `net`: the first convolution of a block, as below, or the entire block,
+as in `backbone.layer1.0.net.conv1.conv.weight`.
+
 Worked example (recipe slowonly_r50_8x8_k400_mmaction2):
 
+    backbone.conv1.conv.weight -> resnet.stem.conv.weight
+    backbone.conv1.bn.weight -> resnet.stem.norm.weight
     backbone.layer1.0.conv1.conv.weight -> resnet.stages.0.0.a.conv.weight
     backbone.layer1.0.conv1.bn.weight -> resnet.stages.0.0.a.norm.weight
+    backbone.layer1.0.downsample.conv.weight -> resnet.stages.0.0.shortcut.conv.weight
+    backbone.layer1.0.downsample.bn.weight -> resnet.stages.0.0.shortcut.norm.weight
     cls_head.fc_cls.weight -> head.weight
+
+Worked example (recipe tsm_r50_8seg_k400_mmaction2):
+
+    backbone.layer1.0.conv1.conv.net.weight -> resnet.stages.0.0.a.conv.weight
+
+Worked example (recipe i3dnldot_r50_32x2_k400_mmaction2):
+
+    backbone.layer2.1.non_local_block.g.0.conv.weight -> resnet.stages.1.1.after.g.weight
+    backbone.layer2.1.non_local_block.theta.conv.weight -> resnet.stages.1.1.after.theta.weight
+    backbone.layer2.1.non_local_block.phi.0.conv.weight -> resnet.stages.1.1.after.phi.weight
+    backbone.layer2.1.non_local_block.conv_out.conv.weight -> resnet.stages.1.1.after.out.weight
+    backbone.layer2.1.non_local_block.conv_out.bn.weight -> resnet.stages.1.1.after.norm.weight
+
+Worked example (recipe slowfast_r50_4x16_k400_mmaction2):
+
+    backbone.slow_path.conv1.conv.weight -> slow.stem.conv.weight
+    backbone.slow_path.conv1.bn.weight -> slow.stem.norm.weight
+    backbone.slow_path.layer1.0.conv1.conv.weight -> slow.stages.0.0.a.conv.weight
+    backbone.slow_path.layer1.0.conv1.bn.weight -> slow.stages.0.0.a.norm.weight
+    backbone.slow_path.layer1.0.downsample.conv.weight -> slow.stages.0.0.shortcut.conv.weight
+    backbone.slow_path.layer1.0.downsample.bn.weight -> slow.stages.0.0.shortcut.norm.weight
+    backbone.slow_path.conv1_lateral.conv.weight -> laterals.0.conv.weight
 """
 
 from collections.abc import Iterator
@@ -142,7 +171,17 @@ def _infer_non_local(tensors: dict[str, Tensor], *, slow_only: bool) -> tuple[No
 LAYOUT = Layout(
     name="mmaction2",
     toolkit="mmaction2",
-    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    signatures=(
+        Signature((_STEM, "backbone.layer1.0.conv2.conv.weight")),
+        Signature((_STEM, "backbone.layer1.0.net.conv2.conv.weight")),
+        Signature(
+            (
+                _SLOW_STEM,
+                "backbone.slow_path.layer1.0.conv1.conv.weight",
+                "backbone.slow_path.conv1_lateral.conv.weight",
+            )
+        ),
+    ),
     networks=("tsn", "tsm", "c2d", "i3d_resnet", "slowonly", "slowfast"),
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

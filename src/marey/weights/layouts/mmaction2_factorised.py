@@ -2,14 +2,30 @@
 
 Worked example (recipe ircsn_r50_32x2_k400_ig65m_mmaction2):
 
+    backbone.conv1.conv.weight -> resnet.stem.conv.weight
+    backbone.conv1.bn.weight -> resnet.stem.norm.weight
+    backbone.layer1.0.conv1.conv.weight -> resnet.stages.0.0.a.conv.weight
+    backbone.layer1.0.conv1.bn.weight -> resnet.stages.0.0.a.norm.weight
     backbone.layer1.0.conv2.0.conv.weight -> resnet.stages.0.0.b.conv.weight
     backbone.layer1.0.conv2.0.bn.weight -> resnet.stages.0.0.b.norm.weight
+    backbone.layer1.0.downsample.conv.weight -> resnet.stages.0.0.shortcut.conv.weight
+    backbone.layer1.0.downsample.bn.weight -> resnet.stages.0.0.shortcut.norm.weight
     cls_head.fc_cls.weight -> head.weight
 
 Worked example (recipe r2plus1d_r34_8x8_k400_mmaction2):
 
+    backbone.conv1.conv.conv_s.weight -> resnet.stem.first.conv.weight
+    backbone.conv1.conv.bn_s.weight -> resnet.stem.first.norm.weight
+    backbone.conv1.conv.conv_t.weight -> resnet.stem.second.conv.weight
+    backbone.conv1.bn.weight -> resnet.stem.second.norm.weight
     backbone.layer1.0.conv1.conv.conv_s.weight -> resnet.stages.0.0.a.first.conv.weight
     backbone.layer1.0.conv1.conv.bn_s.weight -> resnet.stages.0.0.a.first.norm.weight
+    backbone.layer1.0.conv1.conv.conv_t.weight -> resnet.stages.0.0.a.second.conv.weight
+    backbone.layer1.0.conv1.bn.weight -> resnet.stages.0.0.a.second.norm.weight
+    backbone.layer2.0.downsample.conv.conv_s.weight -> resnet.stages.1.0.shortcut.first.conv.weight
+    backbone.layer2.0.downsample.conv.bn_s.weight -> resnet.stages.1.0.shortcut.first.norm.weight
+    backbone.layer2.0.downsample.conv.conv_t.weight -> resnet.stages.1.0.shortcut.second.conv.weight
+    backbone.layer2.0.downsample.bn.weight -> resnet.stages.1.0.shortcut.second.norm.weight
 """
 
 from collections.abc import Iterator
@@ -57,8 +73,8 @@ LAYOUT = Layout(
     name="mmaction2",
     toolkit="mmaction2",
     signatures=(
-        Signature(("backbone.conv1.conv.conv_s.weight",)),
-        Signature(("backbone.layer1.0.conv2.0.conv.weight",)),
+        Signature(("backbone.conv1.conv.conv_s.weight", "backbone.layer1.0.conv2.conv.conv_s.weight")),
+        Signature(("backbone.conv1.conv.weight", "backbone.layer1.0.conv2.0.conv.weight")),
     ),
     networks=NETWORKS,
     heads=(f"{HEAD}.weight",),

@@ -2,9 +2,27 @@
 
 Worked example (recipe r2plus1d_r34_8x8_k400):
 
+    backbone.conv1_s.weight -> resnet.stem.first.conv.weight
+    backbone.bn1_s.weight -> resnet.stem.first.norm.weight
+    backbone.conv1_t.weight -> resnet.stem.second.conv.weight
+    backbone.bn1_t.weight -> resnet.stem.second.norm.weight
     backbone.layer1.a.conv1.conv_s.weight -> resnet.stages.0.0.a.first.conv.weight
+    backbone.layer1.a.conv1.bn_s.weight -> resnet.stages.0.0.a.first.norm.weight
+    backbone.layer1.a.conv1.conv_t.weight -> resnet.stages.0.0.a.second.conv.weight
     backbone.layer1.a.bn1.weight -> resnet.stages.0.0.a.second.norm.weight
+    backbone.layer2.a.conv3.weight -> resnet.stages.1.0.shortcut.conv.weight
+    backbone.layer2.a.bn3.weight -> resnet.stages.1.0.shortcut.norm.weight
     cls_head.fc_cls.weight -> head.weight
+
+Worked example (recipe ipcsn_r152_32x2_k400_mmaction):
+
+    backbone.conv1.weight -> resnet.stem.conv.weight
+    backbone.bn1.weight -> resnet.stem.norm.weight
+    backbone.layer1.a.conv0.weight -> resnet.stages.0.0.a.conv.weight
+    backbone.layer1.a.bn0.weight -> resnet.stages.0.0.a.norm.weight
+    backbone.layer1.a.conv1.conv_T.weight -> resnet.stages.0.0.b.first.conv.weight
+    backbone.layer1.a.conv1.bn_T.weight -> resnet.stages.0.0.b.first.norm.weight
+    backbone.layer1.a.conv1.conv_C.weight -> resnet.stages.0.0.b.second.conv.weight
 """
 
 from collections.abc import Iterator
@@ -67,7 +85,10 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
-    signatures=(Signature(("backbone.layer1.a.bn1.weight",)),),
+    signatures=(
+        Signature(("backbone.conv1_s.weight", "backbone.layer1.a.bn1.weight")),
+        Signature(("backbone.conv1.weight", "backbone.layer1.a.bn1.weight")),
+    ),
     networks=NETWORKS,
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

@@ -4,6 +4,10 @@ I3D on Inception-V1 (3D, no biases) and TSN on BN-Inception (2D, biased convolut
 
 Worked example (recipe i3d_incv1_rgb_64x1_k400):
 
+    backbone.conv1_7x7_s2.weight -> inception.stem.a.conv.weight
+    backbone.conv1_7x7_s2_bn.weight -> inception.stem.a.norm.weight
+    backbone.inception_3a_1x1.weight -> inception.stages.0.a.one.conv.weight
+    backbone.inception_3a_1x1_bn.weight -> inception.stages.0.a.one.norm.weight
     backbone.inception_3a_branch1_3x3.weight -> inception.stages.0.a.three.b.conv.weight
     backbone.inception_3a_branch1_3x3_bn.weight -> inception.stages.0.a.three.b.norm.weight
     cls_head.fc_cls.weight -> head.weight
@@ -80,7 +84,10 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
-    signatures=(Signature((_FIRST,)),),
+    signatures=(
+        Signature((_FIRST, "backbone.inception_3a_branch1_3x3.weight")),
+        Signature((_FIRST, "backbone.inception_3a_3x3.weight")),
+    ),
     networks=("i3d_incv1", "tsn_bninception"),
     heads=(f"{HEAD}.weight",),
     pairs=pairs,

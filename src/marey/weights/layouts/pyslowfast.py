@@ -4,9 +4,26 @@ This module has the names in its PyTorch files, `pyslowfast_caffe2` those in its
 
 Worked example (recipe slowonly_r50_8x8_k400_pyslowfast):
 
+    s1.pathway0_stem.conv.weight -> resnet.stem.conv.weight
+    s1.pathway0_stem.bn.weight -> resnet.stem.norm.weight
     s2.pathway0_res0.branch2.a.weight -> resnet.stages.0.0.a.conv.weight
     s2.pathway0_res0.branch2.a_bn.weight -> resnet.stages.0.0.a.norm.weight
+    s2.pathway0_res0.branch1.weight -> resnet.stages.0.0.shortcut.conv.weight
+    s2.pathway0_res0.branch1_bn.weight -> resnet.stages.0.0.shortcut.norm.weight
     head.projection.weight -> head.weight
+
+Worked example (recipe i3dnl_r50_8x8_k400_pyslowfast):
+
+    s3.pathway0_nonlocal1.conv_theta.weight -> resnet.stages.1.1.after.theta.weight
+    s3.pathway0_nonlocal1.conv_phi.weight -> resnet.stages.1.1.after.phi.weight
+    s3.pathway0_nonlocal1.conv_g.weight -> resnet.stages.1.1.after.g.weight
+    s3.pathway0_nonlocal1.conv_out.weight -> resnet.stages.1.1.after.out.weight
+    s3.pathway0_nonlocal1.bn.weight -> resnet.stages.1.1.after.norm.weight
+
+Worked example (recipe slowfast_r50_8x8_k400_pyslowfast):
+
+    s1_fuse.conv_f2s.weight -> laterals.0.conv.weight
+    s1_fuse.bn.weight -> laterals.0.norm.weight
 """
 
 from collections.abc import Iterator, Sequence
@@ -136,7 +153,7 @@ def _infer_non_local(
 LAYOUT = Layout(
     name="pyslowfast",
     toolkit="pyslowfast",
-    signatures=(Signature(("s1.pathway0_stem.conv.weight",)),),
+    signatures=(Signature(("s1.pathway0_stem.conv.weight", "s2.pathway0_res0.branch2.a.weight")),),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

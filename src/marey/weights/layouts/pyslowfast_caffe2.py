@@ -4,10 +4,27 @@ Stages are counted from 2 (`res2` to `res5`), as in the papers on ResNets. Batch
 
 Worked example (recipe slowonly_r50_8x8_k400_pyslowfast):
 
+    conv1_w -> resnet.stem.conv.weight
+    res_conv1_bn_s -> resnet.stem.norm.weight
     res2_0_branch2a_w -> resnet.stages.0.0.a.conv.weight
     res2_0_branch2a_bn_s -> resnet.stages.0.0.a.norm.weight
     res2_0_branch2a_bn_riv -> resnet.stages.0.0.a.norm.running_var
+    res2_0_branch1_w -> resnet.stages.0.0.shortcut.conv.weight
+    res2_0_branch1_bn_s -> resnet.stages.0.0.shortcut.norm.weight
     pred_w -> head.weight
+
+Worked example (recipe i3dnl_r50_8x8_k400_pyslowfast):
+
+    nonlocal_conv3_1_theta_w -> resnet.stages.1.1.after.theta.weight
+    nonlocal_conv3_1_phi_w -> resnet.stages.1.1.after.phi.weight
+    nonlocal_conv3_1_g_w -> resnet.stages.1.1.after.g.weight
+    nonlocal_conv3_1_out_w -> resnet.stages.1.1.after.out.weight
+    nonlocal_conv3_1_bn_s -> resnet.stages.1.1.after.norm.weight
+
+Worked example (recipe slowfast_r50_8x8_k400_pyslowfast):
+
+    t_pool1_subsample_w -> laterals.0.conv.weight
+    t_pool1_subsample_bn_s -> laterals.0.norm.weight
 """
 
 from collections.abc import Iterator
@@ -77,7 +94,8 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="pyslowfast_caffe2",
     toolkit="pyslowfast",
-    signatures=(Signature(("res2_0_branch2a_w",)),),
+    # Detectron's ResNets have the same convolutions, but no running means.
+    signatures=(Signature(("conv1_w", "res2_0_branch2a_w", "res_conv1_bn_rm")),),
     networks=pyslowfast.NETWORKS,
     heads=("pred_w",),
     pairs=pairs,

@@ -2,9 +2,24 @@
 
 Worked example (recipe slowonly_r50_8x8_k400_pytorchvideo):
 
+    blocks.0.conv.weight -> resnet.stem.conv.weight
+    blocks.0.norm.weight -> resnet.stem.norm.weight
     blocks.1.res_blocks.0.branch2.conv_a.weight -> resnet.stages.0.0.a.conv.weight
     blocks.1.res_blocks.0.branch2.norm_a.weight -> resnet.stages.0.0.a.norm.weight
+    blocks.1.res_blocks.0.branch1_conv.weight -> resnet.stages.0.0.shortcut.conv.weight
+    blocks.1.res_blocks.0.branch1_norm.weight -> resnet.stages.0.0.shortcut.norm.weight
     blocks.5.proj.weight -> head.weight
+
+Worked example (recipe slowfast_r50_8x8_k400_pytorchvideo):
+
+    blocks.0.multipathway_blocks.0.conv.weight -> slow.stem.conv.weight
+    blocks.0.multipathway_blocks.0.norm.weight -> slow.stem.norm.weight
+    blocks.1.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight -> slow.stages.0.0.a.conv.weight
+    blocks.1.multipathway_blocks.0.res_blocks.0.branch2.norm_a.weight -> slow.stages.0.0.a.norm.weight
+    blocks.1.multipathway_blocks.0.res_blocks.0.branch1_conv.weight -> slow.stages.0.0.shortcut.conv.weight
+    blocks.1.multipathway_blocks.0.res_blocks.0.branch1_norm.weight -> slow.stages.0.0.shortcut.norm.weight
+    blocks.0.multipathway_fusion.conv_fast_to_slow.weight -> laterals.0.conv.weight
+    blocks.0.multipathway_fusion.norm.weight -> laterals.0.norm.weight
 """
 
 from collections.abc import Iterator
@@ -79,7 +94,17 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="pytorchvideo",
     toolkit="pytorchvideo",
-    signatures=(Signature((_STEM,)), Signature((_SLOW_STEM,))),
+    signatures=(
+        # CSN has these keys, too (`pytorchvideo_factorised`): only the shape of the second one is different.
+        Signature((_STEM, "blocks.1.res_blocks.0.branch2.conv_b.weight")),
+        Signature(
+            (
+                _SLOW_STEM,
+                "blocks.1.multipathway_blocks.0.res_blocks.0.branch2.conv_b.weight",
+                "blocks.0.multipathway_fusion.conv_fast_to_slow.weight",
+            )
+        ),
+    ),
     networks=("c2d", "i3d_resnet", "slowonly", "slowfast"),
     heads=(f"{_head(pooled=False)}.weight", f"{_head(pooled=True)}.weight"),
     pairs=pairs,

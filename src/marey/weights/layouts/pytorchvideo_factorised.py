@@ -1,10 +1,21 @@
 """PyTorchVideo's R(2+1)D and CSN: stem, stages and head are a list of `blocks`.
 
+Worked example (recipe ircsn_r101_32x2_k400_pytorchvideo):
+
+    blocks.0.conv.weight -> resnet.stem.conv.weight
+    blocks.0.norm.weight -> resnet.stem.norm.weight
+    blocks.1.res_blocks.0.branch2.conv_a.weight -> resnet.stages.0.0.a.conv.weight
+    blocks.1.res_blocks.0.branch2.norm_a.weight -> resnet.stages.0.0.a.norm.weight
+    blocks.1.res_blocks.0.branch1_conv.weight -> resnet.stages.0.0.shortcut.conv.weight
+    blocks.1.res_blocks.0.branch1_norm.weight -> resnet.stages.0.0.shortcut.norm.weight
+    blocks.5.proj.weight -> head.weight
+
 Worked example (recipe r2plus1d_r50_16x4_k400_pytorchvideo):
 
     blocks.1.res_blocks.0.branch2.conv_b.conv_t.weight -> resnet.stages.0.0.b.first.conv.weight
+    blocks.1.res_blocks.0.branch2.conv_b.norm.weight -> resnet.stages.0.0.b.first.norm.weight
+    blocks.1.res_blocks.0.branch2.conv_b.conv_xy.weight -> resnet.stages.0.0.b.second.conv.weight
     blocks.1.res_blocks.0.branch2.norm_b.weight -> resnet.stages.0.0.b.second.norm.weight
-    blocks.5.proj.weight -> head.weight
 """
 
 from collections.abc import Iterator
@@ -53,7 +64,11 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="pytorchvideo",
     toolkit="pytorchvideo",
-    signatures=(Signature(("blocks.0.conv.weight",)),),
+    signatures=(
+        Signature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.conv_t.weight")),
+        # C2D, I3D and Slow have these keys of CSN, too (`pytorchvideo`): only the shape of the second one is different.
+        Signature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.weight")),
+    ),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

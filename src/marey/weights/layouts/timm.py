@@ -2,8 +2,16 @@
 
 Worked example (recipe tsn_lite0_8seg_folder_imagenet):
 
+    conv_stem.weight -> efficientnet.stem.conv.weight
+    bn1.weight -> efficientnet.stem.norm.weight
+    blocks.0.0.conv_dw.weight -> efficientnet.stages.0.0.depthwise.conv.weight
+    blocks.0.0.bn1.weight -> efficientnet.stages.0.0.depthwise.norm.weight
+    blocks.0.0.conv_pw.weight -> efficientnet.stages.0.0.project.conv.weight
+    blocks.0.0.bn2.weight -> efficientnet.stages.0.0.project.norm.weight
     blocks.1.0.conv_pw.weight -> efficientnet.stages.1.0.expand.conv.weight
     blocks.1.0.bn1.weight -> efficientnet.stages.1.0.expand.norm.weight
+    conv_head.weight -> efficientnet.stages.7.last.conv.weight
+    bn2.weight -> efficientnet.stages.7.last.norm.weight
     classifier.weight -> head.weight
 """
 
@@ -49,7 +57,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="timm",
     toolkit="timm",
-    signatures=(Signature((_STEM,)),),
+    signatures=(Signature((_STEM, "blocks.0.0.conv_dw.weight", "blocks.1.0.conv_pwl.weight")),),
     networks=("tsn_lite", "tsm_lite"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -5,8 +5,12 @@ The 2D network is TSN's on a single frame; TSM has the same tensors. Other netwo
 
 Worked example (recipe tsn_r50_3seg_k400):
 
+    conv1.weight -> resnet.stem.conv.weight
+    bn1.weight -> resnet.stem.norm.weight
     layer1.0.conv1.weight -> resnet.stages.0.0.a.conv.weight
     layer1.0.bn1.weight -> resnet.stages.0.0.a.norm.weight
+    layer1.0.downsample.0.weight -> resnet.stages.0.0.shortcut.conv.weight
+    layer1.0.downsample.1.weight -> resnet.stages.0.0.shortcut.norm.weight
     fc.weight -> head.weight
 """
 
@@ -44,7 +48,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="torchvision",
     toolkit="torchvision",
-    signatures=(Signature(("conv1.weight", "layer1.0.conv1.weight")),),
+    signatures=(Signature(("conv1.weight", "bn1.weight", "layer1.0.conv1.weight")),),
     networks=("tsn", "tsm"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

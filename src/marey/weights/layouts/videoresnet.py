@@ -2,9 +2,24 @@
 
 Worked example (recipe r2plus1d_r34_8x1_k400_ig65m_vmz):
 
+    stem.0.weight -> resnet.stem.first.conv.weight
+    stem.1.weight -> resnet.stem.first.norm.weight
+    stem.3.weight -> resnet.stem.second.conv.weight
+    stem.4.weight -> resnet.stem.second.norm.weight
     layer1.0.conv1.0.0.weight -> resnet.stages.0.0.a.first.conv.weight
     layer1.0.conv1.0.1.weight -> resnet.stages.0.0.a.first.norm.weight
+    layer1.0.conv1.0.3.weight -> resnet.stages.0.0.a.second.conv.weight
+    layer1.0.conv1.1.weight -> resnet.stages.0.0.a.second.norm.weight
+    layer2.0.downsample.0.weight -> resnet.stages.1.0.shortcut.conv.weight
+    layer2.0.downsample.1.weight -> resnet.stages.1.0.shortcut.norm.weight
     fc.weight -> head.weight
+
+Worked example (recipe ipcsn_r152_32x2_k400_ig65m_vmz):
+
+    stem.0.weight -> resnet.stem.conv.weight
+    stem.1.weight -> resnet.stem.norm.weight
+    layer1.0.conv1.0.weight -> resnet.stages.0.0.a.conv.weight
+    layer1.0.conv1.1.weight -> resnet.stages.0.0.a.norm.weight
 """
 
 from collections.abc import Iterator
@@ -58,7 +73,10 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="videoresnet",
     toolkit="vmz",
-    signatures=(Signature(("stem.0.weight",)),),
+    signatures=(
+        Signature(("stem.0.weight", "layer1.0.conv1.0.weight")),
+        Signature(("stem.0.weight", "layer1.0.conv1.0.0.weight")),
+    ),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -7,10 +7,27 @@ ir-CSN, whose depthwise convolution has no pointwise one before it, the number 2
 
 Worked example (recipe ircsn_r152_32x2_k400_ig65m_vmz):
 
+    conv1_w -> resnet.stem.conv.weight
+    conv1_spatbn_relu_s -> resnet.stem.norm.weight
+    comp_0_conv_1_w -> resnet.stages.0.0.a.conv.weight
+    comp_0_spatbn_1_s -> resnet.stages.0.0.a.norm.weight
     comp_0_conv_3_w -> resnet.stages.0.0.b.conv.weight
     comp_0_spatbn_3_s -> resnet.stages.0.0.b.norm.weight
     comp_0_spatbn_3_riv -> resnet.stages.0.0.b.norm.running_var
+    shortcut_projection_0_w -> resnet.stages.0.0.shortcut.conv.weight
+    shortcut_projection_0_spatbn_s -> resnet.stages.0.0.shortcut.norm.weight
     last_out_w -> head.weight
+
+Worked example (recipe r2plus1d_r34_8x1_k400_ig65m_vmz):
+
+    conv1_middle_w -> resnet.stem.first.conv.weight
+    conv1_middle_spatbn_relu_s -> resnet.stem.first.norm.weight
+    conv1_w -> resnet.stem.second.conv.weight
+    conv1_spatbn_relu_s -> resnet.stem.second.norm.weight
+    comp_0_conv_1_middle_w -> resnet.stages.0.0.a.first.conv.weight
+    comp_0_spatbn_1_middle_s -> resnet.stages.0.0.a.first.norm.weight
+    comp_0_conv_1_w -> resnet.stages.0.0.a.second.conv.weight
+    comp_0_spatbn_1_s -> resnet.stages.0.0.a.second.norm.weight
 """
 
 import re
@@ -77,7 +94,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="vmz_caffe2",
     toolkit="vmz",
-    signatures=(Signature(("comp_0_conv_1_w",)),),
+    signatures=(Signature(("conv1_w", "comp_0_conv_1_w", "comp_0_spatbn_1_rm")),),
     networks=NETWORKS,
     heads=("last_out_w",),
     pairs=pairs,
