@@ -30,8 +30,9 @@ from marey.video.reading import servers
 from marey.video.reading.remote import RemoteFile
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support.made_videos import write_videos
 from tests.support.servers import serving
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE
 
 
 def command(*words: str):
@@ -41,7 +42,7 @@ def command(*words: str):
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("remote")
-    write_clips(folder / "clips", 2)
+    write_videos(folder / "clips", 2)
     save_checkpoint(folder / "m.safetensors", build_model(RECIPE, class_names=["jump", "run"]))
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.mp4"))
     (folder / "list.csv").write_text("path,label\n" + "".join(f"{name},{name.split('/')[1]}\n" for name in names))

@@ -28,10 +28,9 @@ from marey.evaluation.views import Views
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict, predict_many
 from marey.recipes import get_recipe
-from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
-from tests.support.made_videos import coded_frame
+from tests.support.made_videos import write_videos
 from tests.support.planted import Planted
 from tests.support.platforms import posix
 
@@ -46,10 +45,8 @@ def marey(*words: object):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    for i in range(5):
-        write_video(folder / f"v{i}.mp4", [coded_frame(n + 7 * i) for n in range(12)], fps=10, preset="ultrafast")
-    return folder
+    """Five videos in one folder."""
+    return write_videos(tmp_path_factory.mktemp("clips"), 5, classes=["any"], frames=12) / "any"
 
 
 @pytest.fixture(scope="module")

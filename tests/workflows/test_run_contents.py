@@ -19,7 +19,8 @@ from marey.cli.app import app
 from marey.data.lists.class_folders import list_folder
 from marey.training.fit import fit
 from marey.weights.checkpoint import read_checkpoint
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 TINY = ("--set", "model.width=4", "--set", "train.epochs=1", "--set", "augment.size=32", "--set", "test.size=32",
         "--set", "augment.short_side=36", "--set", "pixels.short_side=36", "--workers", 0, "--device", "cpu")  # fmt: skip
@@ -36,7 +37,7 @@ def marey(*words: object):
 def work(tmp_path_factory) -> Path:
     """A folder with clips, and a run that was trained on them by the command."""
     folder = tmp_path_factory.mktemp("work")
-    write_clips(folder / "clips", 5)
+    write_videos(folder / "clips", 5)
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         marey("train", "clips", "--out=runs/a", "--init", "none", *TINY)
@@ -75,7 +76,7 @@ def test_a_run_describes_each_of_its_files(work) -> None:
 def test_the_commands_of_a_readme_work_as_they_are(tmp_path, monkeypatch) -> None:
     workdir = tmp_path
     monkeypatch.chdir(workdir)
-    write_clips(workdir / "clips", 5)
+    write_videos(workdir / "clips", 5)
     marey("train", "clips", "--init", "none", *TINY, "--out", "runs/a")
     text = (workdir / "runs" / "a" / README).read_text()
     lines = re.findall(r"^ {6}(?:marey|python -m marey) (.*)$", text, flags=re.MULTILINE)
