@@ -62,6 +62,22 @@ def corpus(tmp_path_factory) -> "Corpus":
     return make_corpus(tmp_path_factory.mktemp("corpus"))
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Marey's cache while one test runs: a folder that is not there yet. The user's is neither read nor written."""
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache for all tests of a module, so that they compute nothing twice."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MAREY_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(autouse=True)
 def nothing_said_yet() -> Iterator[None]:
     """Each test has a reporter that was told nothing yet, of what is told once."""

@@ -24,11 +24,6 @@ from tests.support.tiny import RECIPE
 CPU = Compute(device="cpu", backend="openvino")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path))
-
-
 @pytest.fixture
 def installed() -> None:
     pytest.importorskip("openvino")
@@ -80,6 +75,7 @@ from tests.support.planted import views
 from marey.backends.choose import open_backend
 from marey.backends.compute import Compute
 
+pytestmark = pytest.mark.usefixtures("cache")
 backends = [open_backend(classifier(), Compute(device="cpu", backend="openvino"), views=100) for _ in range(2)]
 assert [backend.logits(views(3)) is not None and backend.report().ran for backend in backends] == ["openvino"] * 2
 while backends:
@@ -184,8 +180,9 @@ def test_what_the_conversion_depends_on() -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_cache_that_cannot_be_written(tmp_path, capsys) -> None:
-    (tmp_path / "backends").write_text("a file where the folder would be")
+def test_a_cache_that_cannot_be_written(cache, capsys) -> None:
+    cache.mkdir()
+    (cache / "backends").write_text("a file where the folder would be")
     backend = open_backend(classifier(), CPU, views=100)
     backend.logits(views(3))
     assert backend.report().ran == "openvino", backend.report().why

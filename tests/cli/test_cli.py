@@ -6,10 +6,8 @@ import shutil
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from marey.base.files import sha256
-from marey.cli.app import app
 from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import read_recipe
 from marey.recipes import get_recipe
@@ -18,14 +16,11 @@ from marey.weights import imagenet_ig65m
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite
 from marey.weights.load import build_model
+from tests.support.command import marey
 
 VIDEOS_PER_CLASS = 6
 TINY = ["--set", "model.width=4", "--set", "train.epochs=2", "--set", "test.sampling.segments=4", "--set",
         "clip.segments=4", "--workers", "0"]  # fmt: skip
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

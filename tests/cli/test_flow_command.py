@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from marey.cli.app import app
 from marey.evaluation.scores import Scores
 from marey.recipe import Recipe
 from marey.recipes import RECIPES, get_recipe
@@ -15,13 +13,10 @@ from marey.video.flow.rule import FlowRule
 from marey.video.pixels import Pixels
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support.command import marey
 
 VIDEOS_PER_CLASS = 2
 FRAMES_PER_VIDEO = 6
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

@@ -5,22 +5,17 @@ import shutil
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import marey as package
-from marey.cli.app import app
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import read_checkpoint
 from marey.weights.layouts import mmaction2
 from marey.weights.load import build_model, load_model
+from tests.support.command import marey
 from tests.support.made_videos import write_videos
 from tests.support.tiny import RECIPE
 
 VIDEOS_PER_CLASS = 2
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

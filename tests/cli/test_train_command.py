@@ -5,24 +5,19 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import marey as package
 from marey.base.claim import Command, OutputPath
 from marey.base.files import write_json
-from marey.cli.app import app
 from marey.recipe import read_recipe
 from marey.workflows import train_network
+from tests.support.command import marey
 from tests.support.made_videos import write_videos
 
 TINY = ["--init", "none", "--workers", "0", "--set", "model.width=4", "--set", "train.epochs=1", "--set",
         "test.sampling.segments=2", "--set", "clip.segments=2", "--set", "augment.size=32", "--set", "test.size=32", "--set",
         "pixels.short_side=36", "--set", "augment.short_side=36"]  # fmt: skip
 RECIPE = "slowonly_r18_8seg_folder"
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,11 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("s3fs")
 
 from torch.utils.data import DataLoader
-from typer.testing import CliRunner
 
 import marey
 from marey.base.address import Address
 from marey.base.errors import DataError
 from marey.base.reporter import CollectingReporter, reporting
-from marey.cli.app import app
 from marey.data.files.identity import equal_contents, file_identity
 from marey.data.files.missing import refuse_addresses, require_present
 from marey.data.lists.pieces import read_in_pieces
@@ -30,13 +28,10 @@ from marey.video.reading import servers
 from marey.video.reading.remote import RemoteFile
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support.command import marey as command
 from tests.support.made_videos import write_videos
 from tests.support.servers import serving
 from tests.support.tiny import RECIPE
-
-
-def command(*words: str):
-    return CliRunner().invoke(app, words)
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from marey.backends import choose
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
-from marey.cli.app import app
 from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.read_manifest import read_manifest
@@ -30,6 +28,7 @@ from marey.inference.predict import predict, predict_many
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
+from tests.support.command import marey
 from tests.support.made_videos import write_videos
 from tests.support.planted import Planted
 from tests.support.platforms import posix
@@ -37,10 +36,6 @@ from tests.support.platforms import posix
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2}, test={"size": 32, "crops": "three"}, pixels={"short_side": 32}
 )
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

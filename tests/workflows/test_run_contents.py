@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from typer.testing import Result
 
 import marey as package
 from marey.base import files
 from marey.base.readme import README, write_readme
 from marey.base.runs import results_folder
-from marey.cli.app import app
 from marey.data.lists.class_folders import list_folder
 from marey.training.fit import fit
 from marey.weights.checkpoint import read_checkpoint
+from tests.support import command
 from tests.support.made_videos import write_videos
 from tests.support.tiny import RECIPE
 
@@ -27,8 +27,9 @@ TINY = ("--set", "model.width=4", "--set", "train.epochs=1", "--set", "augment.s
 HERE = ("--workers", 0, "--device", "cpu")
 
 
-def marey(*words: object):
-    done = CliRunner().invoke(app, [str(word) for word in words])
+def marey(*words: object) -> Result:
+    """What the command gives where it succeeds."""
+    done = command.marey(*words)
     assert done.exit_code == 0, done.output
     return done
 
@@ -150,7 +151,7 @@ def test_a_folder_that_cannot_be_chosen_names_the_way_out(workdir, monkeypatch) 
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("marey.base.claim.tempfile.TemporaryFile", refused)
-    done = CliRunner().invoke(app, ["evaluate", "runs/a", "--data", "clips"])
+    done = command.marey("evaluate", "runs/a", "--data", "clips")
     assert done.exit_code == 1
     assert "runs/a/evaluate-clips-1 cannot be written (Permission denied)" in done.stderr
     assert "another folder is named: --out FOLDER" in done.stderr
@@ -234,10 +235,10 @@ def test_the_logger_is_named_or_refused_before_work(workdir, monkeypatch) -> Non
     assert "tensorboard/" in listed(workdir / "runs" / "b")
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     for words in (("--logger", "tensorboard"), ("--tensorboard",), ("--tensorboard", "--logger", "csv")):
-        done = CliRunner().invoke(app, ["train", "clips", "--init", "none", "--out", "runs/c", *words])
+        done = command.marey("train", "clips", "--init", "none", "--out", "runs/c", *words)
         assert "pip install 'marey[tensorboard]'" in done.stderr
         assert not (workdir / "runs" / "c").exists()
-    assert CliRunner().invoke(app, ["train", "clips", "--logger", "wandb"]).exit_code == 2
+    assert command.marey("train", "clips", "--logger", "wandb").exit_code == 2
 
 
 def test_clips_in_a_pass_leave_the_step_and_the_learning_rate(workdir) -> None:
@@ -269,7 +270,7 @@ def test_an_interruption_before_the_first_step_leaves_nothing(workdir, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("marey.training.fit.TrainingLoop", interrupted)
-    done = CliRunner().invoke(app, ["train", "clips", "--out", "runs/b", "--init", "none", *map(str, TINY)])
+    done = command.marey("train", "clips", "--out", "runs/b", "--init", "none", *TINY)
     assert done.exit_code == 130
     assert not (workdir / "runs" / "b").exists()
 
