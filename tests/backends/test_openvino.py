@@ -21,6 +21,8 @@ from tests.support.families import FAMILIES, family
 from tests.support.planted import classifier, views
 from tests.support.tiny import RECIPE
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 CPU = Compute(device="cpu", backend="openvino")
 
 
@@ -75,7 +77,6 @@ from tests.support.planted import views
 from marey.backends.choose import open_backend
 from marey.backends.compute import Compute
 
-pytestmark = pytest.mark.usefixtures("cache")
 backends = [open_backend(classifier(), Compute(device="cpu", backend="openvino"), views=100) for _ in range(2)]
 assert [backend.logits(views(3)) is not None and backend.report().ran for backend in backends] == ["openvino"] * 2
 while backends:

@@ -18,6 +18,9 @@ from marey.video.sampling import MMAction2Train
 from tests.support.collecting import Collecting
 from tests.support.made_videos import encode, without_head
 
+VIDEOS_PER_CLASS = 3
+FRAMES_PER_VIDEO = 6
+
 
 class Refusing(ClipDataset):
     def __getitem__(self, key):
@@ -126,10 +129,6 @@ import multiprocessing, os, signal, sys
 import numpy as np
 from marey.data.loading.workers import AheadLoader
 from marey.data.loading.workers import unchanged
-
-VIDEOS_PER_CLASS = 3
-FRAMES_PER_VIDEO = 6
-
 
 class Large:
     def __len__(self):
