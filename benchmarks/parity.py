@@ -19,7 +19,7 @@ import torch
 
 from marey.recipes import get_recipe
 from marey.weights.load import load_model
-from tests.support import recorded
+from tests.support import recorded, recorded_networks
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "parity.md"
@@ -110,7 +110,7 @@ def measure(name: str, modules: list[ModuleType]) -> dict[tuple[str, str], tuple
     """Every file form of one network."""
     home = next((module for module in modules if name in module.PAIRS), None)
     recipe = home.PAIRS[name] if home else None
-    compare = (home or importlib.import_module("tests.weights.test_weights")).difference
+    compare = (home or recorded_networks).difference
     # The tests compare features and averages too; the page is about logits.
     alone = {"strict": False} if "strict" in inspect.signature(compare).parameters else {}
     found = {}
