@@ -15,7 +15,6 @@ import multiprocessing
 import operator
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -39,8 +38,6 @@ from marey.engines.row_makers import PredictionRowMaker
 from marey.engines.table_job import TableJob
 from marey.video.reading.containers import stated_seconds
 from marey.weights.load import load_model
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.support, where this is run as a script
 from tests.support.process_tree import descendants
 
 WARM, FEW = 20, 3

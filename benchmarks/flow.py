@@ -6,7 +6,6 @@ Times are CPU times of one thread from interleaved rounds in one process: pairs 
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,8 +19,6 @@ from marey.video.flow.files import FlowVideo, flow_path, write_flow
 from marey.video.flow.rule import from_levels, to_grey, to_levels
 from marey.video.reading.image_folders import FlowFolder
 from marey.video.reading.reader import open_video
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.support, where this is run as a script
 from tests.support.flow_pairs import MOTIONS, end_point_error, moved_pair
 
 SIZE = (256, 340)

@@ -19,6 +19,7 @@ import torch
 
 from marey.recipes import get_recipe
 from marey.weights.load import load_model
+from tests.support import recorded, recorded_networks
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "parity.md"
@@ -88,7 +89,6 @@ def _list(found: dict[tuple[str, str], tuple[str, str]]) -> list[str]:
 
 def _tests() -> list[ModuleType]:
     """The test modules that map recorded networks to recipes (`PAIRS`) and compare logits (`difference`)."""
-    sys.path.insert(0, str(ROOT))  # where this is run as a script
     files = sorted((ROOT / "tests" / "weights").glob("test_*.py"))
     found = [importlib.import_module(f"tests.weights.{file.stem}") for file in files]
     return [module for module in found if hasattr(module, "PAIRS") and hasattr(module, "difference")]
@@ -96,7 +96,6 @@ def _tests() -> list[ModuleType]:
 
 def forms(name: str) -> dict[str, Callable[[Path], Path]]:
     """Functions that write a recorded network as its toolkit stores it, by the form of the file."""
-    recorded = importlib.import_module("tests.support.recorded")
     forms: dict[str, Callable[[Path], Path]] = {
         "PyTorch": lambda folder: recorded.write_checkpoint(name, folder / "x.pth")
     }
@@ -111,7 +110,7 @@ def measure(name: str, modules: list[ModuleType]) -> dict[tuple[str, str], tuple
     """The recipe and difference of one network, for each form of its file."""
     home = next((module for module in modules if name in module.PAIRS), None)
     recipe = home.PAIRS[name] if home else None
-    compare = (home or importlib.import_module("test_weights")).difference
+    compare = (home or recorded_networks).difference
     # The tests compare features and averages too; the page is about logits.
     alone = {"strict": False} if "strict" in inspect.signature(compare).parameters else {}
     found = {}

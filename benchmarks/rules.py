@@ -37,8 +37,6 @@ from marey.video.sampling import (
 )
 from marey.video.source import Box
 from marey.weights.load import load_model
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.support, where this is run as a script
 from tests.support.recorded import write_checkpoint
 
 SHORT, CROP, FRAMES, STRIDE = 256, 224, 8, 8

@@ -35,6 +35,17 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="module")
+def videos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of videos of the classes jump and run. The module that asks for it states VIDEOS_PER_CLASS, and
+    FRAMES_PER_VIDEO where that is not 8. Tests leave it as it was.
+    """
+    from tests.support.made_videos import write_videos
+
+    frames = getattr(request.module, "FRAMES_PER_VIDEO", 8)
+    return write_videos(tmp_path_factory.mktemp("videos"), request.module.VIDEOS_PER_CLASS, frames=frames)
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Path:
     """Made clips, lists of them and a trained run under the names that the pages use. Tests leave it as it was."""
@@ -49,6 +60,22 @@ def corpus(tmp_path_factory) -> "Corpus":
     from tests.support.small_corpus import make_corpus
 
     return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Marey's cache while one test runs: a folder that is not there yet. The user's is neither read nor written."""
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache for all tests of a module, so that they compute nothing twice."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MAREY_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)
@@ -124,11 +151,3 @@ class _EndsWithParent:
         self._prctl(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != self._parent:
             os._exit(1)
-
-
-@pytest.fixture(scope="module")
-def videos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of videos of the classes jump and run; the module that asks for it states VIDEOS_PER_CLASS."""
-    from tests.support.tiny import write_clips
-
-    return write_clips(tmp_path_factory.mktemp("videos"), request.module.VIDEOS_PER_CLASS)

@@ -20,8 +20,9 @@ from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_fold
 from marey.weights.load import build_model
 from marey.weights.pretraining import start
 from tests.support.crashing import CrashError, crash_after
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.tiny import RECIPE
 
+VIDEOS_PER_CLASS = 2
 NAMES = ("jump", "run")
 CLIP, PIXELS = MMAction2Train(segments=4), Pixels(short_side=32)
 
@@ -36,11 +37,6 @@ class Mean(nn.Module):
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         return self.fc(self.drop(self.features(clip_BCTHW).flatten(1)))
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    return write_clips(tmp_path_factory.mktemp("videos"), 2)
 
 
 @pytest.fixture(scope="module")

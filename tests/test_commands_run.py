@@ -11,8 +11,8 @@ import torch
 from marey.recipes import get_recipe
 from marey.weights.layouts import mmaction
 from marey.weights.load import build_model
+from tests.support.command import marey
 from tests.support.command_lines import NAMES, PAGES, ROOT, Shown, command_of, fault_of, shown, values_of
-from tests.support.prepared_folder import run
 
 INPUTS = (
     "model", "data", "videos", "val", "root", "classes", "only", "fuse_data", "source", "sources", "folder", "scores",
@@ -75,12 +75,11 @@ def commands_of(page: Path) -> list[Shown]:
 
 
 @pytest.fixture
-def folder(prepared, tmp_path, monkeypatch) -> Iterator[Path]:
+def folder(prepared, tmp_path, cache, monkeypatch) -> Iterator[Path]:
     """What is prepared, in which a page's commands may write: at its own path, which the lists of its runs hold."""
     before = tmp_path / "before"
     shutil.copytree(prepared, before)
     monkeypatch.chdir(prepared)
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
     yield prepared
     shutil.rmtree(prepared)
     before.rename(prepared)
@@ -95,7 +94,7 @@ def run_as_shown(command: Shown, *more: str) -> None:
     if words[:2] == ("data", "motions"):  # into a folder of the name that other pages' clips have
         shutil.rmtree(words[2], ignore_errors=True)
         words = shortened(words)
-    done = run(*words, *more)
+    done = marey(*words, *more)
     allowed = (0, 1) if command.words[:2] == ("data", "audit") else (0,)  # 1: the set has faults
     assert done.exit_code in allowed, f"{command}: {done.output}"
     if command.written_to:
@@ -120,7 +119,7 @@ def test_commands_of_a_page_run(page, folder) -> None:
 def test_a_command_that_fetches_weights_names_them_where_there_is_no_network(page, folder) -> None:
     for command in commands_of(page):
         if needs(command) == NETWORK:
-            done = run(*command.words)
+            done = marey(*command.words)
             assert done.exit_code == 1, f"{command}: {done.output}"
             assert any(name in done.output for name in NAMES & set(command.words)) or "NAME" in command.words
 

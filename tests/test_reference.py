@@ -13,8 +13,8 @@ import pytest
 
 import marey
 from marey.cli.app import app
-from tests.support.made_videos import coded_frame
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import coded_frame, write_videos
+from tests.support.tiny import RECIPE
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "reference").glob("*.md"))
 BLOCKS = {
@@ -57,7 +57,7 @@ def test_a_public_name_has_an_entry_and_an_example(name) -> None:
 def folder(tmp_path_factory) -> Path:
     """What the first lines of docs/reference/marey.md say is there."""
     place = tmp_path_factory.mktemp("reference")
-    write_clips(place / "clips", 4)
+    write_videos(place / "clips", 4)
     pictures = [np.ascontiguousarray(coded_frame(n)) for n in range(16)]
     marey.write_video(place / "kick.mp4", pictures, fps=10)
     for number in range(1, 5):

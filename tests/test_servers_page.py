@@ -6,8 +6,8 @@ pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
 
 from marey.video.reading import servers
+from tests.support.command import marey
 from tests.support.command_lines import ROOT, shown
-from tests.support.prepared_folder import run
 from tests.support.servers import serving
 
 PAGE = ROOT / "docs" / "how-to" / "servers.md"
@@ -31,7 +31,7 @@ def test_the_commands_of_the_page_run(prepared, tmp_path, monkeypatch) -> None:
         commands = [command for command in shown(PAGE) if command.whole]
         for command in commands:
             out = () if "--out" in command.words else ("--out", str(tmp_path / command.words[0]))
-            done = run(*command.words, *out, "--workers", "0")
+            done = marey(*command.words, *out, "--workers", "0")
             assert done.exit_code == 0, f"{command}: {done.output}"
         servers._files_of.cache_clear()
     assert [command.words[0] for command in commands] == ["predict", "predict", "evaluate"]

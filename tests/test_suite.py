@@ -1,11 +1,14 @@
 """The suite's own configuration: a test that crashes or hangs ends the run with an error that names it."""
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import support
 
 ROOT = Path(__file__).parents[1]
 LINUX = pytest.mark.skipif(
@@ -85,3 +88,8 @@ def test_every_test_has_a_limit(pytestconfig) -> None:
     limit, last = float(pytestconfig.getini("timeout")), pytestconfig.getini("faulthandler_timeout")
     assert 0 < limit < SLOW_LIMIT < last
     assert pytestconfig.getini("faulthandler_exit_on_timeout")
+
+
+def test_the_list_of_supporting_modules_is_complete() -> None:
+    there = {file.stem for file in Path(support.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`(\w+)`", support.__doc__)) == there

@@ -11,13 +11,8 @@ from marey.backends.eager import EagerBackend
 from marey.base.cache import backends_folder
 from tests.support.planted import Clock, Planted, classifier, views
 
+pytestmark = pytest.mark.usefixtures("cache")
 CPU = Compute(device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path))
-    return tmp_path
 
 
 class Machine:
@@ -242,6 +237,7 @@ def test_a_compiler_that_is_not_installed_is_left_out(machine) -> None:
 
 
 def test_a_cache_that_cannot_be_written(machine, cache, capsys) -> None:
+    cache.mkdir()
     (cache / "backends").write_text("a file where the folder would be")
     backend = machine.auto(machine.compiler(speed=0.4), views=1000)
     backend.logits(views(4))

@@ -21,12 +21,9 @@ from tests.support.families import FAMILIES, family
 from tests.support.planted import classifier, views
 from tests.support.tiny import RECIPE
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 CPU = Compute(device="cpu", backend="openvino")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path))
 
 
 @pytest.fixture
@@ -184,8 +181,9 @@ def test_the_cache_entry_depends_on_network_output_and_preprocessing() -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_cache_that_cannot_be_written(tmp_path, capsys) -> None:
-    (tmp_path / "backends").write_text("a file where the folder would be")
+def test_a_cache_that_cannot_be_written(cache, capsys) -> None:
+    cache.mkdir()
+    (cache / "backends").write_text("a file where the folder would be")
     backend = open_backend(classifier(), CPU, views=100)
     backend.logits(views(3))
     assert backend.report().ran == "openvino", backend.report().why

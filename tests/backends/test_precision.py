@@ -1,7 +1,6 @@
 """float32 is float32 with any earlier setting of torch; bfloat16 after a measurement. No test depends on the CPU."""
 
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,10 +17,9 @@ from marey.inference.features import features
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
 from marey.training.fit import fit
-from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
-from tests.support.made_videos import coded_frame
 
+VIDEOS_PER_CLASS = 1
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
@@ -161,15 +159,6 @@ RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
 )
 
 
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for number, label in enumerate(("jump", "run")):
-        frames = [coded_frame(n + 7 * number) for n in range(8)]
-        write_video(folder / label / "v.mp4", frames, fps=10, preset="ultrafast")
-    return folder
-
-
 class Recorder:
     """Records torch's settings of float32 arithmetic in each forward and backward pass of a network."""
 
@@ -199,7 +188,7 @@ def everything_allowed(torch_as_it_was) -> list[object]:
 
 WORK = {
     "evaluate": lambda network, videos, out: evaluate(network, list_folder(videos), device="cpu", workers=0),
-    "predict": lambda network, videos, out: predict(network, videos / "run" / "v.mp4", device="cpu"),
+    "predict": lambda network, videos, out: predict(network, videos / "run" / "v0.mp4", device="cpu"),
     "features": lambda network, videos, out: features(network, list_folder(videos), out=out, device="cpu", workers=0),
 }
 

@@ -14,8 +14,7 @@ ARRAYS = {"a": np.arange(50, dtype=np.uint8), "b": np.ones((3, 4), np.float32)}
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch) -> ArrayFiles:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+def files(cache) -> ArrayFiles:
     files = ArrayFiles(signatures_folder("1"), "signatures")
     files.write(1, ARRAYS)
     return files

@@ -12,13 +12,13 @@ from marey.base.errors import RunError
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path))
+def cache(cache) -> Path:
+    """A cache with files of backends, among others."""
     for age, name in enumerate(["openvino/new.zip", "measured/a.json", "openvino/old.zip"]):
         write(backends_folder(name), age)
     for name in ("weights/12345678/model.pyth", "probes/x.jsonl"):
-        write(tmp_path / name, age=1000)
-    return tmp_path
+        write(cache / name, age=1000)
+    return cache
 
 
 def write(file: Path, age: int) -> None:

@@ -11,7 +11,8 @@ from marey.base.errors import RunError
 from marey.base.jobs import run_jobs
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 ADVICE = 'put it under `if __name__ == "__main__":`, or pass workers=0.'
 
@@ -26,7 +27,7 @@ CALLS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("spawn")
-    write_clips(folder / "videos", 2)
+    write_videos(folder / "videos", 2)
     recipe = RECIPE.variant(train={"epochs": 1})
     save_checkpoint(folder / "model.safetensors", build_model(recipe), recipe, ["jump", "run"])
     return folder

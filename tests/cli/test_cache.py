@@ -6,24 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from marey.base.cache import KINDS, cache_contents
 from marey.base.files import locked
-from marey.cli.app import app
+from tests.support.command import marey
 
 SOURCE = Path(__file__).parents[2] / "src" / "marey"
 
 
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 @pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
+def cache(cache, tmp_path) -> Path:
     """A cache with something of every kind, a link to a copy of the user's, and a file that is not Marey's."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("MAREY_CACHE", str(folder))
     for name in (
         "weights/0123abcd/a.pth",
         "hub/org--name/1/b.safetensors",
@@ -32,12 +25,12 @@ def cache(tmp_path, monkeypatch) -> Path:
         "probes/d.jsonl",
         "signatures/89abcdef/d.npz",
     ):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(bytes(1000))
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_bytes(bytes(1000))
     (tmp_path / "mine.pth").write_bytes(bytes(5000))
-    (folder / "weights" / "0123abcd" / "e.pth").symlink_to(tmp_path / "mine.pth")
-    (folder / "notes.txt").write_text("of the user")
-    return folder
+    (cache / "weights" / "0123abcd" / "e.pth").symlink_to(tmp_path / "mine.pth")
+    (cache / "notes.txt").write_text("of the user")
+    return cache
 
 
 def test_the_command_shows_what_is_cached(cache) -> None:

@@ -6,38 +6,21 @@ import shutil
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from marey.base.files import sha256
-from marey.cli.app import app
 from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import read_recipe
 from marey.recipes import get_recipe
 from marey.recipes.starts import InstalledFile
-from marey.video.writing.writer import write_video
 from marey.weights import imagenet_ig65m
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite
 from marey.weights.load import build_model
-from tests.support.made_videos import coded_frame
+from tests.support.command import marey
 
+VIDEOS_PER_CLASS = 6
 TINY = ["--set", "model.width=4", "--set", "train.epochs=2", "--set", "test.sampling.segments=4", "--set",
         "clip.segments=4", "--workers", "0"]  # fmt: skip
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clips")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(6):
-            frames = [coded_frame(n + 7 * i) for n in range(8)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return folder
 
 
 @pytest.fixture(scope="module")

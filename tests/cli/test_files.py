@@ -9,20 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
-from marey.cli.app import app
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import deepmind_tensorflow, mmaction2, pyslowfast_caffe2
 from marey.weights.load import build_model, load_model
 from tests.support import tensorflow_files
+from tests.support.command import marey
 
 SMALL = get_recipe("slowonly_r50_8x8_k400").variant(name="small", model={"width": 4, "num_classes": 3})
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def tensors(layout=mmaction2, recipe=SMALL) -> dict[str, torch.Tensor]:

@@ -4,34 +4,19 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from marey.cli.app import app
 from marey.evaluation.scores import Scores
 from marey.recipe import Recipe
 from marey.recipes import RECIPES, get_recipe
 from marey.video.flow import DIS, TVL1
 from marey.video.flow.rule import FlowRule
 from marey.video.pixels import Pixels
-from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from tests.support.made_videos import coded_frame
+from tests.support.command import marey
 
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clips")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(2):
-            frames = [coded_frame(n + 7 * i) for n in range(6)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return folder
+VIDEOS_PER_CLASS = 2
+FRAMES_PER_VIDEO = 6
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,8 @@ import csv
 
 import av
 import pytest
-from typer.testing import CliRunner
 
-from marey.cli.app import app
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
+from tests.support.command import marey
 
 
 def test_it_writes_a_divided_folder_per_class(tmp_path) -> None:

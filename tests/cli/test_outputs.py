@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from marey.base.errors import DataError
 from marey.cli.app import app
@@ -25,6 +24,7 @@ from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from marey.workflows import prediction_files
+from tests.support.command import marey
 from tests.support.made_videos import coded_frame
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
@@ -32,10 +32,6 @@ RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
 )
 CLASSES = ("跑步", "walk 🏃")
 HERE = ("--workers", "0")
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

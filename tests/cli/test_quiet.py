@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.recipes import get_recipe
@@ -15,16 +14,13 @@ from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from marey.workflows import demo
+from tests.support.command import marey
 from tests.support.made_videos import coded_frame
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
          "pixels.short_side=36")  # fmt: skip
 TINY = [*(word for setting in SMALL for word in ("--set", setting)), "--init", "none", "--workers", "0"]
 DEMO = ({"train": 24, "test": 12, "size": 72, "frames": 20},)
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

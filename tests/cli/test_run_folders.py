@@ -5,24 +5,17 @@ import shutil
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import marey as package
-from marey.cli.app import app
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import read_checkpoint
 from marey.weights.layouts import mmaction2
 from marey.weights.load import build_model, load_model
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.command import marey
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return write_clips(tmp_path_factory.mktemp("videos"), per_class=2)
+VIDEOS_PER_CLASS = 2
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +273,7 @@ def test_assumed_classes_are_reported_and_can_be_named(full_size, tmp_path, caps
     names = [f"mine {number}" for number in range(400)]
     assert load_model(full_size / "400.pth", classes=names).class_names == tuple(names)
     (tmp_path / "names.csv").write_text("id,name\n" + "".join(f"{n},{name}\n" for n, name in enumerate(names)))
-    clip = write_clips(tmp_path / "clips", 1) / "run" / "v0.mp4"
+    clip = write_videos(tmp_path / "clips", 1) / "run" / "v0.mp4"
     done = marey("predict", full_size / "400.pth", clip, "--classes", tmp_path / "names.csv", *PROTOCOL, *HERE)
     assert "mine " in done.stdout
     assert "are assumed to be those of" not in done.stderr + capsys.readouterr().err

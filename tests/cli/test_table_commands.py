@@ -9,14 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner, Result
 
-from marey.cli.app import app
+from tests.support.command import marey
 from tests.support.platforms import posix
-
-
-def marey(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture

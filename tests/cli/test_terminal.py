@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import typer
 from typer.core import TyperGroup
-from typer.testing import CliRunner
 
 import marey as package
 from marey.base.errors import StoppedError
@@ -34,16 +33,13 @@ from marey.cli.app import app
 from marey.cli.common.interrupted import Interrupted, interruptible, kept_files, kept_tests, long_command
 from marey.cli.common.named_models import first_tested
 from marey.video.writing.writer import write_video
+from tests.support.command import marey
 from tests.support.made_videos import coded_frame
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
          "pixels.short_side=36")  # fmt: skip
 TINY = [*(word for setting in SMALL for word in ("--set", setting)), "--init", "none", "--workers", "0"]
 EXPECTED = r"(; (under a minute|about \d+ (minute|hour)s?))"
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def parsed(line: str) -> typer.Context:

@@ -2,18 +2,17 @@
 
 import csv
 import shutil
+from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import marey as package
 from marey.base.claim import Command, OutputPath
 from marey.base.files import write_json
-from marey.cli.app import app
 from marey.recipe import read_recipe
-from marey.video.writing.writer import write_video
 from marey.workflows import train_network
-from tests.support.made_videos import coded_frame
+from tests.support.command import marey
+from tests.support.made_videos import write_videos
 
 TINY = ["--init", "none", "--workers", "0", "--set", "model.width=4", "--set", "train.epochs=1", "--set",
         "test.sampling.segments=2", "--set", "clip.segments=2", "--set", "augment.size=32", "--set", "test.size=32", "--set",
@@ -21,20 +20,12 @@ TINY = ["--init", "none", "--workers", "0", "--set", "model.width=4", "--set", "
 RECIPE = "slowonly_r18_8seg_folder"
 
 
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory):
+def videos(tmp_path_factory) -> Path:
     """train/, valid/ and test/ of the classes 2 and 10, with 3, 1 and 1 videos each."""
     folder = tmp_path_factory.mktemp("data") / "clips"
     for split, count in (("train", 3), ("valid", 1), ("test", 1)):
-        for label in ("2", "10"):
-            (folder / split / label).mkdir(parents=True)
-            for i in range(count):
-                frames = [coded_frame(n + 7 * i) for n in range(6)]
-                write_video(folder / split / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+        write_videos(folder / split, count, classes=("2", "10"), frames=6)
     return folder
 
 

@@ -6,30 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from marey.base.files import sha256
 from marey.base.reporter import SilentReporter, reporting
-from marey.cli.app import app
 from marey.cli.common import named_models
 from marey.recipe import Hash, Source, TwoStream, recipe_from
 from marey.recipes import PARAMETERS, RECIPES, TWO_STREAMS, get_recipe
 from marey.weights.fetching.cached_files import cached_path, read_record
 from marey.weights.layouts import mmaction2
+from tests.support.command import marey
 from tests.support.serving import serving, whole
 
+pytestmark = pytest.mark.usefixtures("cache")
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(name="small", model={"width": 4, "num_classes": 3})
 ROW = "slowonly_r50_8x8_k400"
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture

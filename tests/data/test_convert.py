@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,20 +22,16 @@ from marey.video.pixels.crops import RandomCrop
 from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Train
 from marey.video.writing.writer import write_video
-from tests.support.made_videos import coded_frame, decoded_number, variable_rate
+from tests.support.made_videos import coded_frame, decoded_number, variable_rate, write_videos
 from tests.support.platforms import posix
 
 HOW = Resize(short_side=32, preset="ultrafast")
 
 
 @pytest.fixture
-def videos(tmp_path):
-    folder = tmp_path / "videos"
-    for label in ("jump", "run fast"):
-        (folder / label).mkdir(parents=True)
-        for i in range(3):
-            write_video(folder / label / f"v{i}.mkv", [coded_frame(n) for n in range(10)], fps=10, preset="ultrafast")
-    return folder
+def videos(tmp_path) -> Path:
+    """Each test changes its own."""
+    return write_videos(tmp_path / "videos", 3, classes=("jump", "run fast"), frames=10, suffix=".mkv")
 
 
 def everything(folder) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,22 +23,13 @@ from marey.data.splits.hold_out import split_manifest
 from marey.video.pixels import Pixels
 from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
-from marey.video.writing.writer import write_video
-from tests.support.made_videos import coded_frame, decoded_number
+from tests.support.made_videos import decoded_number, write_videos
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    """Two classes of five short videos."""
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run fast"):
-        (folder / label).mkdir()
-        for i in range(5):
-            file = folder / label / f"v_{i}.mp4"
-            write_video(file, [coded_frame(n) for n in range(12)], fps=10, preset="ultrafast")
-            with file.open("ab") as end:  # no file has the content of another: each ends in an empty box
-                end.write(b"\0\0\0\x0afree" + f"{label[0]}{i}".encode())
-    return folder
+def videos(tmp_path_factory) -> Path:
+    """Two classes of five short videos, one of them with a space in its name."""
+    return write_videos(tmp_path_factory.mktemp("videos"), 5, classes=("jump", "run fast"), frames=12)
 
 
 def dataset(videos, seed=0):
@@ -52,7 +44,7 @@ def test_folder_per_class(videos) -> None:
     manifest = list_folder(videos)
     assert len(manifest) == 10
     assert manifest.class_names == ("jump", "run fast")
-    assert manifest[5].path == videos / "run fast" / "v_0.mp4"
+    assert manifest[5].path == videos / "run fast" / "v0.mp4"
     assert manifest[5].label == 1
 
 
@@ -263,7 +255,7 @@ def test_views_hold_every_frame_once(videos) -> None:
 
 
 def test_segments_of_a_video(videos, tmp_path) -> None:
-    rows = f"path,label,start,end\n{videos}/jump/v_0.mp4,a,0.5,0.9\n{videos}/jump/v_1.mp4,b,50,60\n"
+    rows = f"path,label,start,end\n{videos}/jump/v0.mp4,a,0.5,0.9\n{videos}/jump/v1.mp4,b,50,60\n"
     (tmp_path / "parts.csv").write_text(rows)
     views = ViewDataset(read_manifest(tmp_path / "parts.csv"), MMAction2Test(frames=4), Pixels(short_side=48))
     assert [decoded_number(f) for f in views[0].frames] == [5, 6, 7, 8]
@@ -274,7 +266,7 @@ def test_a_broken_file_is_replaced_by_a_fixed_rule(videos, tmp_path) -> None:
     import shutil
 
     shutil.copytree(videos, tmp_path / "copy")
-    (tmp_path / "copy" / "jump" / "v_2.mp4").write_bytes(b"broken")
+    (tmp_path / "copy" / "jump" / "v2.mp4").write_bytes(b"broken")
     complete, damaged = dataset(videos), dataset(tmp_path / "copy")
     for epoch in range(2):
         for i in range(10):
@@ -282,7 +274,7 @@ def test_a_broken_file_is_replaced_by_a_fixed_rule(videos, tmp_path) -> None:
             if i == 2:
                 stand_in = next(j for j in replacements(0, epoch, 2, 10) if j != 2)
                 assert damaged[epoch, i]["id"] == damaged.manifest[stand_in].id
-                assert "v_2.mp4" in damaged[epoch, i]["broken"][0].reason
+                assert "v2.mp4" in damaged[epoch, i]["broken"][0].reason
             else:
                 np.testing.assert_array_equal(damaged[epoch, i]["clip"], expected["clip"])
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from marey.video.pixels import Pixels
 from marey.video.reading.image_folders import FlowFolder
 from marey.video.sampling import MMActionTest
 from marey.video.writing.writer import write_video
-from tests.support.made_videos import coded_frame
+from tests.support.made_videos import coded_frame, write_videos
 from tests.support.platforms import posix
 
 RULE = FlowRule(method=DIS())
@@ -28,14 +29,9 @@ FRAMES = 8
 
 
 @pytest.fixture
-def videos(tmp_path):
-    folder = tmp_path / "clips"
-    for label in ("jump", "run"):
-        (folder / label).mkdir(parents=True)
-        for i in range(4):
-            frames = [coded_frame(n + 7 * i) for n in range(FRAMES)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return folder
+def videos(tmp_path) -> Path:
+    """Each test changes its own."""
+    return write_videos(tmp_path / "clips", 4, frames=FRAMES)
 
 
 def complete_flow(out, storage: str = "png") -> dict[str, float]:

@@ -16,11 +16,7 @@ from marey.data.splits.folds import make_folds
 from marey.video.writing.writer import write_video
 from tests.support.made_scenes import COUNT, HEIGHT, WIDTH, mirrored, recording, scaled, texture
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> None:
-    """One cache for all tests, so that no signature is computed twice."""
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of recordings"))
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")

@@ -65,9 +65,8 @@ def test_other_sizes_of_the_same_shape_are_not_odd():
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
+def folder(tmp_path, cache) -> Path:
     """Twelve videos [48, 64] of noise; 3 is black, 5 grey, 7 a still image, 8 a copy of 3."""
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
     random = np.random.RandomState(0)
     for row in range(12):
         still = random.randint(0, 255, (48, 64, 3))

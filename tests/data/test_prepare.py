@@ -21,6 +21,7 @@ from marey.data.splits.hold_out import split_manifest
 from marey.video.writing.writer import write_video
 from tests.support.made_videos import coded_frame
 
+pytestmark = pytest.mark.usefixtures("cache")
 HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
 VAL = (
     HEADER
@@ -37,11 +38,6 @@ def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("one") / "clip.mp4"
     write_video(path, [coded_frame(n) for n in range(20)], fps=2, preset="ultrafast")
     return path
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
 
 
 def put(clip, folder, *names) -> None:

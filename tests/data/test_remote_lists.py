@@ -12,13 +12,11 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("s3fs")
 
 from torch.utils.data import DataLoader
-from typer.testing import CliRunner
 
 import marey
 from marey.base.address import Address
 from marey.base.errors import DataError
 from marey.base.reporter import CollectingReporter, reporting
-from marey.cli.app import app
 from marey.data.files.identity import equal_contents, file_identity
 from marey.data.files.missing import refuse_addresses, require_present
 from marey.data.lists.pieces import read_in_pieces
@@ -30,18 +28,16 @@ from marey.video.reading import servers
 from marey.video.reading.remote import RemoteFile
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from tests.support.command import marey as command
+from tests.support.made_videos import write_videos
 from tests.support.servers import serving
-from tests.support.tiny import RECIPE, write_clips
-
-
-def command(*words: str):
-    return CliRunner().invoke(app, words)
+from tests.support.tiny import RECIPE
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("remote")
-    write_clips(folder / "clips", 2)
+    write_videos(folder / "clips", 2)
     save_checkpoint(folder / "m.safetensors", build_model(RECIPE, class_names=["jump", "run"]))
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.mp4"))
     (folder / "list.csv").write_text("path,label\n" + "".join(f"{name},{name.split('/')[1]}\n" for name in names))

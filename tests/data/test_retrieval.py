@@ -13,11 +13,7 @@ from marey.data.recordings.signature_cache import compute_signatures
 from marey.video.writing.writer import write_video
 from tests.support.made_scenes import HEIGHT, WIDTH, marked, mirrored, panned, recording, scaled
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> None:
-    """Nothing is read from the user's cache, nor written there."""
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of candidates"))
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")

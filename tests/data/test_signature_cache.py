@@ -21,12 +21,7 @@ from marey.video.writing.writer import write_video
 from tests.support.collecting import Collecting
 from tests.support.made_scenes import COUNT, HEIGHT, WIDTH, panned, recording, same
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    """Nothing is read from the user's cache, nor written there."""
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")

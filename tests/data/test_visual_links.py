@@ -16,6 +16,7 @@ from marey.video.writing.writer import write_video
 from tests.support.collecting import Collecting
 from tests.support.made_scenes import COUNT, marked, mirrored, panned, recording, scaled
 
+pytestmark = pytest.mark.usefixtures("module_cache")
 COPIES = {
     "walk": lambda frames: frames,
     "walk, encoded": lambda frames: frames,
@@ -31,12 +32,6 @@ SCENE = ["scene, first", "scene, second", "scene, third"]
 """Different things before one background."""
 OTHERS = ["other 1", "other 2", "black"]
 NAMES = [*COPIES, *SEGMENTS, *SCENE, *OTHERS]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> None:
-    """A cache of the tests' own, one for all of them, so that they compute no signature twice."""
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of links"))
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +60,8 @@ def named(found: list[Link], names: list[str]) -> dict[frozenset[str], tuple[Rel
 
 
 @pytest.fixture(scope="module")
-def found(folder, tmp_path_factory) -> dict[frozenset[str], tuple[Relation, bool]]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of links"))
-        return named(linked(folder, NAMES), NAMES)
+def found(folder, module_cache) -> dict[frozenset[str], tuple[Relation, bool]]:
+    return named(linked(folder, NAMES), NAMES)
 
 
 def between(found, names: list[str]) -> dict[frozenset[str], tuple[Relation, bool]]:

@@ -15,19 +15,11 @@ from marey.data.loading.loader import ClipLoader
 from marey.data.loading.workers import AheadLoader
 from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Train
-from marey.video.writing.writer import write_video
 from tests.support.collecting import Collecting
-from tests.support.made_videos import coded_frame, encode, without_head
+from tests.support.made_videos import encode, without_head
 
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(3):
-            write_video(folder / label / f"v_{i}.mp4", [coded_frame(n) for n in range(6)], fps=10, preset="ultrafast")
-    return folder
+VIDEOS_PER_CLASS = 3
+FRAMES_PER_VIDEO = 6
 
 
 class Refusing(ClipDataset):

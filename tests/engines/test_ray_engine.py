@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner, Result
 
 from marey import __version__
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RunError
 from marey.base.reporter import notice
-from marey.cli.app import app
 from marey.data.lists.pieces import read_in_pieces
 from marey.data.lists.videos import VideoEntry
 from marey.data.loading.limited_decoding import Limits
@@ -24,14 +22,11 @@ from marey.engines import ray_cluster, ray_decoding, ray_engine
 from marey.engines.fill_table import LocalEngine, fill_table
 from marey.engines.row_makers import PredictionRowMaker
 from marey.engines.table_job import TableJob
+from tests.support.command import marey
 
 pytest.importorskip("ray")
 
 from marey.engines.ray_engine import RayEngine
-
-
-def marey(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def rows_of(path: Path) -> list[str]:

@@ -17,10 +17,7 @@ from marey.evaluation.report.contact_sheets import SHEETS, ContactSheets
 from marey.video.writing.writer import write_video
 from tests.support.made_scenes import HEIGHT, WIDTH, mirrored, recording
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> None:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of sheets"))
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")

@@ -50,23 +50,14 @@ from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from tests.support.made_videos import coded_frame
 
+VIDEOS_PER_CLASS = 4
+FRAMES_PER_VIDEO = (10, 11, 12, 13)
 PROTOCOL = Protocol(
     sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities"
 )
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, test=PROTOCOL, pixels={"short_side": 32}
 )
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(4):
-            frames = [coded_frame(n + 7 * i) for n in range(10 + i)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return folder
 
 
 @pytest.fixture(scope="module")

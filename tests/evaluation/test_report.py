@@ -19,8 +19,8 @@ from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
-from tests.support.made_videos import coded_frame
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import coded_frame, write_videos
+from tests.support.tiny import RECIPE
 
 EVIL = """<script>alert("x")</script>"""
 
@@ -185,7 +185,7 @@ def test_equal_files_with_different_labels_are_doubtful(four) -> None:
 
 
 def test_scores_have_the_groups_of_the_list(tmp_path) -> None:
-    folder = write_clips(tmp_path / "videos", 3)
+    folder = write_videos(tmp_path / "videos", 3)
     rows = [(f"{name}/v{i}.mp4", name) for name in ("jump", "run") for i in range(3)]
     model = build_model(RECIPE)
 

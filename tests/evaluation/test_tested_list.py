@@ -14,7 +14,8 @@ from marey.evaluation.scores import Scores
 from marey.evaluation.tested_list import read_tested_list
 from marey.weights.load import build_model
 from tests.support.collecting import Collecting
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 MODEL = build_model(RECIPE).with_classes(("jump", "run"))
 
@@ -23,7 +24,7 @@ MODEL = build_model(RECIPE).with_classes(("jump", "run"))
 def tested(tmp_path, monkeypatch):
     """The folder of a test of clips/, started in tmp_path with relative paths."""
     monkeypatch.chdir(tmp_path)
-    write_clips(tmp_path / "clips", 2)
+    write_videos(tmp_path / "clips", 2)
     evaluate(MODEL, "clips", out="e", workers=0)
     return tmp_path / "e"
 
@@ -39,7 +40,7 @@ def test_a_page_that_is_written_again_keeps_its_clips(tested, tmp_path, monkeypa
 
 def test_only_the_tested_videos_of_a_list_are_found(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_clips(tmp_path / "clips", 2)
+    write_videos(tmp_path / "clips", 2)
     everything = read_manifest("clips")
     rows = [
         f"{video.id},{everything.class_names[video.label]},{'val' if n % 2 else 'train'}"

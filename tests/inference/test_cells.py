@@ -38,6 +38,7 @@ from marey.video.writing.writer import write_video
 from tests.support.made_videos import coded_frame
 from tests.support.tolerances import FOLDED, HALF_CELLS
 
+pytestmark = pytest.mark.usefixtures("cache")
 FRAMES = PROBE.variant(
     model={"backbone": {"width": 8}}, pixels={"short_side": 40}, test={"size": 32, "sampling": {"segments": 4}}
 )
@@ -47,12 +48,6 @@ CLIPS = probe_on(
     )
 )
 HERE = Compute(device="cpu", workers=0)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="module")

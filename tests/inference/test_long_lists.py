@@ -12,13 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from marey.backends import choose
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
-from marey.cli.app import app
 from marey.data.lists.class_folders import list_folder
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.read_manifest import read_manifest
@@ -28,10 +26,10 @@ from marey.evaluation.views import Views
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict, predict_many
 from marey.recipes import get_recipe
-from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
-from tests.support.made_videos import coded_frame
+from tests.support.command import marey
+from tests.support.made_videos import write_videos
 from tests.support.planted import Planted
 from tests.support.platforms import posix
 
@@ -40,16 +38,10 @@ RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
 )
 
 
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    for i in range(5):
-        write_video(folder / f"v{i}.mp4", [coded_frame(n + 7 * i) for n in range(12)], fps=10, preset="ultrafast")
-    return folder
+    """Five videos in one folder."""
+    return write_videos(tmp_path_factory.mktemp("clips"), 5, classes=["any"], frames=12) / "any"
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from marey.recipes.probe import probe_on
 from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 QUICK = {"workers": 0}
 
@@ -28,7 +29,7 @@ QUICK = {"workers": 0}
 def place(tmp_path_factory) -> Path:
     """Four clips in folders, a list of two of them, frames of one, and a checkpoint."""
     folder = tmp_path_factory.mktemp("predict")
-    write_clips(folder / "clips", 2)
+    write_videos(folder / "clips", 2)
     (folder / "list.csv").write_text("path,start,end\nclips/jump/v0.mp4,,\nclips/run/v1.mp4,0,0.5\n")
     (folder / "one.txt").write_text("clips/jump/v0.mp4\n")
     for number in range(8):

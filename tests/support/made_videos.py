@@ -1,11 +1,14 @@
 """Generated video files with known content: each frame shows its index in binary."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from marey.video.writing.writer import write_video
 
 HEIGHT, WIDTH = 48, 64
 
@@ -25,6 +28,35 @@ def decoded_number(frame: NDArray[np.uint8]) -> int:
     height, width = frame.shape[:2]
     columns = frame[2 : height // 2 - 2].mean(axis=(0, 2)).reshape(8, width // 8)[:, 1:-1].mean(axis=1)
     return sum(1 << bit for bit in range(8) if columns[bit] > 110)
+
+
+def write_videos(
+    folder: Path,
+    per_class: int,
+    *,
+    classes: Sequence[str] = ("jump", "run"),
+    frames: int | Sequence[int] = 8,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
+    fps: float = 10,
+    suffix: str = ".mp4",
+) -> Path:
+    """Videos v0, v1 and so on in a folder of each class; no two have the same content. Returns `folder`.
+
+    Args:
+        folder: Where the folders of the classes are made.
+        per_class: Number of videos of each class.
+        classes: Names of the classes.
+        frames: Number of frames of every video, or of each video of a class. Video i of class c begins with frame 7 i + c.
+        size: Height and width.
+        fps: Frame rate, in frames per second.
+        suffix: Of the files; it selects the container.
+    """
+    lengths = [frames] * per_class if isinstance(frames, int) else frames
+    for place, label in enumerate(classes):
+        for i, length in zip(range(per_class), lengths, strict=True):
+            coded = [coded_frame(n + 7 * i + place, *size) for n in range(length)]
+            write_video(folder / label / f"v{i}{suffix}", coded, fps=fps, preset="ultrafast")
+    return folder
 
 
 def encode(

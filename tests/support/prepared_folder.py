@@ -5,16 +5,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from typer.testing import CliRunner, Result
 
-from marey.cli.app import app
 from marey.video.writing.writer import write_video
+from tests.support.command import marey
 
 CLASSES = ("jump", "run", "walk")
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 def prepare(folder: Path) -> Path:
@@ -27,7 +22,7 @@ def prepare(folder: Path) -> Path:
     (folder / "names.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
     with contextlib.chdir(folder):
         write_lists(folder)
-        done = run("train", "clips/", "--init", "none", "--epochs", "1", "--workers", "0", "--out", "runs/clips-1")
+        done = marey("train", "clips/", "--init", "none", "--epochs", "1", "--workers", "0", "--out", "runs/clips-1")
         assert done.exit_code == 0, done.output
     trained = folder / "runs" / "clips-1"
     for name in ("rgb", "flow"):
@@ -37,7 +32,7 @@ def prepare(folder: Path) -> Path:
     for shard in (1, 2):
         words = ("predict", "runs/clips-1", "list.csv", "--workers", "0", "--shard", f"{shard}/2")
         with contextlib.chdir(folder):
-            assert run(*words, "--out", f"part-{shard}.parquet").exit_code == 0
+            assert marey(*words, "--out", f"part-{shard}.parquet").exit_code == 0
     for copy in ("new.safetensors", "checkpoints/new.safetensors"):
         (folder / copy).parent.mkdir(exist_ok=True)
         shutil.copy(trained / "last.safetensors", folder / copy)
@@ -54,7 +49,7 @@ def frames(label: str, number: int, count: int = 16) -> np.ndarray:
 
 def write_lists(folder: Path) -> None:
     for name in ("split.csv", "list.csv"):
-        assert run("data", "split", "clips/", "--out", name).exit_code == 0
+        assert marey("data", "split", "clips/", "--out", name).exit_code == 0
     header, *rows = (folder / "split.csv").read_text(encoding="utf-8").splitlines()
     tested = [row.replace(",val", ",test") if i % 2 else row for i, row in enumerate(rows)]
     (folder / "clips.csv").write_text("\n".join([header, *tested]) + "\n", encoding="utf-8")

@@ -9,7 +9,8 @@ import torch
 from marey.classifier import Classifier
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Corpus:
 
 
 def make_corpus(folder: Path) -> Corpus:
-    clips = sorted(write_clips(folder / "clips", per_class=4).rglob("*.mp4"))
+    clips = sorted(write_videos(folder / "clips", per_class=4).rglob("*.mp4"))
     random.Random(0).shuffle(clips)
     (folder / "torn.mp4").write_bytes(clips[0].read_bytes()[:200])
     rows = [f"{clip},," for clip in clips]

@@ -16,6 +16,7 @@ from marey.recipe import Classify, MultiLabel, TaskConfig
 from marey.tasks.choose import task_of
 from marey.tasks.prediction import Prediction
 from tests.support import tiny
+from tests.support.made_videos import write_videos
 
 NAMES = ("run", "kick", "swim")
 LOGITS = 6 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -60,7 +61,7 @@ def test_a_prediction_below_the_threshold_says_so(config: TaskConfig) -> None:
 
 
 def test_a_classifier_predicts_with_its_calibration(tmp_path) -> None:
-    folder = tiny.write_clips(tmp_path / "v", 1)
+    folder = write_videos(tmp_path / "v", 1)
     torch.manual_seed(0)
     network = tiny.RECIPE.model.build()
     network.head.weight.data *= 200

@@ -24,7 +24,8 @@ from marey.tasks.multilabel import MultiLabelTask
 from marey.video.pixels.crops import RandomCrop
 from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Train
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 ONE = np.array([0, 1], np.int64)
 SEVERAL = np.array([[1, 0], [1, 1]], np.int64)
@@ -75,7 +76,7 @@ def test_a_prediction_may_be_made_of_any_output(name, shape, tmp_path) -> None:
     test = {"crops": "three", "sampling": {"clips": 2}}
     recipe = RECIPE.variant(test=test, pixels={"short_side": 64})
     classifier = Classifier(recipe.model.build(), recipe)
-    views = ViewDataset(list_folder(write_clips(tmp_path, 1)), recipe.test.sampling, recipe.pixels)
+    views = ViewDataset(list_folder(write_videos(tmp_path, 1)), recipe.test.sampling, recipe.pixels)
     video = views[0]
     assert isinstance(video, DecodedVideo)
     backend = EagerBackend(classifier, Compute(device="cpu"))
@@ -89,7 +90,7 @@ def test_a_prediction_may_be_made_of_any_output(name, shape, tmp_path) -> None:
 
 
 def test_a_target_knows_when_the_frames_of_its_clip_are_shown(tmp_path: Path) -> None:
-    manifest = list_folder(write_clips(tmp_path, 1))
+    manifest = list_folder(write_videos(tmp_path, 1))
     seen = {}
 
     def target(manifest, row, seconds):
@@ -106,7 +107,7 @@ def test_a_target_knows_when_the_frames_of_its_clip_are_shown(tmp_path: Path) ->
 
 
 def test_a_task_decides_how_mirroring_changes_its_targets(tmp_path: Path) -> None:
-    manifest = list_folder(write_clips(tmp_path, 1))
+    manifest = list_folder(write_videos(tmp_path, 1))
     assert len(manifest.class_names) == 2
 
     def target(manifest, row, seconds):

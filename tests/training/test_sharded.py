@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.support import tiny
+from tests.support.made_videos import write_videos
 from tests.support.tolerances import DISTRIBUTED
 
 RECIPE = tiny.RECIPE.variant(
@@ -64,7 +65,7 @@ os._exit(0)
 
 @pytest.mark.slow
 def test_sharded_parameters_train_and_resume(tmp_path) -> None:
-    tiny.write_clips(tmp_path / "videos", 5)
+    write_videos(tmp_path / "videos", 5)
     (tmp_path / "r.yaml").write_text(RECIPE.to_yaml())
     (tmp_path / "s.py").write_text(SCRIPT)
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "s.py"]

@@ -8,14 +8,15 @@ import struct
 import numpy as np
 import pytest
 import torch
-from test_weights import PAIRS, VARIANTS, difference
 
 from marey.base.errors import WeightsError
 from marey.recipes import get_recipe
 from marey.weights.files.caffe2 import read_caffe2
 from marey.weights.layouts import pyslowfast, pyslowfast_caffe2
 from marey.weights.load import load_model
+from tests.support.layout_variants import VARIANTS
 from tests.support.recorded import load, state_dict, write_caffe2
+from tests.support.recorded_networks import PAIRS, difference
 from tests.support.tolerances import GOLDEN_LOGITS
 
 NAMES = [name for name in PAIRS if name.startswith("pyslowfast/")]

@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from test_weights import PAIRS, a_relu_too_many, difference, given
 
 from marey.base.errors import WeightsError
 from marey.models.csn.config import CSNConfig
@@ -23,8 +22,10 @@ from marey.weights.layouts import (
 from marey.weights.layouts.layout import Layout
 from marey.weights.layouts.mmaction_factorised import letters
 from marey.weights.load import load_model
+from tests.support.layout_variants import given
 from tests.support.recorded import load as recorded_file
 from tests.support.recorded import state_dict, write_checkpoint
+from tests.support.recorded_networks import PAIRS, a_relu_too_many, difference
 from tests.support.tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
 LAYOUTS = {

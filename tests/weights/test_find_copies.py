@@ -20,14 +20,9 @@ from marey.weights.load import build_model, load_model
 from tests.support.recorded import write_checkpoint, write_tensorflow
 from tests.support.tensorflow_files import write as write_variables
 
+pytestmark = pytest.mark.usefixtures("cache")
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(name="small", model={"width": 4, "num_classes": 3})
 GONE = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/"
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture

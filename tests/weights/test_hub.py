@@ -24,12 +24,11 @@ ONE, TWO = "1" * 40, "2" * 40
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+def online(cache, monkeypatch) -> None:
+    """Files may be fetched, from no mirror, into a cache that is empty; huggingface_hub is not installed."""
     for name in ("MAREY_OFFLINE", "MAREY_MIRROR", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    return tmp_path / "cache"
 
 
 def blob(content: bytes) -> str:

@@ -14,18 +14,13 @@ from marey.weights.fetching.availability import availability, broken_link
 from marey.weights.fetching.cached_files import admit, cached_path, record_path
 from marey.weights.fetching.inventory import cached_items, find_items, remove_items, verify_items, weights_paths
 
+pytestmark = pytest.mark.usefixtures("cache")
 GONE, LOST, LIVING = (
     "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/",
     "https://download.openmmlab.com/",
     "https://a.org/",
 )
 ROW = get_recipe("slowonly_r50_8x8_k400")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def source(host: str, known: str | None = None, **more) -> Source:

@@ -34,11 +34,10 @@ SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_c
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MAREY_OFFLINE", raising=False)
-    monkeypatch.delenv("MAREY_MIRROR", raising=False)
-    return tmp_path / "cache"
+def online(cache, monkeypatch) -> None:
+    """Files may be fetched, from no mirror, into a cache that is empty."""
+    for name in ("MAREY_OFFLINE", "MAREY_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def source(address, digits=SHA256[:8], *, state=LIVES, stated_by="the publisher", **more):

@@ -7,22 +7,15 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from marey.base.errors import RecipeError, WeightsError
-from marey.classifier import Classifier
-from marey.models.layers.config import NonLocalConfig
 from marey.models.layers.non_local import NonLocal
-from marey.models.network import LinearClassifier
-from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.non_local.config import C2DConfig
 from marey.models.slowfast.config import SlowFastConfig
-from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsm.config import TSMConfig
 from marey.models.tsm.network import Shift
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
@@ -30,43 +23,11 @@ from marey.weights.foreign import read_foreign, read_tensors
 from marey.weights.layouts import efficientnet_lite, mmaction, mmaction2, pyslowfast, pytorchvideo, timm, torchvision
 from marey.weights.layouts.layout import Layout
 from marey.weights.load import build_model, load_model
+from tests.support.layout_variants import VARIANTS, given
 from tests.support.recorded import runs, write_checkpoint
+from tests.support.recorded_networks import PAIRS, a_relu_too_many, difference
 from tests.support.tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
-PAIRS = {
-    "mmaction1/tsn2d_r50_k400": "tsn_r50_3seg_k400",
-    "mmaction1/slowonly_r50_4x16_k400": "slowonly_r50_4x16_k400",
-    "mmaction1/i3d_r50_32x2_k400": "i3d_r50_32x2_k400",
-    "mmaction1/slowfast_r50_4x16_k400": "slowfast_r50_4x16_k400",
-    "mmaction1/i3d_inception_v1_rgb_k400": "i3d_incv1_rgb_64x1_k400",
-    "mmaction1/i3d_inception_v1_flow_k400": "i3d_incv1_flow_64x1_k400",
-    "mmaction1/tsn2d_bninception_flow_ucf101": "tsn_bninception_flow_3seg_ucf101",
-    "mmaction2/tsn_r50": "tsn_r50_3seg_k400_mmaction2",
-    "mmaction2/tsm_r50": "tsm_r50_8seg_k400_mmaction2",
-    "mmaction2/i3d_r50": "i3d_r50_32x2_k400_mmaction2",
-    "mmaction2/i3d_r50_nl_dot": "i3dnldot_r50_32x2_k400_mmaction2",
-    "mmaction2/i3d_r50_nl_gauss": "i3dnlgauss_r50_32x2_k400_mmaction2",
-    "mmaction2/c2d_r50_nopool": "c2dnopool_r50_8x8_k400_mmaction2",
-    "mmaction2/slowonly_r50_4x16": "slowonly_r50_4x16_k400_mmaction2",
-    "mmaction2/slowonly_r50_8x8": "slowonly_r50_8x8_k400_mmaction2",
-    "mmaction2/slowfast_r50_8x8": "slowfast_r50_8x8_k400_mmaction2",
-    "pyslowfast/I3D_8x8_R50": "i3d_r50_8x8_k400_pyslowfast",
-    "pyslowfast/SLOW_8x8_R50": "slowonly_r50_8x8_k400_pyslowfast",
-    "pyslowfast/SLOWFAST_8x8_R50": "slowfast_r50_8x8_k400_pyslowfast",
-    "pytorchvideo/c2d_r50": "c2d_r50_8x8_k400_pytorchvideo",
-    "pytorchvideo/slowfast_r50": "slowfast_r50_8x8_k400_pytorchvideo",
-    "mmaction1/r2plus1d_r34_8x8_k400": "r2plus1d_r34_8x8_k400",
-    "mmaction1/ircsn_r152_32x2_k400": "ircsn_r152_32x2_k400_ig65m",
-    "mmaction1/ipcsn_r152_32x2_k400_dw": "ipcsn_r152_32x2_k400_mmaction",
-    "mmaction2/r2plus1d_r34_8x8": "r2plus1d_r34_8x8_k400_mmaction2",
-    "mmaction2/ircsn_r50": "ircsn_r50_32x2_k400_ig65m_mmaction2",
-    "mmaction2/ipcsn_r152": "ipcsn_r152_32x2_k400_mmaction2",
-    "pytorchvideo/r2plus1d_r50": "r2plus1d_r50_16x4_k400_pytorchvideo",
-    "pytorchvideo/csn_r101": "ircsn_r101_32x2_k400_pytorchvideo",
-    "vmz/r2plus1d_34_8": "r2plus1d_r34_8x1_k400_ig65m_vmz",
-    "vmz/ir_csn_152": "ircsn_r152_32x2_k400_ig65m_vmz",
-    "vmz/ip_csn_152": "ipcsn_r152_32x2_k400_ig65m_vmz",
-}
 AMBIGUOUS = {"mmaction2/c2d_r50_nopool"}
 """Inferred from the file alone these become another network with the same tensors and logits."""
 SLOW = {
@@ -85,45 +46,6 @@ SLOW = {
 }
 """Pairs whose toolkit, and whose network, are each in another pair that is faster."""
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_classes": 3})
-
-
-def difference(model: Classifier, name: str, *, strict: bool = True) -> float:
-    """The largest difference to the recorded logits, in standard deviations of the logits.
-
-    The network computes in the type of its weights, float32 or float64.
-    """
-    worst, network = 0.0, model.network
-    assert isinstance(network, LinearClassifier)
-    for values, recorded in runs(name):
-        clips = values.to(network.head.weight.dtype)
-        with torch.inference_mode():
-            maps = network.trunk(clips)
-            # Logits and features are taken from the same maps, so that the network runs once.
-            with patch.object(network, "trunk", lambda _, maps=maps: maps):
-                positions, logits, features = network.positions(clips), network(clips), network.features(clips)
-        assert torch.equal(logits, positions.mean(dim=(2, 3, 4)))
-        # PySlowFast's logits at each position [B, T', H', W', K]; the others' mean over positions.
-        mapped = "logits_map" in recorded
-        logits = positions.movedim(1, -1) if mapped else positions.mean(dim=(2, 3, 4))
-        expected = torch.from_numpy(recorded["logits_map" if mapped else "out" if "out" in recorded else "logits"])
-        assert logits.shape == expected.shape
-        if "out" in recorded and model.recipe.test.averaging == "position_probabilities":
-            logits, expected = logits.log_softmax(dim=1), expected.log()  # its network ends in a softmax
-        worst = max(worst, float((logits - expected).abs().max() / expected.std()))
-        if strict and "averaged" in recorded:
-            assert_same_probabilities(logits.softmax(dim=1).mean(dim=0), recorded["averaged"][0], expected)
-        if strict and mapped:
-            assert_same_probabilities(positions.softmax(dim=1).mean(dim=(2, 3, 4)), recorded["out_prob"], expected)
-        if strict and "pooled" in recorded and len(clips) == 1:
-            assert (features - torch.from_numpy(recorded["pooled"])).abs().max() < 1e-3
-    return worst
-
-
-def assert_same_probabilities(mean: Tensor, recorded: np.ndarray, logits: Tensor) -> None:
-    """Averaged probabilities are as near as their logits allow: d log softmax <= 2 max|d logit|."""
-    expected = torch.from_numpy(recorded)
-    allowed = 2 * GOLDEN_LOGITS * logits.std()
-    assert ((mean - expected).abs() <= allowed * expected).all()
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in PAIRS])
@@ -168,10 +90,6 @@ def wrong_epsilon(network) -> None:
     for module in network.modules():
         if hasattr(module, "running_mean"):
             module.eps = 1e-3
-
-
-def a_relu_too_many(network) -> None:
-    network.resnet.stages[3][2].c.register_forward_hook(lambda module, inputs, output: output.relu())
 
 
 def swapped_columns(network) -> None:
@@ -267,58 +185,6 @@ def test_layouts_are_bijections(recipe) -> None:
         assert layout.LAYOUT.recognises(theirs)
 
 
-VARIANTS = [
-    (mmaction.LAYOUT, I3DResNetConfig(depth=101, width=8, num_classes=7, channels=2)),
-    (mmaction.LAYOUT, SlowFastConfig(width=16, num_classes=3)),
-    (mmaction.LAYOUT, SlowFastConfig(depth=101, width=8, num_classes=3, alpha=4, lateral_kernel=7)),
-    (mmaction2.LAYOUT, I3DResNetConfig(width=8, inflated="everywhere", stem_stride=1, pool_stride=1)),
-    (
-        mmaction2.LAYOUT,
-        I3DResNetConfig(width=8, non_local=NonLocalConfig(pairwise="gaussian", places=((1,), (), (2,), ()))),
-    ),
-    (mmaction2.LAYOUT, TSMConfig(depth=101, width=8, num_classes=5)),
-    (mmaction2.LAYOUT, TSMConfig(depth=18, width=8, num_classes=5, style="block")),
-    (mmaction2.LAYOUT, SlowFastConfig(depth=101, fast_depth=50, width=8, num_classes=9)),
-    (
-        mmaction2.LAYOUT,
-        SlowOnlyConfig(width=8, non_local=NonLocalConfig(pairwise="embedded_gaussian", scaled=True)),
-    ),
-    (pyslowfast.LAYOUT, C2DConfig(depth=101, width=8, num_classes=11, second_pool=1, pool_window=7)),
-    (
-        pyslowfast.LAYOUT,
-        I3DResNetConfig(
-            width=8,
-            stem_stride=1,
-            pool_stride=1,
-            pool_window=7,
-            non_local=NonLocalConfig(pairwise="embedded_gaussian", pool_first=True, scaled=True, out_bias=True),
-        ),
-    ),
-    (
-        pyslowfast.LAYOUT,
-        SlowFastConfig(
-            depth=101,
-            width=8,
-            alpha=4,
-            slow_frames="spread",
-            lateral_norm=True,
-            pool_window=7,
-            slow_inflated=6,
-            fast_inflated=6,
-            non_local=NonLocalConfig(
-                pairwise="dot_product", places=((), (), (6, 13, 20), ()), pool_first=True, out_bias=True
-            ),
-        ),
-    ),
-    (pytorchvideo.LAYOUT, I3DResNetConfig(width=8, stem_stride=1, pool_stride=1, pool_window=7)),
-    (pytorchvideo.LAYOUT, SlowOnlyConfig(depth=101, width=8, num_classes=3, pool_window=7)),
-    (
-        pytorchvideo.LAYOUT,
-        SlowFastConfig(width=16, slow_frames="spread", lateral_norm=True, pool_window=7),
-    ),
-]
-
-
 @pytest.mark.parametrize(("layout", "config"), VARIANTS, ids=lambda v: v.name if isinstance(v, Layout) else v.network)
 def test_variants_are_inferred_and_tensors_are_loaded_unchanged(layout, config, tmp_path) -> None:
     """A network of ours written as the toolkit would have, read without a recipe: the same network, bit for bit."""
@@ -332,15 +198,6 @@ def test_variants_are_inferred_and_tensors_are_loaded_unchanged(layout, config, 
     assert loaded.recipe.model == config
     state = network.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in loaded.network.state_dict().items())
-
-
-def given(layout, network) -> dict[str, torch.Tensor]:
-    """A network's tensors in another toolkit's layout."""
-    state, changes = network.state_dict(), layout.changes(network)
-    return {
-        theirs: (changes[ours].give(state[ours]) if ours in changes else state[ours]).clone()
-        for theirs, ours in layout.pairs(network)
-    }
 
 
 @pytest.mark.parametrize("shape", [(8, 1, 3, 3, 3), (8, 8, 3, 3, 3), None])

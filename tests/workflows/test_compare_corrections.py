@@ -7,19 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from test_train_on_features import BACKBONE, CLASSES, HERE, add_clips, trained
 from typer.testing import CliRunner
 
 import marey
 from marey.cli.app import app
 from marey.evaluation.out_of_fold.result import OUT_OF_FOLD, OutOfFold
-from marey.models.layers.config import Initialisation
-from marey.models.network import Network
-from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_model
 from marey.workflows.classifier.train_on_features import FittingPlan
 from marey.workflows.train import TrainRequest
+from tests.support.tiny_backbone import BACKBONE, CLASSES, HERE, add_clips, save_backbone, trained
 
 SWAPPED = {f"bars/{i:03}.mp4": ("spots", "bars") for i in range(4)} | {"spots/000.mp4": ("waves", "spots")}
 """Clips whose label in the list is wrong: the wrong one and the right one."""
@@ -40,11 +35,7 @@ def made(tmp_path_factory) -> Path:
     (workdir / "list.csv").write_text("\n".join(["path,label", *lines]) + "\n")
     fixed = [f"clips/{name};{right};;" for name, (_, right) in SWAPPED.items()] + [f"clips/{name};;;x" for name in OUT]
     (workdir / "fix.csv").write_text("\r\n".join(["\ufeffpath;label;why;leave_out", *fixed, ""]))
-    torch.manual_seed(0)
-    network = build_model(BACKBONE).network
-    assert isinstance(network, Network)
-    network.initialise(Initialisation())
-    save_checkpoint(workdir / "backbone.safetensors", network, BACKBONE)
+    save_backbone(workdir / "backbone.safetensors")
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(workdir)
         patched.setenv("MAREY_CACHE", str(workdir / "cache"))

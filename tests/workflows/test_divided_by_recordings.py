@@ -16,6 +16,7 @@ from marey.workflows import recordings
 from marey.workflows.recordings import VideosInFolds, divide_by_recordings
 from tests.support.made_scenes import mirrored, recording, scaled
 
+pytestmark = pytest.mark.usefixtures("module_cache")
 MADE = {
     "train/run/0.mp4": recording(90, 1), "train/run/1.mp4": recording(90, 2), "train/run/2.mp4": recording(91, 3),
     "train/run/3.mp4": scaled(recording(91, 3), 96, 128), "train/run/4.mp4": recording(92, 4),
@@ -24,11 +25,6 @@ MADE = {
     "val/run/10.mp4": recording(90, 8), "val/run/11.mp4": recording(96, 9),
 }  # fmt: skip
 """Two clips of one recording; a copy in its class, in another class, and in a test; a recording that is tested on."""
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> None:
-    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of divided clips"))
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import marey as package
-from marey.cli.app import app
 from marey.workflows import doctor
+from tests.support.command import marey
 from tests.support.front_page import README
 
 LOOKS = ("_versions", "_opencv", "_clashes", "_decoder", "_network", "_weights", "_gpu", "_disk", "_cache")
-
-
-def marey(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Every recipe builds, trains an epoch, resumes, and is tested by its own protocol: at reduced sizes, on real files."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,22 +10,15 @@ from marey.evaluation.run import evaluate
 from marey.recipe import Recipe
 from marey.recipes import RECIPES
 from marey.training.fit import fit
-from marey.video.writing.writer import write_video
 from marey.weights.load import load_model
-from tests.support.made_videos import coded_frame
+from tests.support.made_videos import write_videos
 
 SIDE = 64
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(2):
-            frames = [np.kron(coded_frame(n + 7 * i)[:48, :64], np.ones((2, 2, 1), np.uint8)) for n in range(40)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=25, preset="ultrafast")
-    return folder
+def videos(tmp_path_factory) -> Path:
+    return write_videos(tmp_path_factory.mktemp("videos"), 2, frames=40, size=(96, 128), fps=25)
 
 
 def reduced(recipe: Recipe) -> Recipe:

@@ -19,14 +19,10 @@ from marey.cli.common.interrupted import kept_training
 from marey.data.lists.manifest import make_manifest
 from marey.evaluation.out_of_fold.result import OutOfFold
 from marey.evaluation.protocol import weights_hash
-from marey.models.layers.config import Initialisation
-from marey.models.network import Network
 from marey.recipe import Classify, MultiLabel
-from marey.recipes import get_recipe
 from marey.training.folder import RunFolder
 from marey.video.writing.writer import write_video
-from marey.weights.checkpoint import read_checkpoint, save_checkpoint
-from marey.weights.load import build_model
+from marey.weights.checkpoint import read_checkpoint
 from marey.workflows.classifier import finish_run
 from marey.workflows.classifier.finetuning import fine_tune
 from marey.workflows.classifier.finetuning.decide import Decision
@@ -37,11 +33,9 @@ from marey.workflows.train import TrainRequest
 from marey.workflows.train_network import TrainOptions
 from tests.support.crashing import CrashError, crash_after
 from tests.support.made_videos import coded_frame
+from tests.support.tiny_backbone import save_backbone
 from tests.support.tiny_probe import classifier_of
 
-BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
-    name="tiny_backbone", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
-)
 HERE = ["--workers", "0", "--device", "cpu"]
 DATA = ["clips", "--val", "val", "--backbone", "backbone.safetensors", "--out", "run", *HERE]
 TUNE = ["run", "--finetune", "always", "--epochs", "1", *HERE]
@@ -90,11 +84,7 @@ def fitted(tmp_path_factory) -> Path:
     place: Path = tmp_path_factory.mktemp("project")
     write_clips(place / "clips", 0, 6)
     write_clips(place / "val", 50, 51)
-    torch.manual_seed(0)
-    network = build_model(BACKBONE).network
-    assert isinstance(network, Network)
-    network.initialise(Initialisation())
-    save_checkpoint(place / "backbone.safetensors", network, BACKBONE)
+    save_backbone(place / "backbone.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setenv("MAREY_CACHE", str(place / "cache"))

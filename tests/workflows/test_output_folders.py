@@ -30,13 +30,12 @@ from marey.recipes import get_recipe
 from marey.training.fit import fit
 from marey.video.flow import DIS
 from marey.video.flow.rule import FlowRule
-from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
 from marey.workflows.predict_list import predict_list
-from tests.support.made_videos import coded_frame
 from tests.support.platforms import posix
 
+VIDEOS_PER_CLASS = 1
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2},
     clip={"frames": 2, "stride": 2},
@@ -45,14 +44,6 @@ RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     test={"size": 32, "sampling": {"frames": 2}, "crops": "three"},
     train={"epochs": 1, "base_batch": 2},
 )
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    for label in ("jump", "run"):
-        write_video(folder / label / "v0.mp4", [coded_frame(n) for n in range(8)], fps=10, preset="ultrafast")
-    return folder
 
 
 @pytest.fixture(scope="module")

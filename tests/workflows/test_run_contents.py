@@ -9,25 +9,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from typer.testing import Result
 
 import marey as package
 from marey.base import files
 from marey.base.readme import README, write_readme
 from marey.base.runs import results_folder
-from marey.cli.app import app
 from marey.data.lists.class_folders import list_folder
 from marey.training.fit import fit
 from marey.weights.checkpoint import read_checkpoint
-from tests.support.tiny import RECIPE, write_clips
+from tests.support import command
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 TINY = ("--set", "model.width=4", "--set", "train.epochs=1", "--set", "augment.size=32", "--set", "test.size=32",
         "--set", "augment.short_side=36", "--set", "pixels.short_side=36", "--workers", 0, "--device", "cpu")  # fmt: skip
 HERE = ("--workers", 0, "--device", "cpu")
 
 
-def marey(*words: object):
-    done = CliRunner().invoke(app, [str(word) for word in words])
+def marey(*words: object) -> Result:
+    """What the command gives where it succeeds."""
+    done = command.marey(*words)
     assert done.exit_code == 0, done.output
     return done
 
@@ -36,7 +38,7 @@ def marey(*words: object):
 def work(tmp_path_factory) -> Path:
     """A folder with clips, and a run that was trained on them by the command."""
     folder = tmp_path_factory.mktemp("work")
-    write_clips(folder / "clips", 5)
+    write_videos(folder / "clips", 5)
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         marey("train", "clips", "--out=runs/a", "--init", "none", *TINY)
@@ -75,7 +77,7 @@ def test_a_run_describes_each_of_its_files(work) -> None:
 def test_the_commands_of_a_readme_work_as_they_are(tmp_path, monkeypatch) -> None:
     workdir = tmp_path
     monkeypatch.chdir(workdir)
-    write_clips(workdir / "clips", 5)
+    write_videos(workdir / "clips", 5)
     marey("train", "clips", "--init", "none", *TINY, "--out", "runs/a")
     text = (workdir / "runs" / "a" / README).read_text()
     lines = re.findall(r"^ {6}(?:marey|python -m marey) (.*)$", text, flags=re.MULTILINE)
@@ -149,7 +151,7 @@ def test_a_folder_that_cannot_be_chosen_names_the_way_out(workdir, monkeypatch) 
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("marey.base.claim.tempfile.TemporaryFile", refused)
-    done = CliRunner().invoke(app, ["evaluate", "runs/a", "--data", "clips"])
+    done = command.marey("evaluate", "runs/a", "--data", "clips")
     assert done.exit_code == 1
     assert "runs/a/evaluate-clips-1 cannot be written (Permission denied)" in done.stderr
     assert "another folder is named: --out FOLDER" in done.stderr
@@ -233,10 +235,10 @@ def test_the_logger_is_named_or_refused_before_work(workdir, monkeypatch) -> Non
     assert "tensorboard/" in listed(workdir / "runs" / "b")
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     for words in (("--logger", "tensorboard"), ("--tensorboard",), ("--tensorboard", "--logger", "csv")):
-        done = CliRunner().invoke(app, ["train", "clips", "--init", "none", "--out", "runs/c", *words])
+        done = command.marey("train", "clips", "--init", "none", "--out", "runs/c", *words)
         assert "pip install 'marey[tensorboard]'" in done.stderr
         assert not (workdir / "runs" / "c").exists()
-    assert CliRunner().invoke(app, ["train", "clips", "--logger", "wandb"]).exit_code == 2
+    assert command.marey("train", "clips", "--logger", "wandb").exit_code == 2
 
 
 def test_the_size_of_a_pass_changes_neither_step_nor_learning_rate(workdir) -> None:
@@ -268,7 +270,7 @@ def test_an_interruption_before_the_first_step_leaves_nothing(workdir, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("marey.training.fit.TrainingLoop", interrupted)
-    done = CliRunner().invoke(app, ["train", "clips", "--out", "runs/b", "--init", "none", *map(str, TINY)])
+    done = command.marey("train", "clips", "--out", "runs/b", "--init", "none", *TINY)
     assert done.exit_code == 130
     assert not (workdir / "runs" / "b").exists()
 

@@ -8,13 +8,14 @@ import torch
 import marey
 from marey.recipe import read_recipe
 from marey.workflows.training_time import training_seconds
-from tests.support.tiny import RECIPE, write_clips
+from tests.support.made_videos import write_videos
+from tests.support.tiny import RECIPE
 
 
 @pytest.fixture(autouse=True)
 def workdir(tmp_path, monkeypatch) -> Path:
     """The working folder, with clips/ in it."""
-    write_clips(tmp_path / "clips", 3)
+    write_videos(tmp_path / "clips", 3)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

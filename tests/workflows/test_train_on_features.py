@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import marey
@@ -23,33 +22,7 @@ from marey.workflows.classifier.train_on_features import FittingPlan
 from marey.workflows.train import TrainRequest
 from marey.workflows.train_network import TrainOptions
 from tests.support.calibrating import fit_calibration
-
-BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
-    name="tiny_backbone", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
-)
-CLASSES = ("bars", "spots", "waves")
-HERE = {"workers": 0, "device": "cpu"}
-
-
-def picture(label: str, random: np.random.RandomState) -> NDArray[np.uint8]:
-    """A frame [48, 64, 3] that shows its class."""
-    rows, columns = np.mgrid[:48, :64]
-    shapes = {
-        "bars": np.sin(columns / 3), "spots": np.sin(rows / 4) * np.sin(columns / 4), "waves": np.sin((rows + columns) / 9)
-    }  # fmt: skip
-    grey = 128 + 90 * shapes[label] + random.normal(0, 25, (48, 64))
-    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-
-
-def write_clip(path: Path, label: str, seed: int) -> None:
-    random = np.random.RandomState(seed)
-    write_video(path, [picture(label, random) for _ in range(10)], fps=12, preset="ultrafast")
-
-
-def add_clips(folder: Path, first: int, end: int, classes: tuple[str, ...] = CLASSES) -> None:
-    for number, label in enumerate(classes):
-        for i in range(first, end):
-            write_clip(folder / label / f"{i:03}.mp4", label, 1000 * number + i)
+from tests.support.tiny_backbone import BACKBONE, CLASSES, HERE, add_clips, save_backbone, trained, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +30,7 @@ def made(tmp_path_factory) -> Path:
     """A folder with clips/ and backbone.safetensors."""
     workdir: Path = tmp_path_factory.mktemp("made")
     add_clips(workdir / "clips", 0, 8)
-    torch.manual_seed(0)
-    network = build_model(BACKBONE).network
-    assert isinstance(network, Network)
-    network.initialise(Initialisation())
-    save_checkpoint(workdir / "backbone.safetensors", network, BACKBONE)
+    save_backbone(workdir / "backbone.safetensors")
     return workdir
 
 
@@ -90,12 +59,6 @@ def finished(run_once, workdir) -> OutOfFold:
     """What a finished run found, a copy of which is run/ in the working folder."""
     shutil.copytree(run_once, workdir / "run")
     return OutOfFold.load("run")
-
-
-def trained(out: str = "run", data: str = "clips", **options: object) -> OutOfFold:
-    given = {"backbone": "backbone.safetensors", "finetune": "never", **HERE, **options}
-    marey.train(data, out=out, **given)  # type: ignore[arg-type]
-    return OutOfFold.load(out)
 
 
 def test_a_run_predicts_every_clip_out_of_fold_and_writes_a_checkpoint(finished) -> None:

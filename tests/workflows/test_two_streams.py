@@ -15,27 +15,16 @@ from marey.data.lists.read_videos import read_videos
 from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
-from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
 from marey.workflows import two_streams
 from marey.workflows.two_streams import Streams, open_models, predict_streams
-from tests.support.made_videos import coded_frame
 from tests.support.planted import Planted
 
+VIDEOS_PER_CLASS = 2
+FRAMES_PER_VIDEO = 10
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, pixels={"short_side": 32}, test={"size": 32}
 )
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(2):
-            frames = [coded_frame(n + 7 * i) for n in range(10)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return folder
 
 
 def network(seed: int, classes: int = 2):
