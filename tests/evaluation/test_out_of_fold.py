@@ -406,7 +406,9 @@ def test_saved_files_are_loaded(tmp_path) -> None:
     assert (again.calibration.final, again.tuning, again.cost) == (found.calibration.final, found.tuning, found.cost)
     assert again.calibration_errors == found.calibration_errors
     assert again.threshold_effect == found.threshold_effect
-    assert json.loads((tmp_path / OUT_OF_FOLD).read_text(encoding="utf-8"))["verdict"] == found.verdict
+    written = json.loads((tmp_path / OUT_OF_FOLD).read_text(encoding="utf-8"))
+    assert written["verdict"] == found.verdict
+    assert (written["curve"][0]["clips"], written["tuning"]["clips"]) == (24, 48), "the keys of earlier runs"
     made(single=None).save(tmp_path)
     assert OutOfFold.load(tmp_path).single_frames is None, "those of another run are gone"
 

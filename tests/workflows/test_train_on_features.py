@@ -330,7 +330,7 @@ def test_options_that_do_not_go_together_are_refused(options, message, workdir) 
 @pytest.mark.slow
 def test_a_run_is_tuned_at_once_or_later_and_reports_which_was_kept(workdir) -> None:
     at_once = trained("a", finetune="always", epochs=1)
-    assert at_once.tuning is not None and at_once.tuning.clips > 0
+    assert at_once.tuning is not None and at_once.tuning.videos > 0
     trained("b")
     result = marey.train("b", finetune="always", epochs=1, **HERE)
     later = OutOfFold.load("b")

@@ -102,7 +102,7 @@ def divide_by_recordings(
         listed = join_splits(_with_corrected_groups(given.train, folds), given.tested)
         return VideosInFolds(given.train, listed, folds, (), (note,), None, all_rows), None
     recordings = find_recordings(lists, workers=workers)
-    splits = np.repeat([TRAIN if given.tested else "", *given.tested], [len(clips) for clips in lists])
+    splits = np.repeat([TRAIN if given.tested else "", *given.tested], [len(videos) for videos in lists])
     copies = recordings.copies(lists, splits.tolist())
     left_out, copies_notes = _copies_left_out(copies, given)
     rows = np.delete(all_rows, left_out)
@@ -112,8 +112,8 @@ def divide_by_recordings(
     if given.tested:
         used = np.delete(np.arange(total), left_out)
         notes.append(f"Training and tests: {recordings.sources.rows(used).describe(splits[used])}.")
-    groups = np.split(recordings.sources.of_row, np.cumsum([len(clips) for clips in lists])[:-1])
-    grouped = [replace(clips, groups=own) for clips, own in zip(lists, groups, strict=True)]
+    groups = np.split(recordings.sources.of_row, np.cumsum([len(videos) for videos in lists])[:-1])
+    grouped = [replace(videos, groups=own) for videos, own in zip(lists, groups, strict=True)]
     in_folds = VideosInFolds(
         train=train,
         listed=join_splits(grouped[0][rows], dict(zip(given.tested, grouped[1:], strict=True))),

@@ -105,9 +105,9 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Record
     return Folds(of_row, len(used), groups, sources, judged, tuple(notes), together)
 
 
-def folds_wanted(clips: int) -> int:
-    """The default number of folds for a number of videos, `clips`."""
-    return _FOLDS if clips <= _MANY else _FOLDS // 2
+def folds_wanted(videos: int) -> int:
+    """The default number of folds for a number of videos."""
+    return _FOLDS if videos <= _MANY else _FOLDS // 2
 
 
 def _has_any(manifest: Manifest, classes: NDArray[np.bool_]) -> NDArray[np.bool_]:

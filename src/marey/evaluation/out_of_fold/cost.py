@@ -1,7 +1,10 @@
 """The cost of fitting a classifier to a user's videos, and how fine-tuning compared with the head."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from marey.base.jsonable import Json, rename_key
 from marey.base.words import counted, lasting, percent
 
 _OF_HEADS = "All other numbers out of fold are those of the head. "
@@ -44,7 +47,7 @@ class FineTuning:
     """Share of these videos that the fine-tuned network predicts correctly, 0 to 1."""
     error: float | None
     """Standard error of the difference of the two shares, 0 to 1; None if all videos are of one recording."""
-    clips: int
+    videos: int
     """Number of videos in the fold."""
     kept: bool
     """Whether the fine-tuned network became the run's classifier; else the head is."""
@@ -55,6 +58,15 @@ class FineTuning:
     tries: int = 1
     """Number of fine-tunings with different settings that were finished, including this one."""
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "FineTuning":
+        """From its fields as JSON."""
+        return cls(**rename_key(fields, "clips", "videos"))
+
+    def as_json(self) -> dict[str, Json]:
+        """Its fields as JSON; `videos` has the key "clips"."""
+        return rename_key(asdict(self), "videos", "clips")
+
     @property
     def sentence(self) -> str:
         """Both numbers, and which classifier was kept."""
@@ -64,7 +76,7 @@ class FineTuning:
             "the same videos" if self.error == 0 == self.difference else f"standard error of the difference: {error}"
         )
         return (
-            f"Of {counted(self.clips, 'video')} of one fold the head on frozen features predicts {percent(self.heads)} "
+            f"Of {counted(self.videos, 'video')} of one fold the head on frozen features predicts {percent(self.heads)} "
             f"correctly, the fine-tuned network {percent(self.tuned)} ({beside}); {which} was kept. {self._tries_sentence}"
             f"{_OF_HEADS if self.kept else ''}Fine-tuning took {counted(round(self.core_seconds), 'core-second')}."
         )

@@ -171,14 +171,14 @@ class OutOfFold:
             "sources_known": self.sources_known,
             "notes": list(self.notes),
             "single_frames": self.verdict_details.single_frames_share,
-            "curve": [asdict(point) for point in self.curve],
+            "curve": [point.as_json() for point in self.curve],
             "curve_sentence": self.curve_sentence,
             **calibration,
             "cost": asdict(self.cost),
-            "tuning": None if self.tuning is None else asdict(self.tuning),
+            "tuning": None if self.tuning is None else self.tuning.as_json(),
             "tuning_note": self.tuning_note,
             "left_out": list(self.left_out),
-            "corrections": None if self.corrections is None else asdict(self.corrections),
+            "corrections": None if self.corrections is None else self.corrections.as_json(),
             "corrections_sentence": self.corrections_sentence,
             "copies": list(self.copies),
         }
@@ -225,11 +225,11 @@ class OutOfFold:
             folds=fields["folds"],
             sources_known=fields["sources_known"],
             notes=tuple(fields["notes"]),
-            curve=tuple(CurvePoint(**point) for point in fields["curve"]),
+            curve=tuple(CurvePoint.from_json(point) for point in fields["curve"]),
             calibration=calibration,
             cost=Cost(**fields["cost"]),
             heads=tuple(HeadScore(**head) for head in fields["heads"]),
-            tuning=None if fields["tuning"] is None else FineTuning(**fields["tuning"]),
+            tuning=None if fields["tuning"] is None else FineTuning.from_json(fields["tuning"]),
             tuning_note=fields["tuning_note"],
             left_out=tuple(fields["left_out"]),
             corrections=CorrectionsMade.from_json(fields["corrections"]) if fields.get("corrections") else None,
@@ -382,8 +382,8 @@ class OutOfFold:
             return ""
         named = "; ".join(f"{need.name!r} ({need.reason})" for need in needs[:_NEEDS])
         more = f"; and of {len(needs) - _NEEDS:,} more" if len(needs) > _NEEDS else ""
-        clips = needed_videos(self.result.scores)
-        return f"{clips} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
+        videos = needed_videos(self.result.scores)
+        return f"{videos} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
 
     def summary(self) -> str:
         """Lines for a terminal: the verdict, its interval, the numbers, corrections, classes that need more videos,

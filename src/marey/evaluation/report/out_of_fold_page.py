@@ -141,7 +141,7 @@ def _curve(found: OutOfFold) -> Markup | None:
         return None
     line = Line(
         found.result.standing.metric.title,
-        [point.clips for point in points],
+        [point.videos for point in points],
         [point.share for point in points],
         [point.low for point in points],
         [point.high for point in points],

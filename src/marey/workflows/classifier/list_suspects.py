@@ -51,11 +51,13 @@ def list_suspects(
     odd = _odd(directions, targets, folds.groups, rows, signatures)
     reasons = {suspect.row: _reasons(suspect, manifest, targets) for suspect in found.rows}
     suspects = {suspect.row: suspect for suspect in found.rows}
-    clips = []
+    videos = []
     for index, row in enumerate([*reasons, *(row for row in odd if row not in reasons)]):
         strip = "" if signatures is None or index >= SHOWN else _strip(signatures, int(rows[row]))
-        clips.append(_suspect(row, suspects.get(row), reasons.get(row, []), odd.get(row, []), manifest, targets, strip))
-    return SuspectList(tuple(clips), len(manifest), found.disagreeing, found.by)
+        videos.append(
+            _suspect(row, suspects.get(row), reasons.get(row, []), odd.get(row, []), manifest, targets, strip)
+        )
+    return SuspectList(tuple(videos), len(manifest), found.disagreeing, found.by)
 
 
 def suspects_line(run: Path, data: Sequence[str | Path], corrected: Path | None) -> str | None:
@@ -67,7 +69,7 @@ def suspects_line(run: Path, data: Sequence[str | Path], corrected: Path | None)
         corrected: The table of corrections that the run was given, to which new ones are to be added; None: none.
     """
     suspects = SuspectList.load(run)
-    if suspects is None or not suspects.clips:
+    if suspects is None or not suspects.videos:
         return None
     again = marey_line("train", *data, "--labels", corrected or run / SUSPECTS)
     moved = "" if corrected is None else f", copy the rows that you edited into {corrected}"

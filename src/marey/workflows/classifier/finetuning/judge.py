@@ -20,7 +20,7 @@ from torch import nn
 from marey.backends.compute import Compute
 from marey.base.errors import DataError
 from marey.base.files import write_text
-from marey.base.jsonable import json_text
+from marey.base.jsonable import json_text, rename_key
 from marey.base.processes import processor_seconds
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
@@ -48,9 +48,9 @@ FOLD, ALL = "fold", "all"
 
 @dataclass(frozen=True)
 class FoldComparison:
-    """The fine-tuned network and the head, compared on the videos of one fold. The names of fields are JSON keys."""
+    """The fine-tuned network and the head, compared on the videos of one fold."""
 
-    clips: int
+    videos: int
     """Number of videos."""
     units: int
     """Number of recordings that the videos are from."""
@@ -67,7 +67,7 @@ class FoldComparison:
     @property
     def difference(self) -> float:
         """Accuracy of the fine-tuned network less that of the head, -1 to 1."""
-        return (self.tuned_right - self.heads_right) / self.clips
+        return (self.tuned_right - self.heads_right) / self.videos
 
     @property
     def kept(self) -> bool:
@@ -78,7 +78,7 @@ class FoldComparison:
     def sentence(self) -> str:
         """The result in words."""
         counts = (
-            f"of {counted(self.clips, 'video')} of one fold the fine-tuned network names {self.tuned_right} rightly, "
+            f"of {counted(self.videos, 'video')} of one fold the fine-tuned network names {self.tuned_right} rightly, "
             f"the head on frozen features {self.heads_right}"
         )
         if self.error is None:
@@ -88,8 +88,8 @@ class FoldComparison:
         return f"{counts}: {points}; {fate}"
 
     def save(self, path: Path) -> None:
-        """Write its fields as JSON."""
-        write_text(path, json_text(asdict(self), indent=1) + "\n")
+        """Write its fields as JSON; `videos` has the key "clips"."""
+        write_text(path, json_text(rename_key(asdict(self), "videos", "clips"), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "FoldComparison":
@@ -99,8 +99,8 @@ class FoldComparison:
             DataError: there is no such file, or it holds something else.
         """
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, TypeError, ValueError) as error:
+            return cls(**rename_key(json.loads(path.read_text(encoding="utf-8")), "clips", "videos"))
+        except (OSError, AttributeError, TypeError, ValueError) as error:
             raise DataError(f"{path}: not a result of fine-tuning ({error}).") from None
 
 
@@ -287,7 +287,7 @@ def _comparison(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Sc
     assert heads is not None and tuned is not None
     units = start.units[start.judged][read]
     return FoldComparison(
-        clips=len(read), units=len(np.unique(units)), heads_right=int(heads.sum()), tuned_right=int(tuned.sum()),
+        videos=len(read), units=len(np.unique(units)), heads_right=int(heads.sum()), tuned_right=int(tuned.sum()),
         error=standard_error(tuned.astype(np.float64) - heads, units), epochs=recipe.train.epochs,
         core_seconds=round(processor_seconds() - before, 1),
     )  # fmt: skip

@@ -33,7 +33,7 @@ _LOOKED_AT = 20
 class RunVideos:
     """The videos of a run, with the paths where they are now."""
 
-    clips: Manifest
+    train: Manifest
     """The videos that it was fitted on."""
     tested: dict[str, Manifest]
     """The videos that it is tested on, by the names of their splits."""
@@ -41,9 +41,9 @@ class RunVideos:
     def with_ids_of(self, ids: Sequence[str]) -> Manifest:
         """The videos with the ids that scores have: full paths, if the list of the data had full paths."""
         known = set(ids)
-        if any(video.id in known for video in self.clips.videos):
-            return self.clips
-        return replace(self.clips, ids=np.array([str(self.clips.root / name) for name in self.clips.ids.tolist()]))
+        if any(video.id in known for video in self.train.videos):
+            return self.train
+        return replace(self.train, ids=np.array([str(self.train.root / name) for name in self.train.ids.tolist()]))
 
     @classmethod
     def read(
