@@ -60,5 +60,5 @@ def test_they_are_read_again_from_json() -> None:
     compared = BeforeAfter.of(task_of(Classify()), one, other, labels, None)
     for made in (CorrectionsMade(3, 1, 2, compared), CorrectionsMade(0, 4, 0, None, "Only groups.")):
         assert CorrectionsMade.from_json(json.loads(json.dumps(made.as_json()))) == made
-    assert list(compared.as_json())[0] == "clips", "the key of earlier runs"
+    assert next(iter(compared.as_json())) == "clips", "the key of earlier runs"
     assert CorrectionsMade(0, 4, 0, None, "Only groups.").sentence == "Only groups."

@@ -52,7 +52,7 @@ def made(
         ids, labels, probabilities_of(labels, right, 0), NAMES, EvaluationProtocol(recipe="tiny", folds=5), None, names
     )
     frames = None if single is None else probabilities_of(labels, single, 1)
-    given = {"head": "means and spreads", "folds": 5, "sources_known": 0 if groups is None else videos} | more
+    given = {"head": "means and spreads", "folds": 5, "recordings_known": 0 if groups is None else videos} | more
     return OutOfFold(EvaluationResult(scores, (Broken("w", "v/w", "v/w: no"),)), frames, **given)
 
 
@@ -124,7 +124,7 @@ def test_groups_of_very_unequal_size_have_no_interval_and_the_reason_is_given() 
 
 
 def test_where_recordings_are_not_known_the_first_sentence_says_so() -> None:
-    none, some, most = made(groups=None), made(sources_known=110), made(sources_known=230)
+    none, some, most = made(groups=None), made(recordings_known=110), made(recordings_known=230)
     assert none.verdict.startswith(
         "The number may be too good: the recordings of the 240 videos are not known, or contain an entire class each, "
         "so that videos of one recording may be in several folds; add a column `group`, or record each class at "

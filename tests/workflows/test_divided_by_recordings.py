@@ -98,12 +98,12 @@ def test_the_list_has_the_recordings_as_its_column_group(data, tmp_path) -> None
     again = read_train_val_test(tmp_path / "split.csv")
     assert len(again.train) == 7
     # The column is taken as it is.
-    assert find_recordings([again.train]).sources.given
+    assert find_recordings([again.train]).by_evidence.given
 
 
 def hashes(manifest: Manifest, folds: Folds) -> dict[str, int]:
     """The hash of each clip's group, which decides its fold."""
-    of_group = group_hashes(manifest, folds.sources, folds.groups)
+    of_group = group_hashes(manifest, folds.recordings, folds.groups)
     return dict(zip((clip.id for clip in manifest), of_group[folds.groups].tolist(), strict=True))
 
 

@@ -195,8 +195,8 @@ def audit(
     refuse_addresses("marey data audit", *manifests)
     recordings = find_recordings(manifests, workers=workers) if pictures else None
     by_names = joined_recording_names(manifests) if recordings is None else recordings.by_names
-    sources = by_names if recordings is None else recordings.sources
-    rows = _rows(manifests, sources, sources.of_row == by_names.of_row)
+    names = by_names if recordings is None else recordings.by_evidence
+    rows = _rows(manifests, names, names.of_row == by_names.of_row)
     files = {row.path: row.file for row in rows}
     found = cache.inspect(list(files.values()), check=check, workers=workers)
     infos = dict(zip(files, found, strict=True))
@@ -218,7 +218,7 @@ def audit(
     _compare(result, rows, dict(zip(of_equal_size, hashes, strict=True)))
     if recordings is not None:
         _compare_frames(result, recordings, manifests, rows)
-    result.sources = sources.describe(np.array([row.split for row in rows]))
+    result.sources = names.describe(np.array([row.split for row in rows]))
     _balance(result, manifests, rows)
     return result
 
@@ -262,11 +262,11 @@ class _Row:
         return info.readable and (self.start >= info.seconds or self.start_frame >= info.frames)
 
 
-def _rows(manifests: Sequence[Manifest], sources: RecordingNames, named: NDArray[np.bool_]) -> list[_Row]:
+def _rows(manifests: Sequence[Manifest], recordings: RecordingNames, named: NDArray[np.bool_]) -> list[_Row]:
     """The videos of all lists; `named` [N] says which recordings are known from the column `group` or from file names."""
     first, rows = manifests[0], []
     one_root = len({manifest.root for manifest in manifests}) == 1
-    groups = iter(zip(sources.of_row.tolist(), named.tolist(), strict=True))
+    groups = iter(zip(recordings.of_row.tolist(), named.tolist(), strict=True))
     for manifest in manifests:
         if manifest.class_names != first.class_names:
             raise DataError(

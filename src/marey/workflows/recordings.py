@@ -46,7 +46,7 @@ def write_recordings(manifest: Manifest, path: Path, *, workers: int | None = No
     splits = [""] * len(manifest) if manifest.splits is None else manifest.splits.tolist()
     sheets = ContactSheets.of(recordings, recordings.copies([manifest], splits))
     sheets.write_page(sheets_beside(path), title=path.stem)
-    replace(manifest, groups=recordings.sources.of_row).write_csv(path)
+    replace(manifest, groups=recordings.by_evidence.of_row).write_csv(path)
     return sheets
 
 
@@ -111,8 +111,8 @@ def divide_by_recordings(
     notes = [sheets.summary, *sheets.notes, *copies_notes]
     if given.tested:
         used = np.delete(np.arange(total), left_out)
-        notes.append(f"Training and tests: {recordings.sources.rows(used).describe(splits[used])}.")
-    groups = np.split(recordings.sources.of_row, np.cumsum([len(videos) for videos in lists])[:-1])
+        notes.append(f"Training and tests: {recordings.by_evidence.rows(used).describe(splits[used])}.")
+    groups = np.split(recordings.by_evidence.of_row, np.cumsum([len(videos) for videos in lists])[:-1])
     grouped = [replace(videos, groups=own) for videos, own in zip(lists, groups, strict=True)]
     in_folds = VideosInFolds(
         train=train,
@@ -143,7 +143,7 @@ def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:
 
     A list with a column `group` is read with these groups alone, so that the column must hold all of them.
     """
-    return train if train.joined_groups is None else replace(train, groups=folds.sources.of_row)
+    return train if train.joined_groups is None else replace(train, groups=folds.recordings.of_row)
 
 
 def _copies_left_out(copies: Copies, given: TrainValTest) -> tuple[list[int], list[str]]:

@@ -118,7 +118,7 @@ class OutOfFold:
     """The chosen head, in words."""
     folds: int
     """The number of folds."""
-    sources_known: int
+    recordings_known: int
     """Number of videos whose recording is known and all in one fold."""
     notes: tuple[str, ...] = ()
     """Sentences on what was assumed, and on what is doubtful."""
@@ -168,7 +168,7 @@ class OutOfFold:
             "head": self.head,
             "heads": [asdict(head) for head in self.heads],
             "folds": self.folds,
-            "sources_known": self.sources_known,
+            "sources_known": self.recordings_known,
             "notes": list(self.notes),
             "single_frames": self.verdict_details.single_frames_share,
             "curve": [point.as_json() for point in self.curve],
@@ -223,7 +223,7 @@ class OutOfFold:
             single,
             head=fields["head"],
             folds=fields["folds"],
-            sources_known=fields["sources_known"],
+            recordings_known=fields["sources_known"],
             notes=tuple(fields["notes"]),
             curve=tuple(CurvePoint.from_json(point) for point in fields["curve"]),
             calibration=calibration,
@@ -274,7 +274,7 @@ class OutOfFold:
     @cached_property
     def verdict_details(self) -> Verdict:
         """The numbers and sentences of the verdict."""
-        return Verdict(self.result, self.single_frames, self.sources_known, len(self.left_out))
+        return Verdict(self.result, self.single_frames, self.recordings_known, len(self.left_out))
 
     @property
     def _counts_right(self) -> bool:

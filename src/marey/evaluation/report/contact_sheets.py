@@ -91,10 +91,10 @@ class ContactSheets:
     @classmethod
     def of(cls, recordings: Recordings, copies: Copies) -> Self:
         """The contact sheets of a list; `copies` has the classes and splits of its videos."""
-        sheet, sources = _Sheet(recordings, copies), recordings.sources
+        sheet, names = _Sheet(recordings, copies), recordings.by_evidence
         members: dict[str, list[int]] = {}
-        for row in np.flatnonzero(sources.known).tolist():
-            members.setdefault(str(sources.of_row[row]), []).append(row)
+        for row in np.flatnonzero(names.known).tolist():
+            members.setdefault(str(names.of_row[row]), []).append(row)
         several = sorted(((name, rows) for name, rows in members.items() if len(rows) > 1), key=_size)
         alone = [rows[0] for rows in members.values() if len(rows) == 1]
         contradicting, across = (

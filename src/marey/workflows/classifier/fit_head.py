@@ -113,7 +113,7 @@ def fit_on_cells(
         single_frames=_single_frames(choice, judged, rule),
         head=choice.candidate.name,
         folds=folds.count,
-        sources_known=int(_recordings_known(folds)[judged.rows].sum()),
+        recordings_known=int(_recordings_known(folds)[judged.rows].sum()),
         notes=(*notes, *_threshold_notes(left_out)),
         curve=curve,
         calibration=calibration,
@@ -285,7 +285,7 @@ def _scores(
 
 def _recordings_known(folds: Folds) -> NDArray[np.bool_]:
     """Whether the recording of each video is known and kept in one fold [N]."""
-    known: NDArray[np.bool_] = folds.sources.known & folds.sources.together
+    known: NDArray[np.bool_] = folds.recordings.known & folds.recordings.together
     return known
 
 

@@ -100,7 +100,7 @@ def _predictions(
     """
     heads = [(candidate, logits) for candidate, logits in choice.of_candidates if candidate.chosen_if_better]
     known = (folds.of_row != NEVER)[:, None] & (np.ones_like(folds.judged) if targets.ndim == 1 else folds.judged)
-    without = "its recording" if folds.sources.known.any() else "the video itself"
+    without = "its recording" if folds.recordings.known.any() else "the video itself"
     predictions = [
         OutOfFoldLogits(f"{candidate.name}, without {without}", logits, known) for candidate, logits in heads
     ]
