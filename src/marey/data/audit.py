@@ -224,11 +224,11 @@ def audit(
 
 
 _Segment = tuple[float, float, int, int]
-"""A segment of a file: `start`, `end`, `start_frame` and `end_frame` of `_Row`."""
+"""A segment of a file: `start`, `end`, `start_frame` and `end_frame` of `_AuditedVideo`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _AuditedVideo:
     """One video of the lists."""
 
     path: str
@@ -262,7 +262,7 @@ class _Row:
         return info.readable and (self.start >= info.seconds or self.start_frame >= info.frames)
 
 
-def _rows(manifests: Sequence[Manifest], recordings: RecordingNames, named: NDArray[np.bool_]) -> list[_Row]:
+def _rows(manifests: Sequence[Manifest], recordings: RecordingNames, named: NDArray[np.bool_]) -> list[_AuditedVideo]:
     """The videos of all lists; `named` [N] says which recordings are known from the column `group` or from file names."""
     first, rows = manifests[0], []
     one_root = len({manifest.root for manifest in manifests}) == 1
@@ -287,7 +287,7 @@ def _rows(manifests: Sequence[Manifest], recordings: RecordingNames, named: NDAr
         )
         for name, own, split, (group, is_named), times, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, is_named, *times, *frames))
+            rows.append(_AuditedVideo(name if one_root else file, file, own, split, group, is_named, *times, *frames))
     return rows
 
 
@@ -344,7 +344,7 @@ def _of_equal_size(infos: dict[str, VideoInfo]) -> list[str]:
     return [path for path, info in infos.items() if info.bytes > 0 and sizes[info.bytes] > 1]
 
 
-def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> None:
+def _compare(result: Audit, rows: Sequence[_AuditedVideo], hashes: dict[str, str]) -> None:
     """Fill in files with the same bytes (`hashes` by path), and recordings in several splits."""
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():
@@ -378,7 +378,9 @@ def _contradict(copies: Sequence[Mapping[_Segment, set[tuple[int, ...]]]]) -> bo
     return any(len(found) > 1 for found in of_segment.values())
 
 
-def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
+def _compare_frames(
+    result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_AuditedVideo]
+) -> None:
     """Fill in what the frames show: copies, recordings and odd videos. Sets in `result.duplicates` are not repeated."""
     equal = {frozenset(paths) for paths in result.duplicates}
     copies = recordings.copies(manifests, [row.split for row in rows])
@@ -393,7 +395,7 @@ def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[M
     result.odd_pictures = {rows[odd.row].path: odd.reason for odd in find_odd_videos(recordings.signatures)}
 
 
-def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
+def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_AuditedVideo]) -> None:
     names = manifests[0].class_names
     counts: dict[str, np.ndarray] = {}
     videos = Counter(row.split for row in rows)

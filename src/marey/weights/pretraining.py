@@ -84,7 +84,7 @@ def start(
         if report.new_head:
             network.initialise_head(initialisation)
         elif class_names is not None:
-            report = _fit_head(
+            report = _keep_or_replace_head(
                 network, report, initialisation, theirs=_class_names(init, file, loaded), ours=tuple(class_names)
             )
     elif isinstance(recipe.model, FrameProbeConfig | ClipProbeConfig) and _same(theirs, recipe.model.backbone):
@@ -172,7 +172,7 @@ def _class_names(init: str | Path, file: Path | Obtained, loaded: Classifier) ->
     return None if row is None else class_names_of(row.dataset)
 
 
-def _fit_head(
+def _keep_or_replace_head(
     network: Network,
     report: LoadReport,
     initialisation: Initialisation,

@@ -191,7 +191,7 @@ def find_recordings(manifests: Sequence[Manifest], *, workers: int | None = None
         workers = 0
     signatures = compute_signatures(videos, workers=workers)
     links = tuple(find_links(signatures, workers=workers))
-    pairs = _Pairs.of(signatures, links)
+    pairs = _RelatedPairs.of(signatures, links)
     look_alike, of_content = (
         np.where(signatures.readable, components(len(videos), some), -1)
         for some in ([*pairs.copies, *pairs.takes], pairs.copies)
@@ -206,7 +206,7 @@ def find_recordings(manifests: Sequence[Manifest], *, workers: int | None = None
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _RelatedPairs:
     """Pairs of related videos, by equal files and by links, divided by how strong the evidence is."""
 
     copies: Pairs
@@ -249,7 +249,7 @@ def _with_all_evidence(
     named: RecordingNames,
     ids: NDArray[np.str_],
     signatures: Signatures,
-    pairs: _Pairs,
+    pairs: _RelatedPairs,
     corrected: NDArray[np.bool_],
 ) -> _Found:
     """The recordings by names, joined with the evidence of files and frames.

@@ -37,7 +37,7 @@ class RecordingsAndCopies:
 
 def recordings_and_copies_by_names(manifest: Manifest) -> RecordingsAndCopies:
     """Recordings by the column `group`, else by names; copies by equal files, which a notice counts."""
-    return RecordingsAndCopies(find_recording_names(manifest), find_copies(manifest))
+    return RecordingsAndCopies(find_recording_names(manifest), find_equal_contents(manifest))
 
 
 def components(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
@@ -82,7 +82,7 @@ def without(rows: NDArray[np.bool_], pairs: Pairs) -> Pairs:
     return [(one, other) for one, other in pairs if not (rows[one] or rows[other])]
 
 
-def find_copies(manifest: Manifest) -> NDArray[np.int64]:
+def find_equal_contents(manifest: Manifest) -> NDArray[np.int64]:
     """[N]: a number for each content, as `equal_contents` gives it; -1 where it is not known. A notice counts the copies, a
     warning those with different labels.
     """

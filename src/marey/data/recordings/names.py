@@ -223,7 +223,7 @@ def _known_groups(manifest: Manifest) -> NDArray[np.str_]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _NameParts:
     """What one file name shows; "" for what it does not show."""
 
     certain: str = ""
@@ -240,11 +240,11 @@ class _Reading:
         return self.certain or (self.coarse if level == "coarse" else self.fine)
 
 
-def _read(path: str, label: str) -> _Reading:
+def _read(path: str, label: str) -> _NameParts:
     """What the file name of a video of this class shows."""
     stem = _stem(path)
     if certain := _published(stem):
-        return _Reading(certain=certain)
+        return _NameParts(certain=certain)
     word = _class_word(label)
     rest = stem if word is None else word.sub("_", stem)
     without_class = rest != stem
@@ -252,12 +252,12 @@ def _read(path: str, label: str) -> _Reading:
     prefixes = _prefixes(rest)
     person = _PERSON.match(rest)
     if person:
-        return _Reading(coarse=person[1], fine=prefixes[0] if prefixes else person[1])
+        return _NameParts(coarse=person[1], fine=prefixes[0] if prefixes else person[1])
     if prefixes:
-        return _Reading(coarse=prefixes[-1], fine=prefixes[0])
+        return _NameParts(coarse=prefixes[-1], fine=prefixes[0])
     if _ONLY_COUNTER.fullmatch(rest) or (not without_class and _LETTERS_DIGITS.fullmatch(rest)):
-        return _Reading()
-    return _Reading(rest=rest)
+        return _NameParts()
+    return _NameParts(rest=rest)
 
 
 def _stem(path: str) -> str:

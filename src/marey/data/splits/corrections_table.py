@@ -102,7 +102,7 @@ class Corrections:
         lists = {TRAIN: given.train, **given.tested}
         source = self.rows.source
         self.rows.refuse_other_encodings(given.train.root)
-        labels = _Labels(given.train)
+        labels = _ClassesByWord(given.train)
         labels.refuse_unknown(self.rows)
         rows = resolve_paths(self.rows, FilesIn(given.train.root))
         videos = _ListedVideos(lists, Path(source).parent).of_rows(rows)
@@ -168,7 +168,7 @@ def _groups(rows: Rows) -> Iterator[str | None]:
 # -- labels
 
 
-class _Labels:
+class _ClassesByWord:
     """The classes of a list by the words that a table may use: names, and indices unless some class has the index of another
     one as its name.
     """

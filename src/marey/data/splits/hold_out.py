@@ -14,7 +14,7 @@ from marey.base.words import counted, verb
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.read_manifest import read_manifest
 from marey.data.lists.videos import first_of
-from marey.data.recordings.groups import NAMED, find_copies, number_groups
+from marey.data.recordings.groups import NAMED, find_equal_contents, number_groups
 from marey.data.recordings.names import RecordingNames, find_recording_names
 
 
@@ -31,7 +31,7 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     """
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
-    contents = find_copies(manifest)
+    contents = find_equal_contents(manifest)
     of_copies = _classes_of_copies(manifest, contents)
     if of_copies[np.unique(manifest.labels)].all():
         return manifest.with_splits(np.full(len(manifest), "train"))

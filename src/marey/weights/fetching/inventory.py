@@ -29,7 +29,7 @@ from marey.weights.fetching.cached_files import (
 )
 from marey.weights.fetching.obtain import check_obtainable, check_sources, sources_of
 
-Verdict = Literal["ok", "changed", "broken link", "unknown", "unfinished", "removed"]
+Verification = Literal["ok", "changed", "broken link", "unknown", "unfinished", "removed"]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def weights_paths(name: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def verify_items(checked: Sequence[CachedItem]) -> Iterator[tuple[CachedItem, Verdict, str]]:
+def verify_items(checked: Sequence[CachedItem]) -> Iterator[tuple[CachedItem, Verification, str]]:
     """Hash each file again and compare it with its record: the item, the verdict and the reason."""
     with progress("Hashing", total=round(sum(item.size for item in checked) / 1e6), unit="MB") as bar:
         done = 0
@@ -203,7 +203,7 @@ def remove_items(removed: Sequence[CachedItem], *, forget: bool = False) -> int:
     return free
 
 
-def _verdict(item: CachedItem) -> tuple[Verdict, str]:
+def _verdict(item: CachedItem) -> tuple[Verification, str]:
     if not item.here:
         if item.link is not None:
             return "broken link", f"{item.link} is not there: put it back, or marey weights remove {item.path.name}"
@@ -213,7 +213,7 @@ def _verdict(item: CachedItem) -> tuple[Verdict, str]:
     return _compare(item, sha256(item.path))
 
 
-def _compare(item: CachedItem, found: str) -> tuple[Verdict, str]:
+def _compare(item: CachedItem, found: str) -> tuple[Verification, str]:
     """The verdict on a file by its SHA-256 and its record."""
     record = item.record
     if record is not None:

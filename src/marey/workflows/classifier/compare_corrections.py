@@ -25,7 +25,7 @@ from marey.tasks.choose import task_of
 from marey.tasks.task import Task
 from marey.training.heads.selection import HeadCandidate, HeadChoice, choose_head
 from marey.workflows.classifier.backbones import Backbone
-from marey.workflows.classifier.fit_head import FittedClassifier, probabilities_of
+from marey.workflows.classifier.fit_on_cells import FittedClassifier, probabilities_of
 from marey.workflows.recordings import VideosInFolds
 
 _SAME_HEADS = (

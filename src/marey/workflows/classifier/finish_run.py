@@ -26,7 +26,7 @@ from marey.evaluation.tested_list import read_tested_list
 from marey.weights.checkpoint import read_checkpoint
 from marey.workflows.classifier.finetuning.saved_lists import RunVideos
 from marey.workflows.classifier.finetuning.saved_start import HEADS, can_be_tuned
-from marey.workflows.classifier.fit_head import write_classifier
+from marey.workflows.classifier.fit_on_cells import write_classifier
 from marey.workflows.evaluate_model import evaluate_and_report
 
 _REPORT = "report.html"
@@ -58,7 +58,7 @@ def finish_run(
     command completes it. Test results of other weights are renamed before the weights are written, so that no folder holds
     results of other weights than the run's. A finished run without changes stays as it is.
     """
-    test = _Test.of(final.model, compute)
+    test = _FinalTest.of(final.model, compute)
     if not final.changed and is_finished(run) and all(test.is_complete(run / name) for name in videos.tested):
         if not (run / README).exists():
             write_readme(run)
@@ -99,7 +99,7 @@ def _report(folder: Path, data: Manifest) -> None:
 
 
 @dataclass(frozen=True)
-class _Test:
+class _FinalTest:
     """A test of a classifier, identified by the settings in the note of its folder (one JSON file)."""
 
     model: Mapping[str, Json]
@@ -108,7 +108,7 @@ class _Test:
     """Precision and batch size, which may not change while a test is resumed."""
 
     @classmethod
-    def of(cls, model: Classifier, compute: Compute) -> "_Test":
+    def of(cls, model: Classifier, compute: Compute) -> "_FinalTest":
         calibration = None if model.calibration is None else model.calibration.model_dump(mode="json")
         precision = pick_precision(compute.precision, pick_device(compute.device), tell=False)
         return cls(

@@ -51,7 +51,7 @@ from marey.workflows.classifier.finetuning.saved_start import (
     save_start,
 )
 from marey.workflows.classifier.finish_run import is_finished, tested_lines
-from marey.workflows.classifier.fit_head import fit_on_cells, write_classifier
+from marey.workflows.classifier.fit_on_cells import fit_on_cells, write_classifier
 from marey.workflows.classifier.list_suspects import suspects_line
 from marey.workflows.recordings import VideosInFolds, divide_by_recordings
 
