@@ -66,11 +66,11 @@ def test_frames_show_recordings_that_names_do_not_show(folder) -> None:
     found = find_recordings([listed(folder, hidden)])
     of_name = dict(zip(hidden, ALL, strict=True))
     assert {frozenset(of_name[name] for name in names) for names in partition(found)} == BY_FRAMES
-    assert found.by_evidence.evidence == (Evidence.PICTURES,)
+    assert found.by_evidence.evidence == (Evidence.FRAMES,)
     assert found.by_evidence.known.all()
     assert found.by_evidence.together.all()
     assert not found.by_evidence.named.any()
-    assert found.summary() == "5 recordings of 11 videos, by pictures; the largest have 3, 2 and 2."
+    assert found.summary() == "5 recordings of 11 videos, by frames; the largest have 3, 2 and 2."
     assert found.notes() == []
 
 
@@ -96,7 +96,7 @@ def test_evidence_of_names_and_frames_is_joined(folder) -> None:
     found = find_recordings([listed(folder, names)])
     joined = frozenset({"sessionA_1", "sessionA_2", "sessionB_1", "sessionB_2", "c2"})
     assert partition(found) == {joined, frozenset({"d1", "d2"}), frozenset({"e1", "e2", "e3"})}
-    assert found.by_evidence.evidence == (Evidence.NAMES, Evidence.PICTURES)
+    assert found.by_evidence.evidence == (Evidence.NAMES, Evidence.FRAMES)
     assert found.by_evidence.of_row[0] == "sessionA"
     assert found.by_evidence.named.tolist() == [True] * 4 + [False] * 6
 
@@ -121,7 +121,7 @@ def test_the_background_of_a_fixed_camera_shows_no_recordings(folder, tmp_path) 
     assert "6 of 6 videos show the same scene" in found.notes()[0]
     assert "nothing does (a column `group` would)" in found.notes()[0]
     assert found.by_evidence.describe(np.array(["train"] * 3 + ["val"] * 3)).startswith(
-        "neither file names nor pictures show"
+        "neither file names nor frames show"
     )
 
 
@@ -149,7 +149,7 @@ def test_nearly_equal_frames_show_the_recordings_of_a_fixed_camera(tmp_path) -> 
     found = find_recordings([listed(tmp_path, names)])
     assert found.fixed_camera.all()
     assert partition(found) == {frozenset(names[row : row + 2]) for row in range(0, 8, 2)}
-    assert found.by_evidence.evidence == (Evidence.PICTURES,)
+    assert found.by_evidence.evidence == (Evidence.FRAMES,)
     assert "nearly equal frames do for 8 of them" in found.notes()[0]
 
 

@@ -68,7 +68,7 @@ def test_a_run_reports_corrections_and_their_effect(made) -> None:
     text = " ".join(said.split())
     assert "22 videos, 3 classes" in text
     assert "fix.csv: of 24 videos to train on 5 get another label, 2 are left out." in text
-    assert "2 videos that are left out: their features and pictures serve only to compare" in text
+    assert "2 videos that are left out: their features and frames serve only to compare" in text
     made_of = found.corrections
     assert made_of is not None and made_of.compared is not None
     assert (made_of.labels, made_of.groups, made_of.left_out, made_of.compared.videos) == (5, 0, 2, 17)

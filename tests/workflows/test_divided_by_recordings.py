@@ -61,7 +61,7 @@ def test_folds_keep_places_together_and_copies_count_once(data) -> None:
 
 def test_notes_describe_what_was_found(data) -> None:
     notes = " ".join(divided_of(data).notes)
-    assert "7 recordings of 12 videos, by pictures" in notes
+    assert "7 recordings of 12 videos, by frames" in notes
     assert "6 videos are copies of each other" in notes
     assert (
         "1 training video is a copy and left out, so that each content counts once in its class: train/run/3.mp4."

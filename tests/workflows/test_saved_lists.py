@@ -9,7 +9,7 @@ import pytest
 
 from marey.base.errors import DataError
 from marey.data.lists.manifest import Manifest, make_manifest
-from marey.workflows.classifier.finetuning.saved_lists import PLACES, RunVideos, save_lists
+from marey.workflows.classifier.finetuning.saved_lists import DATA_FOLDERS, RunVideos, save_lists
 
 CLASSES = ("jump", "run")
 
@@ -107,8 +107,8 @@ def test_clips_are_shown_by_the_names_that_scores_have(data, tmp_path) -> None:
 
 def test_a_run_without_its_places_is_refused(data, tmp_path) -> None:
     save_lists({"clips": listed(data / "clips", "a b.mp4")}, tmp_path / "run")
-    place = tmp_path / "run/tuning" / PLACES
+    place = tmp_path / "run/tuning" / DATA_FOLDERS
     for text in ("no", json.dumps({"root": "."})):
         place.write_text(text)
-        with pytest.raises(DataError, match=PLACES):
+        with pytest.raises(DataError, match=DATA_FOLDERS):
             RunVideos.read(tmp_path / "run", CLASSES)

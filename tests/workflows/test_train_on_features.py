@@ -281,7 +281,7 @@ def test_a_copy_counts_once_and_is_left_out_by_a_resumed_run_too(workdir) -> Non
     found = trained()
     assert found.copies == ("bars/copy.mp4",)
     assert len(found.result.scores.ids) == 24
-    assert found.cost.pictures > 0
+    assert found.cost.comparing_frames > 0
     assert "to compare frames)" in found.cost.sentence
     assert "bars/copy.mp4" not in Path("run/split.csv").read_text()
     page = Path("run/report.html").read_text(encoding="utf-8")

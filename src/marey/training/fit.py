@@ -176,7 +176,7 @@ def fit(
     fabric.barrier()  # every process waits here until the first one has written all files and released the folder
     if at.epoch < batches.epochs:
         raise StoppedError(
-            f"stopped after step {at.step}; go on with --resume --out {out} (resume=True in Python)",
+            f"stopped after step {at.step}; continue with --resume --out {out} (resume=True in Python)",
             interrupted=loop.interrupted,
         )
     return _result(Path(out), at)

@@ -284,10 +284,10 @@ def _with_all_evidence(
         Evidence.CORRECTIONS: bool(corrected.any()),
         Evidence.NAMES: bool(named.known[~corrected].any()),
         Evidence.FILES: bool(by_file),
-        Evidence.PICTURES: bool((signatures.readable & ~fixed).any() or pairs.copies or by_frames),
+        Evidence.FRAMES: bool((signatures.readable & ~fixed).any() or pairs.copies or by_frames),
         Evidence.TIMES: sessions is not None,
     }
-    by = tuple(one for one, is_used in evidence.items() if is_used) or (Evidence.NAMES, Evidence.PICTURES)
+    by = tuple(one for one, is_used in evidence.items() if is_used) or (Evidence.NAMES, Evidence.FRAMES)
     # Where names put a complete class into one recording, and frames do not, a split ignores the name.
     ignored = named.known & ~named.together & ~several
     by_names = named.named & named.together

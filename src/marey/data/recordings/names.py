@@ -82,7 +82,7 @@ class Evidence(StrEnum):
     CORRECTIONS = "corrections"
     NAMES = "file names"
     FILES = "times of creation in the files"
-    PICTURES = "pictures"
+    FRAMES = "frames"
     TIMES = "pauses between their times"
 
 
@@ -132,7 +132,7 @@ class RecordingNames:
         """One line on recordings in several splits, and on how many videos have a known recording; `splits` is [N]."""
         known, total, count = int(self.known.sum()), len(self.of_row), len(set(splits.tolist()))
         if not known:
-            if Evidence.PICTURES in self.evidence:
+            if Evidence.FRAMES in self.evidence:
                 return f"neither {in_words(self.evidence, 'nor')} show recordings (add a column `group`)"
             return UNKNOWN_RECORDINGS if count > 1 else "file names do not show recordings"
         coverage = f"{known} of {counted(total, 'video')}, by {self.by}"

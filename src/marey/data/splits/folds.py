@@ -231,7 +231,7 @@ def _recording_notes(manifest: Manifest, recordings: RecordingNames) -> list[str
         inferred &= manifest.joined_groups == ""
     if not recordings.given and (names := np.unique(recordings.of_row[inferred])).size:
         by = [one for one in recordings.evidence if one is not Evidence.CORRECTIONS]
-        named = "" if Evidence.PICTURES in recordings.evidence else f" ({first_of(names.tolist(), NAMED)})"
+        named = "" if Evidence.FRAMES in recordings.evidence else f" ({first_of(names.tolist(), NAMED)})"
         notes.append(
             f"Which videos are of one recording was inferred from {in_words(by)}: "
             f"{counted(names.size, 'recording')}{named}; a column `group` would state it."
@@ -239,7 +239,7 @@ def _recording_notes(manifest: Manifest, recordings: RecordingNames) -> list[str
     rows, labels = row_labels(manifest)
     if (ignored := np.unique(labels[(recordings.known & ~recordings.together)[rows]])).size:
         named = classes_named([manifest.class_names[label] for label in ignored.tolist()])
-        also = "; or record the class at other places too" if Evidence.PICTURES in recordings.evidence else ""
+        also = "; or record the class at other places too" if Evidence.FRAMES in recordings.evidence else ""
         notes.append(
             f"By {recordings.by} all videos are of one recording in {named}: this is ignored there, so that {doubt}{also}."
         )

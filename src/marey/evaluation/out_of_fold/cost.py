@@ -22,15 +22,28 @@ class Cost:
     """Processor time in core-seconds, for decoding, network, and heads."""
     seconds: float
     """Elapsed time in seconds."""
-    pictures: float = 0.0
+    comparing_frames: float = 0.0
     """The part of `core_seconds` for comparing the frames of the videos; 0 if they were not compared."""
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Cost":
+        """From its fields as JSON."""
+        return cls(**rename_key(fields, "pictures", "comparing_frames"))
+
+    def as_json(self) -> dict[str, Json]:
+        """Its fields as JSON; `comparing_frames` has the key "pictures"."""
+        return rename_key(asdict(self), "comparing_frames", "pictures")
 
     @property
     def sentence(self) -> str:
         """The cost in words."""
         kept = f", features of {self.kept:,} were cached by an earlier run" if self.kept else ""
         spent = counted(round(self.core_seconds), "core-second")
-        share = f" ({percent(self.pictures / self.core_seconds, 0)} to compare frames)" if self.pictures >= 0.5 else ""
+        share = (
+            f" ({percent(self.comparing_frames / self.core_seconds, 0)} to compare frames)"
+            if self.comparing_frames >= 0.5
+            else ""
+        )
         return (
             f"Features, folds and heads: {counted(self.computed, 'video')} went through the network{kept}; "
             f"{spent}{share}, {lasting(self.seconds)} on the clock."

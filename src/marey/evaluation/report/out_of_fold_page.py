@@ -168,7 +168,7 @@ def _cost(found: OutOfFold) -> list[tuple[str, str]]:
         ("videos through the network now", f"{cost.computed:,}"),
         ("videos whose features were cached by an earlier run", f"{cost.kept:,}"),
         ("core-seconds (time of each core that worked)", f"{cost.core_seconds:,.0f}"),
-        ("of these, core-seconds to compare frames", f"{cost.pictures:,.0f}"),
+        ("of these, core-seconds to compare frames", f"{cost.comparing_frames:,.0f}"),
         ("time on the clock", lasting(cost.seconds)),
     ]
 

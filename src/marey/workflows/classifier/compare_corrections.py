@@ -82,7 +82,7 @@ def _cells_left_out(corrected: CorrectedData, backbone: Backbone, compute: Compu
     if not len(rows):
         return None
     are, its = counted(len(rows), "video that is", "videos that are"), verb(len(rows), "its", "their")
-    notice(f"{are} left out: {its} features and pictures serve only to compare")
+    notice(f"{are} left out: {its} features and frames serve only to compare")
     return compute_cells(backbone.model, corrected.listed[TRAIN][rows], compute, max_broken=1)
 
 

@@ -120,7 +120,7 @@ def fit_on_cells(
         cost=_cost(
             cells,
             estimate,
-            pictures=divided.core_seconds,
+            comparing_frames=divided.core_seconds,
             heads=processor_seconds() - started,
             seconds=time.perf_counter() - begun,
         ),
@@ -211,12 +211,16 @@ def _folds_of_readable(
     return again, (*(note for note in notes if note not in folds.notes), *again.notes)
 
 
-def _cost(cells: Cells, estimate: Estimate | None, *, pictures: float, heads: float, seconds: float) -> Cost:
-    """The cost of features (including the estimate's), of comparing frames (`pictures`), and of heads, in core-seconds."""
+def _cost(cells: Cells, estimate: Estimate | None, *, comparing_frames: float, heads: float, seconds: float) -> Cost:
+    """The cost of features (including the estimate's), of comparing frames, and of heads, in core-seconds."""
     measured, spent = (0, 0.0) if estimate is None else (estimate.measured, estimate.spent)
     computed = cells.computed + measured
     return Cost(
-        computed, max(len(cells) - computed, 0), cells.core_seconds + spent + heads + pictures, seconds, pictures
+        computed,
+        max(len(cells) - computed, 0),
+        cells.core_seconds + spent + heads + comparing_frames,
+        seconds,
+        comparing_frames,
     )
 
 

@@ -131,7 +131,7 @@ class FittingPlan:
     def _comparing_line(self) -> Iterator[str]:
         """A line of the text of --dry-run: frames will be compared; none if there are too many videos."""
         if len(self.train) + sum(map(len, self.given.tested.values())) <= MOST_COMPARED:
-            yield "Pictures of the videos are compared before training: recordings and copies that they show change folds."
+            yield "Frames of the videos are compared before training: recordings and copies that they show change folds."
 
     def as_text(self) -> str:
         """The text of --dry-run: videos by class and split, recordings, folds, backbone, output folder."""
