@@ -65,7 +65,8 @@ class Command(Enum):
     EVALUATE = "evaluate", "evaluate.json", ("scores.npz",), True
     FEATURES = "features", "features.json", (), True
     PREDICT = "predict", ".run.json"
-    MOTIONS = "demo", "motions.json"
+    DEMO = "demo", "motions.json"
+    MOTIONS = "data motions", "motions.json"
     FLOW = "data flow", "extraction.json"
     RESIZE = "data resize", "conversion.json"
     FRAMES = "data frames", "conversion.json"

@@ -84,7 +84,7 @@ _KINDS = {
     Command.TRAIN: "a training",
     Command.EVALUATE: "a test",
     Command.FEATURES: "features of videos",
-    Command.MOTIONS: "generated videos of the demo, with their list",
+    Command.MOTIONS: "generated videos of motions, with their list",
     Command.FLOW: "optical flow of videos",
     Command.RESIZE: "resized videos or their frames",
 }

@@ -66,8 +66,8 @@ def evaluate(
         classes: Class names in order, or a file of them, for weights or lists that do not name them.
         split: The split that is tested; None: all videos.
         only: A list of videos: only those that it names are scored, and a notice counts the others.
-        max_broken: The largest share of broken files, 0 to 1, with which the run continues. None: it stops at more than three
-            broken files that are more than 1 %.
+        max_broken: The largest share of broken files, 0 to 1, with which the run continues. None: it stops at more than
+            three broken files that are more than 1 %.
         compute: Device, precision, views per forward pass, decoding processes and backend.
         options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=16, workers=4, backend="auto".
 

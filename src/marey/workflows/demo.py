@@ -8,7 +8,7 @@ from typing import cast
 from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
-from marey.base.claim import OutputPath
+from marey.base.claim import Command, OutputPath
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
@@ -79,7 +79,7 @@ def run_demo(
     start = time.monotonic()
     data = _plan(recipe, out / "videos", sizes, compute=compute)
     _announce_videos()
-    train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
+    train, test = write_motions(out / "videos", **data, seed=seed, workers=workers, command=Command.DEMO)
     notice(
         f"\n3/4  Training {recipe.title.partition(',')[0]}: {counted(len(train), 'video')} in each of "
         f"{counted(recipe.train.epochs, 'epoch')}. "

@@ -107,6 +107,7 @@ def write_motions(
     seed: int = 0,
     workers: int | None = None,
     look: Look = DRAWN,
+    command: Command = Command.MOTIONS,
     way_out: str = "choose another --out",
 ) -> tuple[Manifest, Manifest]:
     """Write the data set and its list `motions.csv`; returns the manifests of train and test.
@@ -122,6 +123,7 @@ def write_motions(
         seed: The seed of all that is random.
         workers: Processes that render and write; None: one per core, 0: this process does.
         look: The look that draws the scenes.
+        command: The command that the note names: this one, or that of the demo.
         way_out: What the error message proposes if the folder is refused.
 
     Raises:
@@ -131,7 +133,7 @@ def write_motions(
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
     claim = Claim(
         OutputPath.folder(folder, advice=way_out),
-        Command.MOTIONS,
+        command,
         settings,
         recorded=lambda: recorded_settings(folder),
     )
