@@ -44,7 +44,7 @@ def resize(
 
     if short_side % 2:
         raise MareyError(f"--short-side {short_side}: H.264 in 4:2:0 has even sides.")
-    _convert(source, root, classes, out, Resize(short_side, crf, gop, preset), workers, "resized", ".mp4")
+    _convert_list(source, root, classes, out, Resize(short_side, crf, gop, preset), workers, "resized", ".mp4")
 
 
 def frames(
@@ -77,10 +77,10 @@ def frames(
         )
     height_width = _height_width(size, least=1) if size else None
     how = Extract(height_width, short_side, 95 if quality is None else quality, _checked_template(template))
-    _convert(source, root, classes, out, how, workers, "as images", Path(template).suffix)
+    _convert_list(source, root, classes, out, how, workers, "as images", Path(template).suffix)
 
 
-def _convert(
+def _convert_list(
     source: Path,
     root: Path | None,
     classes: Path | None,

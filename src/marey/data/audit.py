@@ -196,11 +196,11 @@ def audit(
     recordings = find_recordings(manifests, workers=workers) if pictures else None
     by_names = joined_recording_names(manifests) if recordings is None else recordings.by_names
     names = by_names if recordings is None else recordings.by_evidence
-    rows = _rows(manifests, names, names.of_row == by_names.of_row)
+    rows = _audited_videos(manifests, names, names.of_row == by_names.of_row)
     files = {row.path: row.file for row in rows}
     found = cache.inspect(list(files.values()), check=check, workers=workers)
     infos = dict(zip(files, found, strict=True))
-    result = Audit(len(rows), _fingerprint(manifests), _contents(infos))
+    result = Audit(len(rows), _fingerprint(manifests), _contents_hash(infos))
     result.missing = [path for path, info in infos.items() if info.missing]
     result.unreadable = {path: info.error for path, info in infos.items() if info.error and not info.missing}
     readable = {path: info for path, info in infos.items() if info.readable}
@@ -215,7 +215,7 @@ def audit(
     result.outside = [row.path for row in rows if row.is_outside(infos[row.path])]
     of_equal_size = _of_equal_size(infos)
     hashes = cache.hashes([files[path] for path in of_equal_size], workers=workers)
-    _compare(result, rows, dict(zip(of_equal_size, hashes, strict=True)))
+    _compare_files(result, rows, dict(zip(of_equal_size, hashes, strict=True)))
     if recordings is not None:
         _compare_frames(result, recordings, manifests, rows)
     result.sources = names.describe(np.array([row.split for row in rows]))
@@ -262,7 +262,9 @@ class _AuditedVideo:
         return info.readable and (self.start >= info.seconds or self.start_frame >= info.frames)
 
 
-def _rows(manifests: Sequence[Manifest], recordings: RecordingNames, named: NDArray[np.bool_]) -> list[_AuditedVideo]:
+def _audited_videos(
+    manifests: Sequence[Manifest], recordings: RecordingNames, named: NDArray[np.bool_]
+) -> list[_AuditedVideo]:
     """The videos of all lists; `named` [N] says which recordings are known from the column `group` or from file names."""
     first, rows = manifests[0], []
     one_root = len({manifest.root for manifest in manifests}) == 1
@@ -274,7 +276,7 @@ def _rows(manifests: Sequence[Manifest], recordings: RecordingNames, named: NDAr
             )
         columns = zip(
             manifest.ids.tolist(),
-            _labels(manifest),
+            _labels_of_videos(manifest),
             [_split_of_list(manifest, manifests)] * len(manifest)
             if manifest.splits is None
             else manifest.splits.tolist(),
@@ -291,7 +293,7 @@ def _rows(manifests: Sequence[Manifest], recordings: RecordingNames, named: NDAr
     return rows
 
 
-def _labels(manifest: Manifest) -> list[tuple[int, ...]]:
+def _labels_of_videos(manifest: Manifest) -> list[tuple[int, ...]]:
     if manifest.label_sets is None:
         return [(label,) for label in manifest.labels.tolist()]
     return [tuple(sorted(label for label in row if label >= 0)) for row in manifest.label_sets.tolist()]
@@ -308,7 +310,7 @@ def _fingerprint(manifests: Sequence[Manifest]) -> str:
     return hashlib.sha256("".join(m.fingerprint for m in manifests).encode()).hexdigest()
 
 
-def _contents(infos: dict[str, VideoInfo]) -> str:
+def _contents_hash(infos: dict[str, VideoInfo]) -> str:
     digest = hashlib.sha256()
     for path, info in infos.items():
         digest.update(json.dumps([path, info.bytes, info.frames, info.width, info.height]).encode())
@@ -324,8 +326,8 @@ def _measure(result: Audit, readable: dict[str, VideoInfo]) -> None:
         for path, info in readable.items()
         if min(info.width, info.height) < _SMALL or max(info.width, info.height) > _LONG * min(info.width, info.height)
     }
-    result.rates = _counts(f"{info.fps:.2f}".rstrip("0").rstrip(".") for info in readable.values())
-    result.sizes = _counts(f"{info.width}x{info.height}" for info in readable.values())
+    result.rates = _frequencies(f"{info.fps:.2f}".rstrip("0").rstrip(".") for info in readable.values())
+    result.sizes = _frequencies(f"{info.width}x{info.height}" for info in readable.values())
     lengths = [info.seconds for info in readable.values()]
     if lengths:
         result.seconds = {
@@ -333,7 +335,7 @@ def _measure(result: Audit, readable: dict[str, VideoInfo]) -> None:
         }  # fmt: skip
 
 
-def _counts(values: Iterable[str]) -> dict[str, int]:
+def _frequencies(values: Iterable[str]) -> dict[str, int]:
     """How often each value occurs, the most frequent first."""
     return dict(Counter(values).most_common())
 
@@ -344,7 +346,7 @@ def _of_equal_size(infos: dict[str, VideoInfo]) -> list[str]:
     return [path for path, info in infos.items() if info.bytes > 0 and sizes[info.bytes] > 1]
 
 
-def _compare(result: Audit, rows: Sequence[_AuditedVideo], hashes: dict[str, str]) -> None:
+def _compare_files(result: Audit, rows: Sequence[_AuditedVideo], hashes: dict[str, str]) -> None:
     """Fill in files with the same bytes (`hashes` by path), and recordings in several splits."""
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():

@@ -144,7 +144,7 @@ def convert(manifest: Manifest, out: Path, how: VideoConversion, *, workers: int
     """
     refuse_addresses("marey data resize and frames", manifest)
     require_files(manifest.videos)
-    targets = _targets(manifest, how)
+    targets = _target_names(manifest, how)
     jobs = {
         t: _ConversionJob(sample.id, sample.file, how, sample, out / t)
         for t, sample in zip(targets, manifest, strict=True)
@@ -179,7 +179,7 @@ def _run(job: _ConversionJob) -> str | None:
     return None
 
 
-def _targets(manifest: Manifest, how: VideoConversion) -> list[str]:
+def _target_names(manifest: Manifest, how: VideoConversion) -> list[str]:
     names = _inside(manifest)
     targets = [how.target(name, sample) for name, sample in zip(names, manifest, strict=True)]
     owner: dict[str, str] = {}

@@ -181,7 +181,7 @@ def _print_outcome(result: EvaluationResult, recipe: Recipe, test: Manifest) -> 
     )
     print(f"{percent(inside)} right inside the mirrored pairs (guessing: 50 %): {_verdict(inside, recipe)}")
     if right < result.num_videos:
-        print(f"most frequent mistakes: {', '.join(_confusions(result))}")
+        print(f"most frequent mistakes: {', '.join(_mistakes(result))}")
 
 
 def _verdict(inside: float, recipe: Recipe) -> str:
@@ -201,7 +201,7 @@ def _print_predictions(checkpoint: Path, test: Manifest, compute: Compute) -> No
         print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})", flush=True)
 
 
-def _confusions(result: EvaluationResult) -> list[str]:
+def _mistakes(result: EvaluationResult) -> list[str]:
     """The most frequent mistakes: "left taken for right (3 times)"."""
     names = result.scores.class_names
     return [

@@ -33,10 +33,10 @@ def select_rows(
     """
     rows = _ROWS
     for word in words:
-        if not any(word.lower() in _description(row) for row in _ROWS):
+        if not any(word.lower() in _searched_text(row) for row in _ROWS):
             known = [(*row.name.split("_"), *_networks(row), row.dataset, row.name) for row in _ROWS]
             raise RecipeError(f"no recipe has the word {word!r}.{did_you_mean(word, sorted(set(chain(*known))))}")
-        rows = tuple(row for row in rows if word.lower() in _description(row))
+        rows = tuple(row for row in rows if word.lower() in _searched_text(row))
     for option, wanted, names_of in (("--network", network, _networks), ("--dataset", dataset, _datasets)):
         if wanted is not None:
             names = sorted({name for row in _ROWS for name in names_of(row)})
@@ -72,7 +72,7 @@ def recipe_table(rows: Sequence[RecipeRow], left_out: Sequence[RecipeRow] = ()) 
         f"{name:{widths[0]}}  {top1:>{widths[1]}}  {size:>{widths[2]}}  {licence:{widths[3]}}  {weights}"
         for name, top1, size, licence, weights in cells
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found), *_reasons(left_out)])
+    return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found), *_reasons_left_out(left_out)])
 
 
 def _columns_of(row: RecipeRow, found: Availability) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _caption(found: Sequence[Availability]) -> Iterable[str]:
         yield "~: the file's size is not known; this is the size of its parameters, 4 bytes each."
 
 
-def _reasons(left_out: Sequence[RecipeRow]) -> Iterable[str]:
+def _reasons_left_out(left_out: Sequence[RecipeRow]) -> Iterable[str]:
     """The number of rows that were left out, by the state of their weights, from the best to the worst."""
     states = Counter(availability(row).state for row in left_out)
     if states:
@@ -110,7 +110,7 @@ def _reasons(left_out: Sequence[RecipeRow]) -> Iterable[str]:
         )
 
 
-def _description(row: RecipeRow) -> str:
+def _searched_text(row: RecipeRow) -> str:
     """The text in which words are searched, in lower case."""
     texts = [row.name, row.title, row.dataset, *_networks(row)]
     for stream in _streams(row):

@@ -59,7 +59,7 @@ def json_rows(source: str, text: str, existing: FilesIn) -> Rows:
     Raises:
         DataError: with file and line: no JSON, or JSON of another form.
     """
-    return _rows(source, _value(source, text), _LineFinder(text), existing)
+    return _rows_of_json(source, _value(source, text), _LineFinder(text), existing)
 
 
 def _value(source: str, text: str) -> Json:
@@ -68,7 +68,7 @@ def _value(source: str, text: str) -> Json:
     if len(lines) > 1 and all(
         line.lstrip().startswith(("{", "[")) and line.rstrip().endswith(("}", "]")) for _, line in lines
     ):
-        return [_line(source, n, line) for n, line in lines]
+        return [_line_of_json(source, n, line) for n, line in lines]
     return parse_json(source, text)
 
 
@@ -127,13 +127,13 @@ def _json_lines(source: str, lines: Iterable[str]) -> Iterator[tuple[int, Json]]
             continue
         if not (text.startswith(("{", "[")) and text.endswith(("}", "]"))):
             raise NeedsAllRowsError
-        record = _line(source, number, line)
+        record = _line_of_json(source, number, line)
         if isinstance(record, list) and not (len(record) == 2 and isinstance(record[0], str)):
             raise NeedsAllRowsError
         yield number, record
 
 
-def _line(source: str, number: int, line: str) -> Json:
+def _line_of_json(source: str, number: int, line: str) -> Json:
     try:
         return parse_json(source, line)
     except DataError as error:
@@ -162,7 +162,7 @@ class _LineFinder:
         return self._line
 
 
-def _rows(source: str, value: Json, lines: _LineFinder, existing: FilesIn) -> Rows:
+def _rows_of_json(source: str, value: Json, lines: _LineFinder, existing: FilesIn) -> Rows:
     if isinstance(value, Mapping):
         return _of_object(source, value, lines, existing)
     items = list(value) if isinstance(value, list) else []
@@ -190,14 +190,14 @@ def _of_object(source: str, value: JsonRecord, lines: _LineFinder, existing: Fil
         (one for one in named_lists.values() if isinstance(one, list)), next(iter(named_lists.values()), None)
     )
     if records is not None:
-        rows, split = _rows(source, records, lines, existing), value.get("split")
-        rows = replace(rows, class_names=_class_names(source, value))
+        rows, split = _rows_of_json(source, records, lines, existing), value.get("split")
+        rows = replace(rows, class_names=_listed_class_names(source, value))
         return _with_splits(rows, split) if isinstance(split, Mapping) else rows
     if value and all(is_split_name(key) and isinstance(one, list | Mapping) for key, one in value.items()):
         with_split: list[Json] = [
             {**record, "split": key} for key, one in value.items() for record in _records(source, one, existing)
         ]
-        return _rows(source, with_split, lines, existing)
+        return _rows_of_json(source, with_split, lines, existing)
     if value and all(isinstance(one, Mapping) for one in value.values()):
         named = {key: one for key, one in value.items() if isinstance(one, Mapping)}
         if any("annotations" in one for one in named.values()):
@@ -207,7 +207,7 @@ def _of_object(source: str, value: JsonRecord, lines: _LineFinder, existing: Fil
     return _by_key(source, value, lines, existing)
 
 
-def _class_names(source: str, value: JsonRecord) -> list[str] | None:
+def _listed_class_names(source: str, value: JsonRecord) -> list[str] | None:
     """The class names that an object has besides its records, or in its "metainfo" (MMEngine)."""
     meta = value.get("metainfo")
     for record in (value, meta if isinstance(meta, Mapping) else {}):

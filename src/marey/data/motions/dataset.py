@@ -143,12 +143,12 @@ def write_motions(
         with claim.held() as resumed:
             if not resumed:
                 _remove_unknown(folder, jobs)
-            _write(folder, jobs, listing, workers=workers)
+            _write_all(folder, jobs, listing, workers=workers)
     manifest = read_manifest(listing, classes=CLASS_NAMES)
     return manifest.split("train"), manifest.split("test")
 
 
-def _write(folder: Path, jobs: list[_SceneJob], listing: Path, *, workers: int | None) -> None:
+def _write_all(folder: Path, jobs: list[_SceneJob], listing: Path, *, workers: int | None) -> None:
     run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
     rows = [row for job in jobs for row in job.rows]
     job_of_row = [job for job in jobs for _ in job.rows]

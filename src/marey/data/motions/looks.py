@@ -77,7 +77,7 @@ class NoiseLook:
         return {"version": 1}
 
     def appearance(self, size: int, random: np.random.RandomState) -> SceneAppearance:
-        shape = _shape(size, random)
+        shape = _drawn_shape(size, random)
         ground = _texture(size + 2 * MARGIN, random, smooth=random.uniform(1.5, 4.0), contrast=random.uniform(15, 35))
         sprite = Sprite(side=len(shape), images=(shape,), turning=1.0)
         return SceneAppearance(ground, sprite, noise=random.uniform(3, 8), shake=2)
@@ -90,7 +90,7 @@ def _texture(size: int, random: np.random.RandomState, *, smooth: float, contras
     return np.asarray(grain / grain.std() * contrast + colour, np.float32)
 
 
-def _shape(size: int, random: np.random.RandomState) -> NDArray[np.float32]:
+def _drawn_shape(size: int, random: np.random.RandomState) -> NDArray[np.float32]:
     """A disc, box or polygon with its opacity, float32 [s, s, 4]: light or dark, with texture."""
     side = max(int(size * random.uniform(0.24, 0.34)), 8)
     mask = np.zeros((side, side), np.float32)

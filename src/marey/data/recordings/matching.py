@@ -147,7 +147,7 @@ class Agreement:
 def agreement(first: Signature, second: Signature, frames: tuple[int, int], alignment: Alignment) -> Agreement:
     """Where a frame of the first signature agrees with one of the second; `frames` are their indices, 0 to 4."""
     size = second.smooth.shape[1:]
-    likeness = _likeness(_warped(first.smooth[frames[0]], size, alignment), _blocks(second.smooth[frames[1]]))
+    likeness = _likeness(_warped_blocks(first.smooth[frames[0]], size, alignment), _blocks(second.smooth[frames[1]]))
     return Agreement(np.where(_covered(first, size, alignment), likeness, np.nan).astype(np.float32))
 
 
@@ -164,7 +164,7 @@ def is_copy(first: Signature, second: Signature, alignment: Alignment) -> bool:
         return False
     ours, theirs, rows = [], [], []
     for index in _MIDDLE_FIRST:
-        ours.append(_warped(first.smooth[index], size, alignment))
+        ours.append(_warped_blocks(first.smooth[index], size, alignment))
         theirs.append(_blocks(second.smooth[index]))
         rows.append(_likeness(ours[-1], theirs[-1])[inside])
         if _share(rows[-1][~np.isnan(rows[-1])]) < _COPY:
@@ -194,7 +194,7 @@ def same_moment(first: Signature, second: Signature, frames: tuple[int, int], al
     the videos. False where nothing moves, since moments cannot be distinguished then. `frames` are their indices, 0 to 4.
     """
     size = second.smooth.shape[1:]
-    ours = [_warped(first.smooth[index], size, alignment) for index in _MIDDLE_FIRST]
+    ours = [_warped_blocks(first.smooth[index], size, alignment) for index in _MIDDLE_FIRST]
     theirs = [_blocks(second.smooth[index]) for index in _MIDDLE_FIRST]
     one, other = (_MIDDLE_FIRST.index(index) for index in frames)
     likeness = _likeness(ours[one], theirs[other])
@@ -229,7 +229,7 @@ def _means(image_HW: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(means, np.float32).ravel()
 
 
-def _warped(frame_HW: NDArray[np.uint8], size: tuple[int, ...], alignment: Alignment) -> _BlockStatistics:
+def _warped_blocks(frame_HW: NDArray[np.uint8], size: tuple[int, ...], alignment: Alignment) -> _BlockStatistics:
     """A frame mapped onto a frame of the given (height, width)."""
     oriented = np.ascontiguousarray(frame_HW[:, ::-1]) if alignment.mirrored else frame_HW
     warped = cv2.warpAffine(oriented, alignment.matrix, (size[1], size[0]), borderMode=cv2.BORDER_REPLICATE)

@@ -173,7 +173,7 @@ def _by_names(manifest: Manifest) -> RecordingNames:
     if manifest.listed_labels is not None:
         manifest = replace(manifest, labels=manifest.listed_labels)
     names, labels = manifest.ids.tolist(), manifest.labels.tolist()
-    readings = [_read(name, manifest.class_names[label]) for name, label in zip(names, labels, strict=True)]
+    readings = [_name_parts(name, manifest.class_names[label]) for name, label in zip(names, labels, strict=True)]
     coarse, fine = ([reading.level(level) for reading in readings] for level in ("coarse", "fine"))
     # Without a counter, a name shows a recording only if several videos have it.
     shared = Counter(key for key in coarse if key) + Counter(reading.rest for reading in readings)
@@ -240,16 +240,16 @@ class _NameParts:
         return self.certain or (self.coarse if level == "coarse" else self.fine)
 
 
-def _read(path: str, label: str) -> _NameParts:
+def _name_parts(path: str, label: str) -> _NameParts:
     """What the file name of a video of this class shows."""
-    stem = _stem(path)
-    if certain := _published(stem):
+    stem = _without_suffix(path)
+    if certain := _published_recording(stem):
         return _NameParts(certain=certain)
     word = _class_word(label)
     rest = stem if word is None else word.sub("_", stem)
     without_class = rest != stem
     rest = rest.strip(_SEPARATORS)
-    prefixes = _prefixes(rest)
+    prefixes = _without_counters(rest)
     person = _PERSON.match(rest)
     if person:
         return _NameParts(coarse=person[1], fine=prefixes[0] if prefixes else person[1])
@@ -260,14 +260,14 @@ def _read(path: str, label: str) -> _NameParts:
     return _NameParts(rest=rest)
 
 
-def _stem(path: str) -> str:
+def _without_suffix(path: str) -> str:
     """The name of a file without the suffix of a video or of stored flow."""
     name = Address(path).name if is_address(path) else path.rpartition("/")[2]
     front, dot, suffix = name.rpartition(".")
     return front.removesuffix(".flow") if dot + suffix.lower() in VIDEO_SUFFIXES else name
 
 
-def _published(stem: str) -> str:
+def _published_recording(stem: str) -> str:
     """The recording by a published form of names; "" for other names."""
     if group := ucf101_group(stem):
         return group
@@ -295,7 +295,7 @@ def _class_word(label: str) -> re.Pattern[str] | None:
     return re.compile(rf"(?<![^\W_]){'[ _.-]*'.join(map(re.escape, words))}(?![^\W\d_])[ _.-]*", re.IGNORECASE)
 
 
-def _prefixes(name: str) -> list[str]:
+def _without_counters(name: str) -> list[str]:
     """The name without its last counter, without its last two counters, and so on; empty if it has no counter."""
     prefixes: list[str] = []
     while not _STAMP.search(name):

@@ -109,7 +109,7 @@ class Corrections:
         corrections = [
             dict.fromkeys(of_row, Correction(label, group, leave_out))
             for of_row, label, group, leave_out in zip(
-                videos, labels.of_rows(rows), _groups(rows), self.leave_out, strict=True
+                videos, labels.of_rows(rows), _groups_of_rows(rows), self.leave_out, strict=True
             )
         ]
         _refuse_contradictions(rows, corrections)
@@ -160,7 +160,7 @@ def _left_out(table: ListTable) -> Iterator[bool | None]:
     return (None if is_blank(word) else _YES_NO[word.lower()] for word in words)
 
 
-def _groups(rows: Rows) -> Iterator[str | None]:
+def _groups_of_rows(rows: Rows) -> Iterator[str | None]:
     groups = rows.groups or [""] * len(rows.paths)
     return (None if is_blank(group) else group for group in groups)
 
@@ -236,7 +236,7 @@ class _ListedVideos:
         Raises:
             DataError: a row names no video, or its path may mean files in several folders.
         """
-        segments = _segments(rows)
+        segments = _segments_of_rows(rows)
         found = [self._by_file(path, segment) for path, segment in zip(rows.paths, segments, strict=True)]
         named = [(line, path + segment) for line, path, segment in zip(rows.lines, rows.paths, segments, strict=True)]
         none = [name for name, files in zip(named, found, strict=True) if not files]
@@ -272,7 +272,7 @@ class _ListedVideos:
         return manifest[video.row].id.removeprefix(str(manifest.ids[video.row]))
 
 
-def _segments(rows: Rows) -> list[str]:
+def _segments_of_rows(rows: Rows) -> list[str]:
     """For each row, the segment that its columns give, as the end of an id ("@1-2"); "" for a complete file."""
     nameless = VideoList(
         np.full(len(rows.paths), ""),

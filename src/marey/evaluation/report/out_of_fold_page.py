@@ -88,7 +88,7 @@ class OutOfFoldPage:
             heads=sorted(found.heads, key=lambda head: -head.share),
             heads_title=found.result.standing.metric.title,
             yardstick=next((head.name for head in found.heads if head.yardstick), ""),
-            cost=_cost(found),
+            cost=_cost_rows(found),
             tuning=found.tuning_sentence,
             sides=tuple(_sides(folder)),
         )
@@ -161,7 +161,7 @@ def _reliability(found: OutOfFold) -> Markup:
     return dot_chart("share of right answers by probability", "probability of the answer", dots)
 
 
-def _cost(found: OutOfFold) -> list[tuple[str, str]]:
+def _cost_rows(found: OutOfFold) -> list[tuple[str, str]]:
     """The rows of the table of costs: (name, value)."""
     cost = found.cost
     return [

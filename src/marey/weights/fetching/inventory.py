@@ -161,7 +161,7 @@ def verify_items(checked: Sequence[CachedItem]) -> Iterator[tuple[CachedItem, Ve
         done = 0
         for item in checked:
             try:
-                verdict, why = _verdict(item)
+                verdict, why = _verification(item)
             except (OSError, WeightsError) as error:
                 verdict, why = "unknown", str(error)
             yield item, verdict, why
@@ -203,17 +203,17 @@ def remove_items(removed: Sequence[CachedItem], *, forget: bool = False) -> int:
     return free
 
 
-def _verdict(item: CachedItem) -> tuple[Verification, str]:
+def _verification(item: CachedItem) -> tuple[Verification, str]:
     if not item.here:
         if item.link is not None:
             return "broken link", f"{item.link} is not there: put it back, or marey weights remove {item.path.name}"
         if item.unfinished:
             return "unfinished", f"{item.unfinished} bytes of a download that the next call resumes"
         return "removed", "its record remains, so that another content is refused; --forget removes it, too"
-    return _compare(item, sha256(item.path))
+    return _verification_by_hash(item, sha256(item.path))
 
 
-def _compare(item: CachedItem, found: str) -> tuple[Verification, str]:
+def _verification_by_hash(item: CachedItem, found: str) -> tuple[Verification, str]:
     """The verdict on a file by its SHA-256 and its record."""
     record = item.record
     if record is not None:

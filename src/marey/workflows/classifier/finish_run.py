@@ -72,8 +72,8 @@ def finish_run(
         if not test.has_results(run / name):
             evaluate_and_report(final.model, tested, out=run / name, max_broken=max_broken, compute=compute)
         elif not (run / name / _REPORT).exists():
-            _report(run / name, tested)
-    _report(run, videos.with_ids_of(final.out_of_fold.result.scores.ids))
+            _write_report(run / name, tested)
+    _write_report(run, videos.with_ids_of(final.out_of_fold.result.scores.ids))
 
 
 def tested_lines(run: Path, videos: RunVideos) -> list[str]:
@@ -93,7 +93,7 @@ def videos_shown(folder: Path) -> Manifest | None:
     return videos.with_ids_of(Scores.load(folder / SCORES).ids)
 
 
-def _report(folder: Path, data: Manifest) -> None:
+def _write_report(folder: Path, data: Manifest) -> None:
     notice(f"report: {write_report(folder, data)}")
     write_readme(folder)
 
@@ -118,7 +118,7 @@ class _FinalTest:
 
     def has_results(self, folder: Path) -> bool:
         """Whether a folder has the results of this classifier."""
-        return _holds(_note(folder), self.model) and _has_results(folder)
+        return _has_settings(_test_note(folder), self.model) and _has_results(folder)
 
     def is_complete(self, folder: Path) -> bool:
         """Whether a folder has the results of this classifier, and the report on them."""
@@ -130,12 +130,12 @@ class _FinalTest:
         Raises:
             RunError: another process works there.
         """
-        note = _note(folder)
+        note = _test_note(folder)
         this = {**self.model, **self.computing, "data_fingerprint": tested.fingerprint}
-        if not note or self.has_results(folder) or _holds(note, this):
+        if not note or self.has_results(folder) or _has_settings(note, this):
             return
         OutputPath.folder(folder).check()
-        of_other_weights = not _holds(note, self.model)
+        of_other_weights = not _has_settings(note, self.model)
         if of_other_weights and _has_results(folder):
             kept = next_run(f"{folder.name}-before-tuning", inside=folder.parent)
             folder.rename(kept)
@@ -152,12 +152,12 @@ def _has_results(folder: Path) -> bool:
     return (folder / SCORES).exists() and (folder / RESULT).exists()
 
 
-def _holds(note: Mapping[str, Json], settings: Mapping[str, Json]) -> bool:
+def _has_settings(note: Mapping[str, Json], settings: Mapping[str, Json]) -> bool:
     """Whether a test's note holds these settings."""
     return all(note.get(name) == value for name, value in settings.items())
 
 
-def _note(folder: Path) -> Mapping[str, Json]:
+def _test_note(folder: Path) -> Mapping[str, Json]:
     """The note of a test; empty if there is none."""
     return read_note(folder / Command.EVALUATE.note) or {}
 

@@ -95,7 +95,7 @@ def fit_on_cells(
     folds, notes = _folds_of_readable(listed, divided.folds, cells, (*notes, *divided.notes, *divided.folds.notes))
     labels, classes = rule.labels(manifest), len(manifest.class_names)
     targets: Targets = labels if labels.ndim == 1 else labels > 0
-    choice = choose_head(_candidates(cells, backbone), targets, folds.of_row, classes=classes, task=task)
+    choice = choose_head(_head_candidates(cells, backbone), targets, folds.of_row, classes=classes, task=task)
     judged = _Judged.of(folds, labels, classes)
     probabilities = judged.probabilities(rule, choice.out_of_fold)
     calibration = _calibration(rule, probabilities, judged, labels, folds, classes)
@@ -131,7 +131,7 @@ def fit_on_cells(
     return FittedClassifier(manifest, folds, targets, choice, model, out_of_fold, suspects)
 
 
-def _candidates(cells: Cells, backbone: Backbone) -> list[HeadCandidate]:
+def _head_candidates(cells: Cells, backbone: Backbone) -> list[HeadCandidate]:
     """The candidates for the head, and the head of single frames if there is one."""
     kinds = _OF_FRAMES if isinstance(backbone.model.network, FrameProbe) else _OF_CLIPS
     return [HeadCandidate(name, pooling, cells.pooled(pooling), eligible) for name, pooling, eligible in kinds]

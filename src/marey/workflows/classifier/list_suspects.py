@@ -146,7 +146,7 @@ def _suspect(
     strip: str,
 ) -> SuspectVideo:
     """A video of the list: `suspect` if its label is doubted, `odd` if the video is unusual."""
-    labels = _labels(targets, row)
+    labels = _labels_of_row(targets, row)
     return SuspectVideo(
         path=manifest[row].id,
         label=_label_text(manifest, labels),
@@ -173,7 +173,7 @@ def _reasons(suspect: Suspect, manifest: Manifest, targets: Targets) -> list[str
     ]
 
 
-def _labels(targets: Targets, row: int) -> list[int]:
+def _labels_of_row(targets: Targets, row: int) -> list[int]:
     """The class indices of a video."""
     labels: list[int] = [int(targets[row])] if targets.ndim == 1 else np.flatnonzero(targets[row]).tolist()
     return labels

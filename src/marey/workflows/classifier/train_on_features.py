@@ -264,7 +264,7 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         if backbone is None or (resumed and can_be_tuned(out)):
             _resume_fitted(plan)
         else:
-            _fit(plan, backbone, begun)
+            _fit_and_write(plan, backbone, begun)
         out_of_fold = OutOfFold.load(out)
         videos = RunVideos.read(out, plan.train.class_names, max_broken=options.max_broken)
         out_of_fold = tune_and_finish(out, videos, tuning, spent=out_of_fold.cost)
@@ -277,7 +277,7 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
     return out_of_fold
 
 
-def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
+def _fit_and_write(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
     """Compute features, fit heads, and write the checkpoint, the out-of-fold result and the start of fine-tuning."""
     options, out = plan.options, plan.out
     join_splits(plan.train, plan.given.tested).write_csv(out / "split.csv")

@@ -224,7 +224,7 @@ def _judge(
     scores = evaluate(
         load_model(out / FOLD / LAST), judged, out=out / FOLD, max_broken=max_broken, compute=plain
     ).scores
-    _comparison(classifier.recipe, judged, start, scores, before).save(out / JUDGED)
+    _fold_comparison(classifier.recipe, judged, start, scores, before).save(out / JUDGED)
 
 
 def tuning_recipe(classifier: Classifier) -> Recipe:
@@ -278,7 +278,9 @@ def _train(
     write_readme(out)
 
 
-def _comparison(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores, before: float) -> FoldComparison:
+def _fold_comparison(
+    recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores, before: float
+) -> FoldComparison:
     """The comparison on the readable videos of the judged fold; `before`: processor seconds at the beginning."""
     task = task_of(recipe.task)
     read = _rows_of(scores, judged)
