@@ -73,8 +73,10 @@ class Hidden:
 
     def together(self, one: int, other: int) -> bool:
         """Whether two videos were found to be of one recording."""
-        sources = self.found.sources
-        return bool(sources.known[one] and sources.known[other] and sources.of_row[one] == sources.of_row[other])
+        recordings = self.found.by_evidence
+        return bool(
+            recordings.known[one] and recordings.known[other] and recordings.of_row[one] == recordings.of_row[other]
+        )
 
     def copies(self, one: int, other: int) -> bool:
         """Whether two videos were found to be copies, or to look alike while nothing moves in them."""
@@ -241,7 +243,7 @@ def column(options: argparse.Namespace) -> None:
     _recordings(of, "column", groups.tolist(), groups.tolist(), options.seed)
     of.sheets("column", groups.tolist())
     print("\n| folds of | recordings of several clips | right out of fold |\n|---|---|---|")
-    ways = {"single clips": clips.ids, "the column": groups, "what pictures find": of.found.sources.of_row}
+    ways = {"single clips": clips.ids, "the column": groups, "what pictures find": of.found.by_evidence.of_row}
     for name, recordings in ways.items():
         several = sum(count > 1 for group, count in Counter(recordings.tolist()).items() if group)
         print(f"| {name} | {several} | {_out_of_fold(clips, recordings, options.work / 'training')} |", flush=True)
@@ -282,7 +284,7 @@ def fixed(options: argparse.Namespace) -> None:
     )
     of = hidden(linked(clips, options.work / "fixed", options.seed), clips.ids.tolist(), options.work / "fixed")
     print_found(of, str(options.fixed))
-    known = of.found.sources.of_row[of.found.sources.known]
+    known = of.found.by_evidence.of_row[of.found.by_evidence.known]
     largest = max(Counter(known.tolist()).values(), default=0)
     print(
         f"  {of.found.fixed_camera.sum()} before the fixed camera; "

@@ -22,7 +22,7 @@ from marey.tasks.classify import Accuracy
 from marey.tasks.multilabel import AveragePrecision
 from marey.training import distributed
 from marey.training.fit import fit
-from marey.training.norms import _Moments
+from marey.training.norms import _InputSums
 from marey.workflows import doctor
 
 
@@ -300,7 +300,7 @@ def test_validation_without_float64(judge) -> None:
 
 def test_norms_without_float64() -> None:
     x, norm = torch.randn(4, 3, 5, 5), torch.nn.BatchNorm2d(3)
-    plain, other = _Moments(norm), _Moments(norm)
+    plain, other = _InputSums(norm), _InputSums(norm)
     plain.observe(norm, (x,))
     other.observe(norm, (x.as_subclass(WithoutFloat64),))
     assert torch.equal(plain.sums, other.sums)

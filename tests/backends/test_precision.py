@@ -282,9 +282,9 @@ def test_a_resumed_run_keeps_its_arithmetic(slow, capsys) -> None:
     assert resumed_precision("float32", CPU, declared="float32") == "float32"
     assert capsys.readouterr().err == ""
     assert resumed_precision("float32", CPU, declared="bfloat16") == "float32"
-    assert capsys.readouterr().err == "the run began in float32 and goes on in it, not in the recipe's bfloat16\n"
+    assert capsys.readouterr().err == "the run began in float32 and continues in it, not in the recipe's bfloat16\n"
     assert resumed_precision("bfloat16", CPU, declared="bfloat16") == "bfloat16"
-    assert "the run began in bfloat16 and goes on in it: bfloat16 takes 87.4 times" in capsys.readouterr().err
+    assert "the run began in bfloat16 and continues in it: bfloat16 takes 87.4 times" in capsys.readouterr().err
     with pytest.raises(RunError, match="the run began in tf32: cpu has no TF32"):
         resumed_precision("tf32", CPU, declared="tf32")
 

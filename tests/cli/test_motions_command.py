@@ -35,6 +35,10 @@ def test_it_writes_a_divided_folder_per_class(tmp_path) -> None:
         "holds another run (train: there 24, here 36): resume it with the same settings, or choose another folder."
         in (other.stderr)
     )
+    assert marey("data", "list", tmp_path / "clips" / "train", "--out", tmp_path / "list.csv").exit_code == 0
+    mixed = marey("data", "frames", tmp_path / "list.csv", "--out", tmp_path / "clips")
+    assert mixed.exit_code == 1
+    assert "holds a run of `marey data motions` (motions.json)" in mixed.stderr
 
 
 @pytest.mark.parametrize(

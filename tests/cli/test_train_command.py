@@ -198,7 +198,7 @@ def test_a_run_that_is_resumed_ends_where_it_was_to_end(named, videos, tmp_path)
     assert marey(*words, "--epochs", 1).exit_code == 0
     again = marey(*words, "--resume")
     assert again.exit_code == 0, again.output
-    assert "goes on to" not in again.stderr
+    assert "continues to" not in again.stderr
     assert "trained to its end already, 1 epoch;" in again.stderr
     assert "resumed in epoch" not in again.stderr
     assert read_recipe(tmp_path / "run" / "recipe.yaml").train.epochs == 1
@@ -211,7 +211,7 @@ def test_a_run_that_is_resumed_ends_where_it_was_to_end(named, videos, tmp_path)
     )  # fmt: skip
     assert read_recipe(tmp_path / "run" / "recipe.yaml").train.epochs == 1
     more = marey(*words, "--resume", "--epochs", 2)
-    assert "goes on to 2 epochs in place of 1" in more.stderr
+    assert "continues to 2 epochs in place of 1" in more.stderr
 
 
 def test_a_dry_run_of_a_resume_needs_a_run(videos, tmp_path) -> None:

@@ -46,7 +46,7 @@ def listed(
 def partition(found: Recordings) -> set[frozenset[str]]:
     """The videos of each recording; without the videos whose recording is not known."""
     members: dict[str, set[str]] = {}
-    for name, source in zip(found.ids.tolist(), found.sources.of_row.tolist(), strict=True):
+    for name, source in zip(found.ids.tolist(), found.by_evidence.of_row.tolist(), strict=True):
         members.setdefault(source, set()).add(Path(name).stem)
     return {frozenset(names) for source, names in members.items() if source}
 
@@ -62,18 +62,18 @@ def test_frames_show_recordings_that_names_do_not_show(folder) -> None:
     found = find_recordings([listed(folder, hidden)])
     of_name = dict(zip(hidden, ALL, strict=True))
     assert {frozenset(of_name[name] for name in names) for names in partition(found)} == BY_FRAMES
-    assert found.sources.evidence == (Evidence.PICTURES,)
-    assert found.sources.known.all()
-    assert found.sources.together.all()
-    assert not found.sources.named.any()
-    assert found.summary() == "5 recordings of 11 videos, by pictures; the largest have 3, 2 and 2."
+    assert found.by_evidence.evidence == (Evidence.FRAMES,)
+    assert found.by_evidence.known.all()
+    assert found.by_evidence.together.all()
+    assert not found.by_evidence.named.any()
+    assert found.summary() == "5 recordings of 11 videos, by frames; the largest have 3, 2 and 2."
     assert found.notes() == []
 
 
 def test_recordings_do_not_depend_on_the_order_of_the_list(folder) -> None:
     found = [find_recordings([listed(folder, names)]) for names in (ALL, ALL[::-1])]
     assert partition(found[0]) == partition(found[1]) == BY_FRAMES
-    names = [dict(zip(one.ids.tolist(), one.sources.of_row.tolist(), strict=True)) for one in found]
+    names = [dict(zip(one.ids.tolist(), one.by_evidence.of_row.tolist(), strict=True)) for one in found]
     assert names[0] == names[1]
 
 
@@ -92,15 +92,15 @@ def test_evidence_of_names_and_frames_is_joined(folder) -> None:
     found = find_recordings([listed(folder, names)])
     joined = frozenset({"sessionA_1", "sessionA_2", "sessionB_1", "sessionB_2", "c2"})
     assert partition(found) == {joined, frozenset({"d1", "d2"}), frozenset({"e1", "e2", "e3"})}
-    assert found.sources.evidence == (Evidence.NAMES, Evidence.PICTURES)
-    assert found.sources.of_row[0] == "sessionA"
-    assert found.sources.named.tolist() == [True] * 4 + [False] * 6
+    assert found.by_evidence.evidence == (Evidence.NAMES, Evidence.FRAMES)
+    assert found.by_evidence.of_row[0] == "sessionA"
+    assert found.by_evidence.named.tolist() == [True] * 4 + [False] * 6
 
 
 def test_a_column_is_trusted_and_scenes_in_several_of_its_groups_are_counted(folder) -> None:
     found = find_recordings([listed(folder, ALL, groups=["x", "y", *("z" * 9)])])
-    assert found.sources.of_row.tolist() == ["x", "y", *("z" * 9)]
-    assert found.sources.given
+    assert found.by_evidence.of_row.tolist() == ["x", "y", *("z" * 9)]
+    assert found.by_evidence.given
     assert [(link.first, link.second) for link in found.scene_links_across_groups()] == [(0, 1)]
     (note,) = found.notes()
     assert "1 pair of videos in different groups" in note
@@ -113,11 +113,11 @@ def test_the_background_of_a_fixed_camera_shows_no_recordings(folder, tmp_path) 
         write_video(tmp_path / f"{name}.mp4", recording(50, 60 + number), 25, crf=24)
     found = find_recordings([listed(tmp_path, names)])
     assert found.fixed_camera.all()
-    assert not found.sources.known.any()
+    assert not found.by_evidence.known.any()
     assert "6 of 6 videos show the same scene" in found.notes()[0]
     assert "nothing does (a column `group` would)" in found.notes()[0]
-    assert found.sources.describe(np.array(["train"] * 3 + ["val"] * 3)).startswith(
-        "neither file names nor pictures show"
+    assert found.by_evidence.describe(np.array(["train"] * 3 + ["val"] * 3)).startswith(
+        "neither file names nor frames show"
     )
 
 
@@ -145,7 +145,7 @@ def test_nearly_equal_frames_show_the_recordings_of_a_fixed_camera(tmp_path) -> 
     found = find_recordings([listed(tmp_path, names)])
     assert found.fixed_camera.all()
     assert partition(found) == {frozenset(names[row : row + 2]) for row in range(0, 8, 2)}
-    assert found.sources.evidence == (Evidence.PICTURES,)
+    assert found.by_evidence.evidence == (Evidence.FRAMES,)
     assert "nearly equal frames do for 8 of them" in found.notes()[0]
 
 
@@ -156,7 +156,7 @@ def test_times_in_names_show_the_recordings_of_a_fixed_camera_where_files_have_n
     found = find_recordings([listed(tmp_path, names)])
     assert found.fixed_camera.all()
     assert partition(found) == {frozenset(names[:2]), frozenset(names[2:])}
-    assert found.sources.evidence == (Evidence.TIMES,)
+    assert found.by_evidence.evidence == (Evidence.TIMES,)
 
 
 def test_pauses_between_times_show_the_recordings_of_a_fixed_camera(tmp_path) -> None:
@@ -169,12 +169,12 @@ def test_pauses_between_times_show_the_recordings_of_a_fixed_camera(tmp_path) ->
     found = find_recordings([listed(tmp_path, names)])
     assert found.fixed_camera.all()
     assert partition(found) == {frozenset(names[:3]), frozenset(names[3:5]), frozenset(names[5:])}
-    assert found.sources.evidence == (Evidence.TIMES,)
+    assert found.by_evidence.evidence == (Evidence.TIMES,)
     # A pause between any two, and a video without a time.
     alone = ["000", "003", "005"]
     assert partition(find_recordings([listed(tmp_path, alone)])) == {frozenset({name}) for name in alone}
     with_another = find_recordings([listed(tmp_path, [*alone, "plain/1"])])
-    assert with_another.sources.of_row.tolist() == ["000.mp4", "003.mp4", "005.mp4", ""]
+    assert with_another.by_evidence.of_row.tolist() == ["000.mp4", "003.mp4", "005.mp4", ""]
     assert "pauses of ten minutes or more" in found.notes()[0]
 
 
@@ -196,7 +196,7 @@ def test_equal_creation_times_are_one_recording_unless_files_were_converted(tmp_
         stamped(tmp_path / f"{name}.mp4", plain, f"2024-05-04T{time}Z")
     found = find_recordings([listed(tmp_path, names)])
     assert (frozenset({"00", "01"}) in partition(found)) == is_evidence
-    assert (Evidence.FILES in found.sources.evidence) == is_evidence
+    assert (Evidence.FILES in found.by_evidence.evidence) == is_evidence
 
 
 def test_videos_that_cannot_be_read_are_counted(folder, tmp_path) -> None:
@@ -205,7 +205,7 @@ def test_videos_that_cannot_be_read_are_counted(folder, tmp_path) -> None:
     for name in names[1:]:
         (tmp_path / f"{name}.mp4").symlink_to(folder / f"{name}.mp4")
     found = find_recordings([listed(tmp_path, names)])
-    assert found.sources.of_row[0] == ""
+    assert found.by_evidence.of_row[0] == ""
     assert found.together.copies[0] == -1
     assert partition(found) == {frozenset({"a1", "a2"}), frozenset({"b1"}), frozenset({"c1"})}
     (note,) = found.notes()
@@ -240,9 +240,9 @@ def test_components_are_named_by_their_first_row() -> None:
 def test_recordings_and_copies_of_some_of_the_videos(folder) -> None:
     found = find_recordings([listed(folder, ALL)]).together.rows(np.array([10, 0, 9]))
     assert isinstance(found, RecordingsAndCopies)
-    assert isinstance(found.sources, RecordingNames)
+    assert isinstance(found.recordings, RecordingNames)
     assert found.copies[0] == found.copies[2] != found.copies[1]
-    groups = number_groups(found.sources, found.copies, np.array(["e3.mp4", "a1.mp4", "e2.mp4"]))
+    groups = number_groups(found.recordings, found.copies, np.array(["e3.mp4", "a1.mp4", "e2.mp4"]))
     assert groups[0] == groups[2] != groups[1]
 
 
@@ -262,7 +262,7 @@ def test_takes_of_a_static_scene_are_of_one_recording_and_none_is_left_out(folde
     assert copies.once() == []
     (line,) = copies.lines(found.ids.tolist())
     assert line.startswith("3 videos look like copies of others in which nothing moves: they may be takes of one scene")
-    assert len(set(found.sources.of_row[:3].tolist())) == 1
+    assert len(set(found.by_evidence.of_row[:3].tolist())) == 1
 
 
 def write_takes(folder: Path, names: list[str]) -> None:
@@ -278,7 +278,7 @@ def test_static_takes_of_a_fixed_camera_are_no_recording(tmp_path) -> None:
     manifest = listed(tmp_path, names)
     found = find_recordings([manifest])
     assert found.fixed_camera.all()
-    assert not found.sources.known.any()
+    assert not found.by_evidence.known.any()
     folds = make_folds(manifest, together=found.together)  # impossible if all were one group
     assert len(set(folds.groups.tolist())) == 6
     copies = found.copies([manifest], ["train", "val"] * 3)
@@ -298,7 +298,7 @@ def test_segments_of_one_file_are_no_copies_and_no_fixed_camera(folder, tmp_path
     manifest = replace(manifest, times=times)
     found = find_recordings([manifest])
     assert not found.fixed_camera.any()
-    assert found.sources.of_row.tolist() == ["long"] * 4 + ["a1.mp4", "b1.mp4", "c1.mp4"]
+    assert found.by_evidence.of_row.tolist() == ["long"] * 4 + ["a1.mp4", "b1.mp4", "c1.mp4"]
     assert found.copies([manifest], [""] * 7).sets == ()
 
 
@@ -312,13 +312,13 @@ def test_frames_show_the_recordings_of_a_class_whose_names_show_a_single_one(fol
         ("sessionA_1", "sessionA_2"), ("sessionA_3", "sessionA_4"), ("sessionA_5", "sessionA_6"), ("sessionB_1",)
     ]  # fmt: skip
     assert partition(found) == {frozenset(names) for names in recordings}
-    assert found.sources.together.all()
-    assert found.sources.named.tolist() == [False] * 4 + [True] * 3
+    assert found.by_evidence.together.all()
+    assert found.by_evidence.named.tolist() == [False] * 4 + [True] * 3
 
 
 def test_videos_without_a_group_that_show_the_same_scene_are_counted(folder) -> None:
     found = find_recordings([listed(folder, ALL[:4], groups=["x", "", "y", "y"])])
-    assert found.sources.of_row.tolist() == ["x", "", "y", "y"]
+    assert found.by_evidence.of_row.tolist() == ["x", "", "y", "y"]
     (note,) = found.notes()
     assert note.startswith("1 pair of videos shows the same scene, but the column `group` is empty for one or both")
     assert "a1.mp4 and a2.mp4" in note

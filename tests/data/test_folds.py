@@ -257,25 +257,25 @@ def test_few_recordings_make_few_folds_and_a_note_says_what_to_record() -> None:
     manifest = listed(rows)
     known = np.char.add("place ", np.array([name.split("/")[1][0] for name, _ in rows]))
     everywhere = np.ones(len(rows), np.bool_)
-    sources = RecordingNames(known, everywhere, ~everywhere, (Evidence.PICTURES,))
-    folds = make_folds(manifest, together=RecordingsAndCopies(sources, np.arange(len(rows))))
+    recordings = RecordingNames(known, everywhere, ~everywhere, (Evidence.FRAMES,))
+    folds = make_folds(manifest, together=RecordingsAndCopies(recordings, np.arange(len(rows))))
     assert 2 <= folds.count <= 3
     assert len(np.unique(folds.groups)) == 3
     (note,) = [note for note in folds.notes if "folds instead of" in note]
     assert note.startswith(f"There are {folds.count} folds instead of 10")
     assert "of only 3 recordings:" in note
     assert "record each class at other places too" in note
-    assert any("inferred from pictures: 3 recordings" in note for note in folds.notes)
+    assert any("inferred from frames: 3 recordings" in note for note in folds.notes)
 
 
 def test_where_each_class_is_of_one_recording_the_note_says_what_to_record() -> None:
     rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(5)]
     everywhere = np.ones(len(rows), np.bool_)
-    sources = RecordingNames(np.repeat(["one", "other"], 5), everywhere, ~everywhere, (Evidence.PICTURES,))
-    folds = make_folds(listed(rows), together=RecordingsAndCopies(sources, np.arange(len(rows))))
+    recordings = RecordingNames(np.repeat(["one", "other"], 5), everywhere, ~everywhere, (Evidence.FRAMES,))
+    folds = make_folds(listed(rows), together=RecordingsAndCopies(recordings, np.arange(len(rows))))
     assert len(np.unique(folds.groups)) == 10
     (note,) = [
-        note for note in folds.notes if note.startswith("By pictures all videos are of one recording in 2 classes")
+        note for note in folds.notes if note.startswith("By frames all videos are of one recording in 2 classes")
     ]
     assert note.endswith("or record the class at other places too.")
 
@@ -285,7 +285,7 @@ def test_five_recordings_or_more_in_few_folds_are_not_asked_for() -> None:
     everywhere = np.ones(len(rows), np.bool_)
     names = np.array([f"room {row}" for row in range(len(rows))])
     together = RecordingsAndCopies(
-        RecordingNames(names, everywhere, everywhere, (Evidence.PICTURES,)), np.arange(len(rows))
+        RecordingNames(names, everywhere, everywhere, (Evidence.FRAMES,)), np.arange(len(rows))
     )
     (note,) = [note for note in make_folds(listed(rows), together=together).notes if "folds instead of" in note]
     assert "of only 6 recordings:" in note
@@ -295,6 +295,6 @@ def test_five_recordings_or_more_in_few_folds_are_not_asked_for() -> None:
 def test_a_note_states_that_frames_show_no_recordings_either() -> None:
     rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(8)]
     nothing = np.zeros(len(rows), np.bool_)
-    sources = RecordingNames(np.full(len(rows), ""), nothing, nothing, (Evidence.NAMES, Evidence.PICTURES))
-    folds = make_folds(listed(rows), together=RecordingsAndCopies(sources, np.full(len(rows), -1)))
-    assert folds.notes[0].startswith("Neither file names nor pictures show which recording a video is from")
+    recordings = RecordingNames(np.full(len(rows), ""), nothing, nothing, (Evidence.NAMES, Evidence.FRAMES))
+    folds = make_folds(listed(rows), together=RecordingsAndCopies(recordings, np.full(len(rows), -1)))
+    assert folds.notes[0].startswith("Neither file names nor frames show which recording a video is from")

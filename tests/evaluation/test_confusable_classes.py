@@ -25,7 +25,7 @@ def _scores(confused: tuple[int, ...], clips: int = 90, groups: np.ndarray | Non
 def test_two_classes_that_are_predicted_by_chance_are_named_with_their_numbers():
     (found,) = find_confusable_classes(_scores((0, 1)))
     assert found.classes == ("kickflip", "ollie")
-    assert found.clips == 60
+    assert found.videos == 60
     assert found.right == found.by_chance == 30
     assert found.sentence == (
         "kickflip and ollie are not distinguished with this many videos: 30 of 60 right where either is the true one, "
@@ -40,7 +40,7 @@ def test_classes_that_are_predicted_correctly_are_distinguished():
 def test_three_classes_no_two_of_which_are_distinguished_are_one_entry():
     (found,) = find_confusable_classes(_scores((0, 1, 2)))
     assert found.classes == NAMES
-    assert found.clips == 180
+    assert found.videos == 180
     assert "kickflip, ollie and grind are not distinguished" in found.sentence
 
 

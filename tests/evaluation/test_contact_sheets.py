@@ -82,7 +82,7 @@ def test_the_command_writes_a_list_that_is_read_again_and_a_page(clips, tmp_path
     out = tmp_path / "mine.csv"
     done = CliRunner().invoke(app, ["data", "sources", str(clips), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "5 recordings of 7 videos, by pictures; the largest has 3; 4 videos alone." in done.stdout
+    assert "5 recordings of 7 videos, by frames; the largest has 3; 4 videos alone." in done.stdout
     again = read_manifest(out)
     assert again.groups is not None
     of = dict(zip([Path(name).name for name in again.ids.tolist()], again.groups.tolist(), strict=True))

@@ -1,7 +1,6 @@
 """The accuracy before and after corrections, and the sentence on it."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -60,5 +59,6 @@ def test_the_effect_of_corrections_is_read_back_from_json() -> None:
     (one, labels), (other, _) = probabilities(0.5, 0), probabilities(0.9, 0)
     compared = BeforeAfter.of(task_of(Classify()), one, other, labels, None)
     for made in (CorrectionsMade(3, 1, 2, compared), CorrectionsMade(0, 4, 0, None, "Only groups.")):
-        assert CorrectionsMade.from_json(json.loads(json.dumps(asdict(made)))) == made
+        assert CorrectionsMade.from_json(json.loads(json.dumps(made.as_json()))) == made
+    assert next(iter(compared.as_json())) == "clips", "the key of earlier runs"
     assert CorrectionsMade(0, 4, 0, None, "Only groups.").sentence == "Only groups."

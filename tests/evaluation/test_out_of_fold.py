@@ -52,7 +52,7 @@ def made(
         ids, labels, probabilities_of(labels, right, 0), NAMES, EvaluationProtocol(recipe="tiny", folds=5), None, names
     )
     frames = None if single is None else probabilities_of(labels, single, 1)
-    given = {"head": "means and spreads", "folds": 5, "sources_known": 0 if groups is None else videos} | more
+    given = {"head": "means and spreads", "folds": 5, "recordings_known": 0 if groups is None else videos} | more
     return OutOfFold(EvaluationResult(scores, (Broken("w", "v/w", "v/w: no"),)), frames, **given)
 
 
@@ -124,7 +124,7 @@ def test_groups_of_very_unequal_size_have_no_interval_and_the_reason_is_given() 
 
 
 def test_the_verdict_begins_with_a_caution_where_recordings_are_not_known() -> None:
-    none, some, most = made(groups=None), made(sources_known=110), made(sources_known=230)
+    none, some, most = made(groups=None), made(recordings_known=110), made(recordings_known=230)
     assert none.verdict.startswith(
         "The number may be too good: the recordings of the 240 videos are not known, or contain an entire class each, "
         "so that videos of one recording may be in several folds; add a column `group`, or record each class at "
@@ -406,7 +406,9 @@ def test_saved_files_are_loaded(tmp_path) -> None:
     assert (again.calibration.final, again.tuning, again.cost) == (found.calibration.final, found.tuning, found.cost)
     assert again.calibration_errors == found.calibration_errors
     assert again.threshold_effect == found.threshold_effect
-    assert json.loads((tmp_path / OUT_OF_FOLD).read_text(encoding="utf-8"))["verdict"] == found.verdict
+    written = json.loads((tmp_path / OUT_OF_FOLD).read_text(encoding="utf-8"))
+    assert written["verdict"] == found.verdict
+    assert (written["curve"][0]["clips"], written["tuning"]["clips"]) == (24, 48), "the keys of earlier runs"
     made(single=None).save(tmp_path)
     assert OutOfFold.load(tmp_path).single_frames is None, "those of another run are gone"
 

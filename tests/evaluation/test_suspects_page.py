@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def test_saved_suspects_are_loaded_unchanged(tmp_path):
     assert SuspectList.load(tmp_path) is None
     _list(WRONG, ODD).save(tmp_path)
     assert SuspectList.load(tmp_path) == _list(WRONG, ODD)
+    assert len(json.loads((tmp_path / SUSPECTS_PAGE).read_text(encoding="utf-8"))["clips"]) == 2, (
+        "the key of earlier runs"
+    )
 
 
 def test_names_that_are_no_utf8_come_back(tmp_path):
@@ -68,7 +72,7 @@ def test_names_that_are_no_utf8_come_back(tmp_path):
     _list(odd).save(tmp_path)
     found = SuspectList.load(tmp_path)
     assert found is not None
-    assert found.clips == (odd,)
+    assert found.videos == (odd,)
     assert b"jump/\xff.mp4" in (tmp_path / SUSPECTS).read_bytes()
 
 

@@ -132,7 +132,7 @@ def test_a_finished_run_is_resumed_with_more_epochs(videos, tmp_path, capsys) ->
     capsys.readouterr()
     result = fit(long, train=manifest, val=manifest, out=tmp_path / "a", workers=0, resume=True)
     assert (
-        "goes on to 4 epochs in place of 2; the learning rate follows the schedule of 4 epochs from step 6 on"
+        "continues to 4 epochs in place of 2; the learning rate follows the schedule of 4 epochs from step 6 on"
         in capsys.readouterr().err
     )
     assert (result.epochs, result.steps) == (4, 12)

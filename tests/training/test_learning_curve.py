@@ -38,11 +38,11 @@ def curve_of(
 def test_more_clips_help_where_there_is_more_to_learn() -> None:
     pooled, labels = made(180, classes=6, apart=0.7, width=200)
     found = curve_of(pooled, labels, np.random.default_rng(0).permutation(180) // 2, 6)
-    assert [point.clips for point in found] == [36, 72, 108, 144]
+    assert [point.videos for point in found] == [36, 72, 108, 144]
     assert all(point.low <= point.share <= point.high for point in found)
     assert found[-1].low == found[-1].share == found[-1].high
     gain = Gain.of(found)
-    assert (gain.before.clips, gain.after.clips) == (72, 144)
+    assert (gain.before.videos, gain.after.videos) == (72, 144)
     assert gain.gain > max(gain.error, 0.05)
     assert gain.sentence(recordings=False).endswith("labelling more videos will help.")
 
@@ -76,7 +76,7 @@ def test_clips_of_a_recording_stay_together_and_each_class_keeps_one(monkeypatch
     found = curve_of(pooled, labels, groups)
     assert len(seen) == 5 * (3 * 3 + 1)
     assert {len(rows) for rows in seen} == {16, 32, 48, 64}
-    assert [point.clips for point in found] == [16, 32, 48, 64]
+    assert [point.videos for point in found] == [16, 32, 48, 64]
     for rows in seen:
         assert (np.bincount(groups[rows])[np.unique(groups[rows])] == 2).all()
         assert len(np.unique(groups[rows] % 5)) <= 4  # one fold is held out
@@ -89,7 +89,7 @@ def test_clips_that_are_never_held_out_are_trained_on_and_not_judged() -> None:
     folds = folds_of(np.arange(60))
     folds.of_row[:6] = -1
     found = learning_curve(pooled, labels, folds, classes=3, task=Classify(), strength=1.0)
-    assert found[-1].clips == round(6 + 54 * 4 / 5)
+    assert found[-1].videos == round(6 + 54 * 4 / 5)
     assert all((point.share * 54 * 3) % 1 == pytest.approx(0, abs=1e-6) or point.share for point in found)
 
 
@@ -105,5 +105,5 @@ def test_several_labels_have_a_curve_of_mean_average_precision() -> None:
 def test_two_clips_a_class_give_one_point_and_no_gain() -> None:
     pooled, labels = made(6)
     found = learning_curve(pooled, labels, folds_of(np.arange(6) // 3, 2), classes=3, task=Classify(), strength=1.0)
-    assert [point.clips for point in found] == [3]
+    assert [point.videos for point in found] == [3]
     assert Gain.of(found) is None

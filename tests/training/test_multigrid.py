@@ -12,7 +12,7 @@ from marey.recipe import SGD, CosineSchedule, Multigrid, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.batches import RunBatches
 from marey.training.fit import fit
-from marey.training.multigrid import Shape, phase_at, phases_of, plan_phases, rules_of
+from marey.training.multigrid import ClipShape, phase_at, phases_of, plan_phases, rules_of
 from marey.training.schedules import Calendar, learning_rate
 from marey.training.step import GradientStep
 from marey.video.sampling import PyTorchVideoTrain
@@ -66,9 +66,9 @@ def test_other_cycles_are_detected(changes) -> None:
 def test_clips_of_the_short_cycle_have_a_batch_in_inverse_proportion() -> None:
     """Two smaller sides, then the side of the shape; clips of a fourth of the volume have four times the batch."""
     phases = plan_phases(Multigrid(), StepSchedule(milestones=(94, 154, 196)), 239, 32, 224)
-    assert phases[0].shapes == (Shape(8, 112, 16), Shape(8, 158, 8), Shape(8, 158, 8))
-    assert phases[2].shapes == (Shape(16, 112, 8), Shape(16, 158, 4), Shape(16, 224, 2))
-    assert phases[-1].shapes == (Shape(32, 112, 4), Shape(32, 158, 2), Shape(32, 224, 1))
+    assert phases[0].shapes == (ClipShape(8, 112, 16), ClipShape(8, 158, 8), ClipShape(8, 158, 8))
+    assert phases[2].shapes == (ClipShape(16, 112, 8), ClipShape(16, 158, 4), ClipShape(16, 224, 2))
+    assert phases[-1].shapes == (ClipShape(32, 112, 4), ClipShape(32, 158, 2), ClipShape(32, 224, 1))
     for phase in phases:
         for shape in phase.shapes:
             assert shape.frames * shape.side**2 * shape.batch == pytest.approx(32 * 224**2, rel=0.01)
@@ -116,11 +116,11 @@ def test_rates_rise_with_the_batch() -> None:
 
 def test_sampling_and_crops_follow_the_shape_of_the_clip() -> None:
     recipe = get_recipe("slowfast_r50_8x8_k400_pyslowfast")
-    (sampling, crop), *_ = rules_of(recipe, [Shape(8, 112, 16)])
+    (sampling, crop), *_ = rules_of(recipe, [ClipShape(8, 112, 16)])
     assert (sampling.frames, sampling.stride) == (8, 4 * recipe.clip.stride)
     assert (crop.size, crop.short_sides) == (112, (128, 320))
     seconds = recipe.variant(clip=PyTorchVideoTrain(frames=32, seconds=2))
-    (sampling, _), *_ = rules_of(seconds, [Shape(8, 112, 16)])
+    (sampling, _), *_ = rules_of(seconds, [ClipShape(8, 112, 16)])
     assert (sampling.frames, sampling.seconds) == (8, 2)
 
 

@@ -287,7 +287,7 @@ def test_a_signal_to_stop(videos, tmp_path) -> None:
         time.sleep(0.01)
     os.killpg(running.pid, signal.SIGTERM)
     _, errors = running.communicate(timeout=60)
-    assert "go on with --resume" in errors.splitlines()[-1]
+    assert "continue with --resume" in errors.splitlines()[-1]
     state = torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)
     assert state["progress"]["step"] == len(steps(tmp_path / "out", "loss"))
 
@@ -306,7 +306,7 @@ def test_one_of_two_processes_is_asked_to_stop(videos, tmp_path) -> None:
     done = subprocess.run(
         words, cwd=tmp_path, capture_output=True, env=environment, timeout=300, text=True, check=False
     )
-    assert "stopped after step 6; go on with --resume" in done.stderr
+    assert "stopped after step 6; continue with --resume" in done.stderr
     assert torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)["progress"]["step"] == 6
 
 
@@ -354,7 +354,7 @@ def test_auto_on_a_cpu_without_bfloat16_and_a_resume_elsewhere(videos, tmp_path,
     assert read_checkpoint(tmp_path / "last.safetensors").recipe.train.precision == "float32"
     monkeypatch.setattr(precision, "bfloat16_cost", lambda: 0.3)
     assert fit(recipe, train=manifest, out=tmp_path, workers=0, resume=True).finished
-    assert "the run began in float32 and goes on in it, not in the recipe's bfloat16" in capsys.readouterr().err
+    assert "the run began in float32 and continues in it, not in the recipe's bfloat16" in capsys.readouterr().err
     with pytest.raises(RunError, match="holds another run"):
         fit(recipe, train=manifest, out=tmp_path, workers=0, resume=True, precision="bfloat16")
 
@@ -365,7 +365,7 @@ def test_a_run_in_bfloat16_is_resumed_in_it_on_a_slower_cpu(videos, tmp_path, mo
     fit(recipe, train=manifest, out=tmp_path, workers=0)
     monkeypatch.setattr(precision, "bfloat16_cost", lambda: 90.0)
     assert fit(recipe, train=manifest, out=tmp_path, workers=0, resume=True).finished
-    assert "the run began in bfloat16 and goes on in it: bfloat16 takes 90 times" in capsys.readouterr().err
+    assert "the run began in bfloat16 and continues in it: bfloat16 takes 90 times" in capsys.readouterr().err
 
 
 def test_training_in_float32_is_float32(videos, tmp_path) -> None:

@@ -59,10 +59,10 @@ def test_a_run_reports_corrections_and_their_effect(made) -> None:
     text = " ".join(said.split())
     assert "22 videos, 3 classes" in text
     assert "fix.csv: of 24 videos to train on 5 get another label, 2 are left out." in text
-    assert "2 videos that are left out: their features and pictures serve only to compare" in text
+    assert "2 videos that are left out: their features and frames serve only to compare" in text
     made_of = found.corrections
     assert made_of is not None and made_of.compared is not None
-    assert (made_of.labels, made_of.groups, made_of.left_out, made_of.compared.clips) == (5, 0, 2, 17)
+    assert (made_of.labels, made_of.groups, made_of.left_out, made_of.compared.videos) == (5, 0, 2, 17)
     assert made_of.compared.after > made_of.compared.before
     assert found.corrections_sentence.startswith("On the 17 videos without corrections: ")
     assert found.corrections_sentence in text
@@ -76,7 +76,7 @@ def test_the_number_after_is_that_of_the_predictions_of_the_run(made) -> None:
     scores, compared = found.result.scores, found.corrections.compared
     others = [row for row, name in enumerate(scores.ids) if name.removeprefix("clips/") not in SWAPPED]
     right = scores.probabilities[others].argmax(1) == scores.labels[others]
-    assert len(others) == compared.clips and float(right.mean()) == pytest.approx(compared.after)
+    assert len(others) == compared.videos and float(right.mean()) == pytest.approx(compared.after)
 
 
 def test_the_number_before_is_that_of_a_run_without_corrections(workdir) -> None:
@@ -176,14 +176,14 @@ def test_clips_of_several_labels_are_compared_by_mean_average_precision(workdir)
     Path("several.csv").write_text("path,label\n" + "".join(f"{name},{wrong.get(name, own)}\n" for name, own in rows))
     Path("c.csv").write_text("path,label\n" + "".join(f"{name},{dict(rows)[name]}\n" for name in wrong))
     found = trained("several", "several.csv", labels="c.csv")
-    assert found.corrections.compared.clips == 22 and ": mAP " in found.corrections_sentence
+    assert found.corrections.compared.videos == 22 and ": mAP " in found.corrections_sentence
 
 
 @pytest.mark.slow
 def test_a_clip_that_is_left_out_may_be_broken(workdir) -> None:
     Path("clips/waves/000.mp4").write_bytes(b"no video")
     found = trained("broken", "list.csv", labels="fix.csv", max_broken=0.0)
-    assert found.corrections.compared.clips == 17 and not found.result.broken
+    assert found.corrections.compared.videos == 17 and not found.result.broken
 
 
 def test_a_list_that_corrections_make_useless_is_refused_with_their_name(workdir) -> None:

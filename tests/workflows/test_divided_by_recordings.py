@@ -57,7 +57,7 @@ def test_folds_keep_recordings_together_and_copies_count_once(data) -> None:
 
 def test_notes_describe_what_was_found(data) -> None:
     notes = " ".join(divided_of(data).notes)
-    assert "7 recordings of 12 videos, by pictures" in notes
+    assert "7 recordings of 12 videos, by frames" in notes
     assert "6 videos are copies of each other" in notes
     assert (
         "1 training video is a copy and left out, so that each content counts once in its class: train/run/3.mp4."
@@ -94,12 +94,12 @@ def test_the_list_has_the_recordings_as_its_column_group(data, tmp_path) -> None
     again = read_train_val_test(tmp_path / "split.csv")
     assert len(again.train) == 7
     # The column is taken as it is.
-    assert find_recordings([again.train]).sources.given
+    assert find_recordings([again.train]).by_evidence.given
 
 
 def hashes(manifest: Manifest, folds: Folds) -> dict[str, int]:
     """The hash of each clip's group, which decides its fold."""
-    of_group = group_hashes(manifest, folds.sources, folds.groups)
+    of_group = group_hashes(manifest, folds.recordings, folds.groups)
     return dict(zip((clip.id for clip in manifest), of_group[folds.groups].tolist(), strict=True))
 
 

@@ -1,5 +1,6 @@
 """Fine-tuning starts from the head, is kept only if it is better, records its cost, and is resumed."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -84,10 +85,11 @@ def test_a_tuning_that_does_not_help_leaves_the_classifier_unchanged(videos, tmp
     perfect = TuningStart(start.folds, start.units, 0, start.weight, start.bias, right)
     done = tune_and_judge(classifier, videos, perfect, out=tmp_path, compute=HERE)
     assert done.classifier is None
-    assert (done.record.clips, done.record.units, done.record.heads_right) == (3, 3, 3)
+    assert (done.record.videos, done.record.units, done.record.heads_right) == (3, 3, 3)
     assert done.probabilities.shape == (3, 2)
     assert done.labels.tolist() == videos.labels[start.judged].tolist()
     assert FoldComparison.load(tmp_path / judge.JUDGED) == done.record
+    assert json.loads((tmp_path / judge.JUDGED).read_text(encoding="utf-8"))["clips"] == 3, "the key of earlier runs"
     assert not (tmp_path / "all").exists()
     after = classifier.network.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -133,7 +135,7 @@ def test_videos_with_several_labels_are_judged_and_tuned(several, tmp_path, monk
     start = start_of(classifier, several)
     keeps(monkeypatch, True)
     done = tune_and_judge(classifier, several, start, out=tmp_path, compute=HERE)
-    assert done.record.clips == 2
+    assert done.record.videos == 2
     assert done.classifier is not None
     assert done.classifier.recipe.task == MultiLabel()
 

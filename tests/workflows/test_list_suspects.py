@@ -57,7 +57,7 @@ def _found_of(labels: np.ndarray) -> SuspectList:
 
 def test_a_wrong_label_is_first_and_its_row_has_the_reason() -> None:
     found = _found()
-    first = found.clips[0]
+    first = found.videos[0]
     assert (first.path, first.label, first.may_be) == ("06.mp4", "run", "jump")
     assert first.why.startswith("predicted 'jump' ") and ", its label " in first.why
     assert first.one_label and first.shares[0] < first.shares[1] and first.strip == ""
@@ -74,7 +74,7 @@ def test_an_odd_clip_follows_the_suspects(monkeypatch) -> None:
     pooled.features[9] *= 40
     monkeypatch.setattr(f"{__name__}._pooled", lambda: pooled)
     found = _found_of(LABELS)
-    (odd,) = [clip for clip in found.clips if clip.odd]
+    (odd,) = [clip for clip in found.videos if clip.odd]
     assert odd.path == "09.mp4" and odd.label == "jump"
     assert odd.why.endswith("times as far from them as is usual")
     assert found.odd == (0 if odd.shares else 1)
@@ -88,7 +88,7 @@ def test_with_several_labels_the_row_states_all_likely_labels() -> None:
     choice, folds = _choice(manifest, targets, MultiLabel())
     rows = np.arange(CLIPS)
     found = list_suspects(manifest, choice, folds, targets, MultiLabel(), compared=None, rows=rows)
-    first = found.clips[0]
+    first = found.videos[0]
     assert (first.path, first.label, first.may_be) == ("06.mp4", "jump|run", "jump")
     assert "'run' (" in first.why and "seems too much" in first.why and not first.one_label
 
@@ -98,7 +98,7 @@ def test_clips_that_no_fold_holds_out_are_judged_without_themselves() -> None:
     choice, folds = _choice(manifest, LABELS, Classify())
     folds.of_row[6] = NEVER
     found = list_suspects(manifest, choice, folds, LABELS, Classify(), compared=None, rows=np.arange(CLIPS))
-    assert "06.mp4" in [clip.path for clip in found.clips]
+    assert "06.mp4" in [clip.path for clip in found.videos]
 
 
 def test_the_line_has_number_file_and_next_command(tmp_path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from marey.base.errors import DataError
 from marey.data.lists.manifest import Manifest, make_manifest
-from marey.workflows.classifier.finetuning.saved_lists import PLACES, RunVideos, save_lists
+from marey.workflows.classifier.finetuning.saved_lists import DATA_FOLDERS, RunVideos, save_lists
 
 CLASSES = ("jump", "run")
 
@@ -42,9 +42,9 @@ def test_lists_are_read_as_they_were_written(data, tmp_path) -> None:
     clips, val = listed(data / "clips", "a b.mp4", "sub/b.mp4"), listed(data / "more", "c.mp4")
     save_lists({"clips": clips, "val": val}, tmp_path / "run")
     found = RunVideos.read(tmp_path / "run", CLASSES)
-    assert found.clips.ids.tolist() == ["a b.mp4", "sub/b.mp4"]
-    assert (found.clips.fingerprint, found.tested["val"].fingerprint) == (clips.fingerprint, val.fingerprint)
-    assert paths(found.clips) == paths(clips)
+    assert found.train.ids.tolist() == ["a b.mp4", "sub/b.mp4"]
+    assert (found.train.fingerprint, found.tested["val"].fingerprint) == (clips.fingerprint, val.fingerprint)
+    assert paths(found.train) == paths(clips)
 
 
 @pytest.mark.parametrize("form", ["relative", "absolute", "upwards"])
@@ -64,22 +64,22 @@ def test_videos_are_found_below_another_folder(form, data, tmp_path) -> None:
     ):
         RunVideos.read(tmp_path / "run", CLASSES)
     found = RunVideos.read(tmp_path / "run", CLASSES, root=there)
-    assert paths(found.clips) == [there / "clips/a b.mp4", there / "clips/sub/b.mp4"]
+    assert paths(found.train) == [there / "clips/a b.mp4", there / "clips/sub/b.mp4"]
     assert paths(found.tested["test"]) == [there / "more/c.mp4"]
-    assert found.clips.fingerprint == before.clips.fingerprint
+    assert found.train.fingerprint == before.train.fingerprint
 
 
 def test_videos_are_found_beside_a_run_that_was_moved_with_them(data, tmp_path) -> None:
     save_lists({"clips": listed(data / "clips", "a b.mp4")}, data / "runs/a")
     there = moved(data, tmp_path / "elsewhere")
     found = RunVideos.read(there / "runs/a", CLASSES)
-    assert paths(found.clips) == [there / "clips/a b.mp4"]
+    assert paths(found.train) == [there / "clips/a b.mp4"]
 
 
 def test_a_few_missing_videos_are_tolerated_as_everywhere(data, tmp_path) -> None:
     save_lists({"clips": listed(data / "clips", "a b.mp4", "sub/b.mp4")}, tmp_path / "run")
     (data / "clips/a b.mp4").unlink()
-    assert len(RunVideos.read(tmp_path / "run", CLASSES).clips) == 2
+    assert len(RunVideos.read(tmp_path / "run", CLASSES).train) == 2
     with pytest.raises(
         DataError, match=r"1 of the 2 videos that it was fitted on is not there, more than the 0 that are"
     ):
@@ -102,13 +102,13 @@ def test_clips_are_shown_by_the_names_that_scores_have(data, tmp_path) -> None:
     found = RunVideos.read(tmp_path / "run", CLASSES)
     ids = [video.id for video in clips.videos]
     assert [video.id for video in found.with_ids_of(ids).videos] == ids
-    assert np.array_equal(found.with_ids_of([video.id for video in found.clips.videos]).ids, found.clips.ids)
+    assert np.array_equal(found.with_ids_of([video.id for video in found.train.videos]).ids, found.train.ids)
 
 
 def test_a_run_without_the_paths_of_its_videos_is_refused(data, tmp_path) -> None:
     save_lists({"clips": listed(data / "clips", "a b.mp4")}, tmp_path / "run")
-    place = tmp_path / "run/tuning" / PLACES
+    place = tmp_path / "run/tuning" / DATA_FOLDERS
     for text in ("no", json.dumps({"root": "."})):
         place.write_text(text)
-        with pytest.raises(DataError, match=PLACES):
+        with pytest.raises(DataError, match=DATA_FOLDERS):
             RunVideos.read(tmp_path / "run", CLASSES)

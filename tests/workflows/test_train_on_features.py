@@ -244,7 +244,7 @@ def test_a_copy_counts_once_and_is_left_out_by_a_resumed_run_too(workdir) -> Non
     found = trained()
     assert found.copies == ("bars/copy.mp4",)
     assert len(found.result.scores.ids) == 24
-    assert found.cost.pictures > 0
+    assert found.cost.comparing_frames > 0
     assert "to compare frames)" in found.cost.sentence
     assert "bars/copy.mp4" not in Path("run/split.csv").read_text()
     page = Path("run/report.html").read_text(encoding="utf-8")
@@ -293,7 +293,7 @@ def test_options_that_do_not_go_together_are_refused(options, message, workdir) 
 @pytest.mark.slow
 def test_a_run_is_tuned_at_once_or_later_and_reports_which_was_kept(workdir) -> None:
     at_once = trained("a", finetune="always", epochs=1)
-    assert at_once.tuning is not None and at_once.tuning.clips > 0
+    assert at_once.tuning is not None and at_once.tuning.videos > 0
     trained("b")
     result = marey.train("b", finetune="always", epochs=1, **HERE)
     later = OutOfFold.load("b")

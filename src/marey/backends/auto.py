@@ -102,7 +102,7 @@ class AutoBackend(Backend):
             return computed, (self._clock() - start) / count
 
         file = backends_folder("measured") / f"{self._key(output, views_VTHWC)}.json"
-        measured = _read(file)
+        measured = _read_speeds(file)
         speeds = {name: seconds for name, seconds in measured.items() if seconds is not None}
         failed = [name for name, seconds in measured.items() if seconds is None]
         result, first = timed(self._eager)
@@ -138,7 +138,7 @@ class AutoBackend(Backend):
                 chosen, result, best = backend, computed, speeds[compiler.name]
         found = speeds | dict.fromkeys(failed)
         if len(found) > 1 and found != measured:
-            _write(file, found)
+            _write_speeds(file, found)
         self._decide(chosen, found, measured, best=best, left=left)
         return result
 
@@ -197,7 +197,7 @@ def _machine() -> list[str | int | None]:
     return [name, platform.machine(), torch.backends.cpu.get_cpu_capability(), os.cpu_count()]
 
 
-def _read(file: Path) -> dict[str, float | None]:
+def _read_speeds(file: Path) -> dict[str, float | None]:
     """Seconds per view by backend, None for one that failed; empty if nothing was measured yet or the file is damaged."""
     try:
         content = json.loads(file.read_bytes())
@@ -209,7 +209,7 @@ def _read(file: Path) -> dict[str, float | None]:
     return seconds if valid else {}
 
 
-def _write(file: Path, speeds: Mapping[str, float | None]) -> None:
+def _write_speeds(file: Path, speeds: Mapping[str, float | None]) -> None:
     try:
         write_json(file, speeds)
         prune(file.parent)

@@ -42,7 +42,7 @@ def pick_device(name: str) -> torch.device:
         raise RunError(
             f"--device {name}: expected auto, cpu, or a device that torch names, for example cuda, cuda:1, mps or xpu."
         ) from None
-    count = _count(device.type)
+    count = _usable(device.type)
     if not count:
         raise RunError(
             f"--device {name}: this torch ({torch.__version__}) finds no {device.type} device here; use --device cpu, or "
@@ -81,7 +81,7 @@ def _own(device: torch.device) -> torch.device:
     here = processes()
     if device.type != "cuda" or device.index is not None or here.world == 1:
         return device
-    return torch.device("cuda", here.local_rank % _count("cuda"))
+    return torch.device("cuda", here.local_rank % _usable("cuda"))
 
 
 def pick_training_device(name: str) -> torch.device:
@@ -104,9 +104,9 @@ def pick_training_device(name: str) -> torch.device:
         raise RunError(
             f"--device {name}: each of {counted(world, 'process')} trains on a device of its own: name none by number."
         )
-    if device.type == "cuda" and world > 1 and local > _count("cuda"):
+    if device.type == "cuda" and world > 1 and local > _usable("cuda"):
         raise RunError(
-            f"--device {name}: {counted(local, 'process')} on this machine, but torch finds {_count('cuda')} CUDA devices: "
+            f"--device {name}: {counted(local, 'process')} on this machine, but torch finds {_usable('cuda')} CUDA devices: "
             "start "
             "as many processes as there are devices, or use --device cpu."
         )
@@ -146,7 +146,7 @@ def explain_missing_operators(device: torch.device) -> Iterator[None]:
         ) from None
 
 
-def _count(kind: str) -> int:
+def _usable(kind: str) -> int:
     """How many devices of a kind this machine can use."""
     if kind == "cpu":
         return 1

@@ -59,11 +59,11 @@ def needed_memory(model: Classifier) -> tuple[int, int]:
     """
     recipe, network = model.recipe, model.network
     clip = torch.zeros(1, recipe.model.channels, recipe.test.sampling.clip_frames, _SIDE, _SIDE)
-    largest = [_size(clip)]
+    largest = [_tensor_bytes(clip)]
 
     def measure(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         tensors = [value for value in (*inputs, output) if isinstance(value, Tensor)]
-        largest.append(sum(map(_size, tensors)))
+        largest.append(sum(map(_tensor_bytes, tensors)))
 
     hooks = [one.register_forward_hook(measure) for one in network.modules() if next(one.children(), None) is None]
     try:
@@ -71,9 +71,9 @@ def needed_memory(model: Classifier) -> tuple[int, int]:
     finally:
         for hook in hooks:
             hook.remove()
-    weights = sum(_size(tensor) for tensor in chain(network.parameters(), network.buffers()))
+    weights = sum(_tensor_bytes(tensor) for tensor in chain(network.parameters(), network.buffers()))
     area = (recipe.test.size / _SIDE) ** 2
-    return weights, int(area * (_size(clip) + _COPIES * max(largest)))
+    return weights, int(area * (_tensor_bytes(clip) + _COPIES * max(largest)))
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -108,7 +108,7 @@ def _left(limit: Path, used: Path) -> int | None:
     return max(int(most) - int(now), 0) if most.isdigit() and now.isdigit() else None
 
 
-def _size(tensor: Tensor) -> int:
+def _tensor_bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 

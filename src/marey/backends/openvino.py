@@ -114,12 +114,12 @@ def _import_quietly() -> None:
 def _model(module: OutputFromFrames, views_VTHWC: Tensor) -> "Model":
     """The network in OpenVINO's format, from the cache or converted; of several processes one converts while others wait."""
     entry = _entry(module, views_VTHWC)
-    if (cached := _load(entry)) is not None:
+    if (cached := _cached_model(entry)) is not None:
         return cached
     lock = entry.with_name(f".{entry.name}.lock")
     try:
         with locked(lock, waiting="another process is converting this network for OpenVINO", remove=True):
-            return _load(entry) or _convert(module, views_VTHWC, entry)
+            return _cached_model(entry) or _convert(module, views_VTHWC, entry)
     except OSError as error:
         notice(f"{entry.parent}: the network cannot be stored there ({error.strerror}); the next run converts it again")
         return _convert(module, views_VTHWC, None)
@@ -148,7 +148,7 @@ def _convert(module: OutputFromFrames, views_VTHWC: Tensor, entry: Path | None) 
         return Core().read_model(*(file.read_bytes() for file in files))
 
 
-def _load(entry: Path) -> "Model | None":
+def _cached_model(entry: Path) -> "Model | None":
     """The network in the cache; None if there is none, or the file is damaged."""
     from openvino import Core
 

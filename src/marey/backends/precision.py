@@ -75,9 +75,9 @@ def resumed_precision(begun: Arithmetic, device: torch.device, *, declared: Arit
             f"the run began in {begun}: {why}; resume it on another device, or start again in another --out."
         )
     if why is not None:
-        warning_once(f"the run began in {begun} and goes on in it: {why}")
+        warning_once(f"the run began in {begun} and continues in it: {why}")
     elif begun != declared:
-        warning_once(f"the run began in {begun} and goes on in it, not in the recipe's {declared}")
+        warning_once(f"the run began in {begun} and continues in it, not in the recipe's {declared}")
     return begun
 
 

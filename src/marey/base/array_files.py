@@ -83,7 +83,7 @@ class ArrayFiles:
         path = self.folder / _name(identity)
         if self._reserve(path, sum(array.nbytes for array in arrays.values())):
             try:
-                _write(path, arrays)
+                _write_arrays(path, arrays)
                 return
             except OSError as error:
                 with self._lock:
@@ -91,7 +91,7 @@ class ArrayFiles:
                 self._stop_caching(f"{self.folder.parent}: the cache cannot be written ({error.strerror})")
         with self._lock:
             self._in_temporary.add(identity)
-        _write(self._temporary / _name(identity), arrays)
+        _write_arrays(self._temporary / _name(identity), arrays)
 
     def tidy(self) -> None:
         """Remove the files used longest ago until the cache is within its limit, except those that this process needs."""
@@ -158,6 +158,6 @@ def _name(identity: int) -> str:
     return f"{identity:016x}.npz"
 
 
-def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with atomic_path(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)  # a ZIP file, with a checksum of each array

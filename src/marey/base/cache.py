@@ -115,7 +115,7 @@ def cache_contents() -> tuple[CacheContent, ...]:
     Raises:
         OSError: a folder of the cache cannot be read.
     """
-    return tuple(content for kind in KINDS if (content := _counted(kind)).files or content.links)
+    return tuple(content for kind in KINDS if (content := _content_of_kind(kind)).files or content.links)
 
 
 def foreign_paths() -> tuple[Path, ...]:
@@ -158,7 +158,7 @@ def clear_cache() -> tuple[CacheContent, ...]:
     return removed
 
 
-def _counted(kind: str) -> CacheContent:
+def _content_of_kind(kind: str) -> CacheContent:
     files = links = size = 0
     for folder, _, names in os.walk(cache_folder() / kind, onerror=_raise):
         for name in names:

@@ -65,7 +65,8 @@ class Command(Enum):
     EVALUATE = "evaluate", "evaluate.json", ("scores.npz",), True
     FEATURES = "features", "features.json", (), True
     PREDICT = "predict", ".run.json"
-    MOTIONS = "demo", "motions.json"
+    DEMO = "demo", "motions.json"
+    MOTIONS = "data motions", "motions.json"
     FLOW = "data flow", "extraction.json"
     RESIZE = "data resize", "conversion.json"
     FRAMES = "data frames", "conversion.json"
@@ -413,7 +414,7 @@ def differences(
         if isinstance(one, dict) and isinstance(other, dict):
             described += [f"{name}.{inner}" for inner in differences(one, other)]
         else:
-            texts = _text(one), _text(other)
+            texts = _value_text(one), _value_text(other)
             if any(map(_HASH.fullmatch, texts)):
                 described.append(f"{name} differs")
                 continue
@@ -430,7 +431,7 @@ def _excerpt(text: str, same: int) -> str:
     return f"{'...' * (begin > 0)}{text[begin : begin + _LONGEST]}{'...' * (begin + _LONGEST < len(text))}"
 
 
-def _text(value: Json) -> str:
+def _value_text(value: Json) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

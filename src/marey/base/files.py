@@ -321,7 +321,7 @@ def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, timeout: floa
     """Open and lock the file at `path`, again if its last holder removed it in the meantime."""
     last = time.monotonic() + timeout
     while True:
-        file = _opened(path)
+        file = _opened_lock(path)
         try:
             if not _take(file, wait=False, shared=shared):
                 if not wait:
@@ -351,7 +351,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened_lock(path: Path) -> BinaryIO:
     tries = 10
     while True:
         try:

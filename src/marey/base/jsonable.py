@@ -24,6 +24,11 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def rename_key(fields: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The same fields in the same order, with the key `new` in place of `old`: a JSON key that is not the name in code."""
+    return {new if key == old else key: value for key, value in fields.items()}
+
+
 def parse_json_file(path: Path, parse: Callable[[dict[str, Any]], Parsed], *, by: str) -> Parsed | None:
     """The content of a JSON file that Marey wrote, as `parse` makes it; None where there is no file.
 

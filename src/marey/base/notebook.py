@@ -38,7 +38,7 @@ def html_bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = ""
         "display:grid;grid-template-columns:minmax(0,max-content) minmax(60px,220px) max-content;gap:2px 12px;"
         "align-items:center;justify-content:start"
     )
-    return f'<div style="{_FONT}">{_title(title)}<div style="{grid}">{rows}</div>{_note(note)}</div>'
+    return f'<div style="{_FONT}">{_title(title)}<div style="{grid}">{rows}</div>{_html_note(note)}</div>'
 
 
 def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]], *, note: str = "") -> str:
@@ -53,13 +53,13 @@ def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str |
         for name, style in zip(columns, styles, strict=True)
     )
     cells = [
-        "".join(f'<td style="{style}">{_text(value)}</td>' for value, style in zip(row, styles, strict=True))
+        "".join(f'<td style="{style}">{_cell_text(value)}</td>' for value, style in zip(row, styles, strict=True))
         for row in rows
     ]
     body = "".join(f'<tr style="background:none">{row}</tr>' for row in cells)
     header = f'<tr style="background:none">{head}</tr>' if any(columns) else ""
     inside = f'<table style="border-collapse:collapse;border:0;margin:0;font-size:13px">{header}{body}</table>'
-    return f'<div style="{_FONT};overflow-x:auto">{_title(title)}{inside}{_note(note)}</div>'
+    return f'<div style="{_FONT};overflow-x:auto">{_title(title)}{inside}{_html_note(note)}</div>'
 
 
 def html_details(title: str, text: str) -> str:
@@ -74,7 +74,7 @@ def html_failure(title: str, reason: str) -> str:
     return f'<div style="{_FONT}">{_title(title)}<div style="{_RED}">{escape(reason)}</div></div>'
 
 
-def _text(value: str | int) -> str:
+def _cell_text(value: str | int) -> str:
     return f"{value:,}" if isinstance(value, int) else escape(value)
 
 
@@ -82,5 +82,5 @@ def _title(text: str) -> str:
     return f'<div style="font-weight:600">{escape(text)}</div>' if text else ""
 
 
-def _note(text: str) -> str:
+def _html_note(text: str) -> str:
     return f'<div style="{_GREY}">{escape(text)}</div>' if text else ""

@@ -84,7 +84,7 @@ _KINDS = {
     Command.TRAIN: "a training",
     Command.EVALUATE: "a test",
     Command.FEATURES: "features of videos",
-    Command.MOTIONS: "generated videos of the demo, with their list",
+    Command.MOTIONS: "generated videos of motions, with their list",
     Command.FLOW: "optical flow of videos",
     Command.RESIZE: "resized videos or their frames",
 }
@@ -108,7 +108,9 @@ def write_readme(folder: str | Path, *, always: bool = False) -> None:
     if before is not None and not before.startswith(_FIRST):
         warning_once(f"{path} is not of Marey and stays as it is; docs/how-to/output-folders.md describes the files")
         return
-    text = "\n\n".join(filter(None, (_FIRST, _what(here), _contents(here), _to_give(here), _commands(here)))) + "\n"
+    text = (
+        "\n\n".join(filter(None, (_FIRST, _what(here), _contents_text(here), _to_give(here), _commands(here)))) + "\n"
+    )
     if text != before:
         try:
             write_text(path, text)
@@ -176,12 +178,12 @@ class _Folder:
         started_in, out = self.note.get("working_folder"), self.note.get("out")
         if not self.note:
             return self.path
-        if isinstance(started_in, str) and isinstance(out, str) and _same(Path(started_in, out), self.path):
+        if isinstance(started_in, str) and isinstance(out, str) and _same_file(Path(started_in, out), self.path):
             return Path(out)
         return self.path.absolute()
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:
@@ -213,7 +215,7 @@ def _epochs(log: Path) -> int:
         return 0
 
 
-def _contents(here: _Folder) -> str:
+def _contents_text(here: _Folder) -> str:
     """List of files and folders with descriptions."""
     rows: list[tuple[str, str]] = []
     unknown = dict(here.files)
@@ -240,7 +242,7 @@ def _contents(here: _Folder) -> str:
         more = f" and {len(other) - 4:,} more" if len(other) > 4 else ""
         what = "results for the videos" if of_videos else "not known to this page"
         rows.append((", ".join(other[:4]) + more, what))
-    return "What is here:\n" + _table(rows)
+    return "What is here:\n" + _text_table(rows)
 
 
 def _folder_text(parent: Path, name: str) -> str | None:
@@ -251,7 +253,7 @@ def _folder_text(parent: Path, name: str) -> str | None:
 
 def _hard_link(here: _Folder, name: str) -> str:
     """An addition to the description of last.safetensors if it and best.safetensors are the same file, else ""."""
-    same = name == LAST and here.has(BEST) and _same(here.path / BEST, here.path / LAST)
+    same = name == LAST and here.has(BEST) and _same_file(here.path / BEST, here.path / LAST)
     return f"; here it is the same file as {BEST}, under a second name" if same else ""
 
 
@@ -275,7 +277,7 @@ def _to_give(here: _Folder) -> str:
         rows.append(("to use the features", "index.csv and the .npy files"))
     if here.has("answers.html"):
         rows.append(("to read the predictions", "answers.html, or answers.csv for a spreadsheet"))
-    return "What to give to others:\n" + _table(rows) if rows else ""
+    return "What to give to others:\n" + _text_table(rows) if rows else ""
 
 
 def _commands(here: _Folder) -> str:
@@ -283,15 +285,15 @@ def _commands(here: _Folder) -> str:
     folder = str(here.typed)
     rows: list[tuple[str, str]] = []
     if here.network:
-        rows.append(("classify a video", marey_line("predict", folder, _text(here.note, "example", "VIDEO"))))
-        data = _text(here.note, "held_out", "LIST")
-        split, root = _text(here.note, "held_out_split", ""), _text(here.note, "held_out_root", "")
+        rows.append(("classify a video", marey_line("predict", folder, _noted_text(here.note, "example", "VIDEO"))))
+        data = _noted_text(here.note, "held_out", "LIST")
+        split, root = _noted_text(here.note, "held_out_split", ""), _noted_text(here.note, "held_out_root", "")
         if here.has("split.csv") and not here.has(_OUT_OF_FOLD):  # otherwise all of its videos were used for training
             data, split, root = str(here.typed / "split.csv"), split or "val", ""
         words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
         rows.append(("test it, with results in a subfolder", marey_line("evaluate", folder, *words)))
     for name, title in _NOTED:
-        if line := _text(here.note, name, ""):
+        if line := _noted_text(here.note, name, ""):
             rows.append((title, line))
     if (resuming := here.note.get("go_on")) and here.has(STATE):
         rows.append(("resume the training; a higher --epochs continues beyond its end", str(resuming)))
@@ -309,12 +311,12 @@ def _commands(here: _Folder) -> str:
     return f"Commands{where}:\n" + "\n".join(f"  {title}:\n      {line}" for title, line in rows)
 
 
-def _text(note: Mapping[str, Json], name: str, default: str) -> str:
+def _noted_text(note: Mapping[str, Json], name: str, default: str) -> str:
     value = note.get(name)
     return value if isinstance(value, str) else default
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
+def _text_table(rows: Iterable[tuple[str, str]]) -> str:
     rows = list(rows)
     width = max((len(name) for name, _ in rows if len(name) <= 32), default=0)
     return "\n".join(f"  {name:{width}}  {what}" for name, what in rows)

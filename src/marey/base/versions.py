@@ -100,9 +100,9 @@ def installation() -> dict[str, str]:
     return {
         "marey": marey.__version__ + (f" (commit {known})" if known else ""),
         "python": platform.python_version(),
-        "torch": _described("torch", "torch", _recorded_version("torch")),
+        "torch": _version_text("torch", "torch", _recorded_version("torch")),
         "av": _av(),
-        name: _described(name, "cv2", number),
+        name: _version_text(name, "cv2", number),
         "platform": platform.platform(),
     }
 
@@ -144,7 +144,7 @@ def _checked_out(root: Path) -> str | None:
     return done.stdout.strip() or None
 
 
-def _described(distribution: str, module: str, recorded: str | None) -> str:
+def _version_text(distribution: str, module: str, recorded: str | None) -> str:
     """The version of a package, or what is wrong with it."""
     try:
         importable = find_spec(module) is not None
@@ -158,7 +158,7 @@ def _described(distribution: str, module: str, recorded: str | None) -> str:
 
 def _av() -> str:
     """Versions of PyAV and of the FFmpeg in it."""
-    described = _described("av", "av", _recorded_version("av"))
+    described = _version_text("av", "av", _recorded_version("av"))
     try:
         return f"{described} (FFmpeg {import_module('av').ffmpeg_version_info})"
     except Exception as error:  # any error of a broken library

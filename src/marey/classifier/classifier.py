@@ -95,7 +95,7 @@ class Classifier(nn.Module):
         super().__init__()
         name = _import_name(network)
         _check_network(network, name)
-        names = _class_names(classes, name)
+        names = _given_class_names(classes, name)
         settings = {"clip": clip, "pixels": pixels, "size": size, "test": test, "task": task}
         given = [f"{setting}=" for setting, value in settings.items() if value is not None]
         if recipe is not None and given:
@@ -325,7 +325,7 @@ def _check_network(network: object, name: str) -> None:
         refuse_unfinished(network)
 
 
-def _class_names(classes: Sequence[str] | None, name: str) -> tuple[str, ...] | None:
+def _given_class_names(classes: Sequence[str] | None, name: str) -> tuple[str, ...] | None:
     if classes is None:
         return None
     names = tuple(classes)

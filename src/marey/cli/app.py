@@ -22,7 +22,7 @@ from marey.cli.common.options import (
     OnlyNetwork,
     Set,
     TrustFirstUse,
-    Words,
+    WordsArgument,
     output_file,
 )
 from marey.cli.common.program import Program
@@ -61,7 +61,7 @@ def options(
 
 @command(app, "list")
 def list_recipes(
-    words: Words = None,
+    words: WordsArgument = None,
     network: OnlyNetwork = None,
     dataset: OnlyDataset = None,
     available: OnlyAvailable = False,

@@ -25,7 +25,7 @@ data = typer.Typer(
 )
 
 List = Annotated[Path, typer.Argument(help="A list, or a folder per class.")]
-Processes = Annotated[
+ProcessesOption = Annotated[
     int | None,
     typer.Option("--workers", min=0, help="Number of processes; 0: only this one (default: one per core)."),
 ]
@@ -141,7 +141,7 @@ def prepare(
         Literal["files", "open", "decode"],
         typer.Option("--check", help="files: there and not empty; open: first frame decodes; decode: all frames do."),
     ] = "open",
-    workers: Processes = None,
+    workers: ProcessesOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Lists of a public data set, checked against what was published: missing, extra, unreadable, short, duplicate."""
@@ -174,7 +174,7 @@ def audit(
             help="Compare frames, to find copies and videos of one recording (default: of up to 20,000 videos)."
         ),
     ] = None,
-    workers: Processes = None,
+    workers: ProcessesOption = None,
     as_json: AsJson = False,
 ) -> None:
     """What is wrong with a data set: files, duplicates, leaks between splits, balance. Exit code 1: there are faults."""
@@ -236,7 +236,7 @@ def sources(
     ] = None,
     root: Root = None,
     classes: Classes = None,
-    workers: Processes = None,
+    workers: ProcessesOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Find videos of one recording, and copies, by names, files and frames; write them as the column `group` of a list.

@@ -19,7 +19,7 @@ from marey.cli.common.named_models import NamedModels, first_tested, refuse_trai
 from marey.cli.common.options import (
     AsJson,
     BackendOption,
-    Batch,
+    BatchOption,
     Classes,
     Data,
     Device,
@@ -59,7 +59,7 @@ def evaluate(
     settings: Set = None,
     out: ResultsOut = None,
     as_json: AsJson = False,
-    batch: Batch = 8,
+    batch: BatchOption = 8,
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",

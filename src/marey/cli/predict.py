@@ -100,7 +100,7 @@ def predict(
         from marey.engines.row_makers import PredictionRowMaker
 
         pieces = read_in_pieces(videos, root=root)
-        opened = _opened(open_models, names, top)
+        opened = _opened_models(open_models, names, top)
         table_output.fill(
             pieces,
             lambda count, own: PredictionRowMaker(opened, own, videos=count, top=top or 5),
@@ -112,12 +112,12 @@ def predict(
     if len(listed) == 1 or computing.workers == 0:
         table.warn_of_no_limits()
     _predict(
-        _opened(open_models, names, top), listed, files, top=top or 5, out=out, compute=compute, limits=table.limits,
+        _opened_models(open_models, names, top), listed, files, top=top or 5, out=out, compute=compute, limits=table.limits,
         as_json=as_json,
     )  # fmt: skip
 
 
-def _opened(
+def _opened_models(
     open_models: "Callable[[], Classifier | Streams]", names: Sequence[str] | None, top: int | None
 ) -> "Classifier | Streams":
     """The opened model or models; a notice if --top exceeds the number of classes.

@@ -13,10 +13,10 @@ from marey.base.words import counted, verb
 from marey.cli.common.command import check_folder
 from marey.cli.common.interrupted import interruptible, kept_files
 from marey.cli.common.options import Classes, Device, Root, Seed, output_file
-from marey.cli.data import List, Processes, announce_videos, command_for
+from marey.cli.data import List, ProcessesOption, announce_videos, command_for
 
 if TYPE_CHECKING:
-    from marey.data.convert import Conversion
+    from marey.data.convert import VideoConversion
 
 OutFolder = Annotated[
     Path,
@@ -37,14 +37,14 @@ def resize(
     preset: Annotated[str, typer.Option("--preset", help="x264's: veryfast ... medium ... slow.")] = "medium",
     root: Root = None,
     classes: Classes = None,
-    workers: Processes = None,
+    workers: ProcessesOption = None,
 ) -> None:
     """Encode a set again as H.264 of a smaller size, the same frames at the same times, without sound."""
     from marey.data.convert import Resize
 
     if short_side % 2:
         raise MareyError(f"--short-side {short_side}: H.264 in 4:2:0 has even sides.")
-    _convert(source, root, classes, out, Resize(short_side, crf, gop, preset), workers, "resized", ".mp4")
+    _convert_list(source, root, classes, out, Resize(short_side, crf, gop, preset), workers, "resized", ".mp4")
 
 
 def frames(
@@ -64,7 +64,7 @@ def frames(
     ] = "img_{:05d}.jpg",
     root: Root = None,
     classes: Classes = None,
-    workers: Processes = None,
+    workers: ProcessesOption = None,
 ) -> None:
     """Write a set as raw frames: a folder of images per video."""
     from marey.data.convert import Extract
@@ -77,15 +77,15 @@ def frames(
         )
     height_width = _height_width(size, least=1) if size else None
     how = Extract(height_width, short_side, 95 if quality is None else quality, _checked_template(template))
-    _convert(source, root, classes, out, how, workers, "as images", Path(template).suffix)
+    _convert_list(source, root, classes, out, how, workers, "as images", Path(template).suffix)
 
 
-def _convert(
+def _convert_list(
     source: Path,
     root: Path | None,
     classes: Path | None,
     out: Path,
-    how: "Conversion",
+    how: "VideoConversion",
     workers: int | None,
     work: str,
     suffix: str,
@@ -141,7 +141,7 @@ def flow(
     ] = None,
     root: Root = None,
     classes: Classes = None,
-    workers: Processes = None,
+    workers: ProcessesOption = None,
     device: Device = "auto",
     compiled: Annotated[
         bool | None,
@@ -189,7 +189,7 @@ def motions(
     size: Annotated[int, typer.Option("--size", min=32, help="Pixels of a side.")] = 128,
     frames: Annotated[int, typer.Option("--frames", min=2, help="Frames of a video.")] = 20,
     seed: Seed = 0,
-    workers: Processes = None,
+    workers: ProcessesOption = None,
 ) -> None:
     """Write video files to try Marey on: twelve motions through drawn scenes, in a folder for each class."""
     from marey.data.motions import CLASS_NAMES, write_motions

@@ -15,13 +15,13 @@ from marey.base.words import counted, verb
 from marey.cli.common.command import command, json_document
 from marey.cli.common.interrupted import interruptible, long_command
 from marey.cli.common.named_models import trust_without_hash
-from marey.cli.common.options import AsJson, OnlyAvailable, OnlyDataset, OnlyNetwork, TrustFirstUse, Words
+from marey.cli.common.options import AsJson, OnlyAvailable, OnlyDataset, OnlyNetwork, TrustFirstUse, WordsArgument
 
 weights = typer.Typer(
     name="weights", help="Fetch weights, look after their cache, find copies that you have.", no_args_is_help=True
 )
 
-Names = Annotated[
+NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Recipes, rows of two streams, or files of the cache.")
 ]
 
@@ -86,7 +86,7 @@ def _kept_downloads(count: int, begun: float) -> str:
 
 @command(weights, "list")
 def list_cache(
-    words: Words = None,
+    words: WordsArgument = None,
     network: OnlyNetwork = None,
     dataset: OnlyDataset = None,
     available: OnlyAvailable = False,
@@ -125,7 +125,7 @@ def path(
 
 
 @command(weights, "verify")
-def verify(names: Names = None, as_json: AsJson = False) -> None:
+def verify(names: NamesArgument = None, as_json: AsJson = False) -> None:
     """Hash the files of the cache again and compare them with their records. Exit code 1: one changed or is missing."""
     from marey.weights.fetching.inventory import cached_items, find_items, verify_items
 
@@ -147,7 +147,7 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
 
 @command(weights, "remove")
 def remove(
-    names: Names = None,
+    names: NamesArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="All files of the cache.")] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="The record of its content, too: other content is then accepted.")

@@ -195,12 +195,12 @@ def audit(
     refuse_addresses("marey data audit", *manifests)
     recordings = find_recordings(manifests, workers=workers) if pictures else None
     by_names = joined_recording_names(manifests) if recordings is None else recordings.by_names
-    sources = by_names if recordings is None else recordings.sources
-    rows = _rows(manifests, sources, sources.of_row == by_names.of_row)
+    names = by_names if recordings is None else recordings.by_evidence
+    rows = _audited_videos(manifests, names, names.of_row == by_names.of_row)
     files = {row.path: row.file for row in rows}
     found = cache.inspect(list(files.values()), check=check, workers=workers)
     infos = dict(zip(files, found, strict=True))
-    result = Audit(len(rows), _fingerprint(manifests), _contents(infos))
+    result = Audit(len(rows), _fingerprint(manifests), _contents_hash(infos))
     result.missing = [path for path, info in infos.items() if info.missing]
     result.unreadable = {path: info.error for path, info in infos.items() if info.error and not info.missing}
     readable = {path: info for path, info in infos.items() if info.readable}
@@ -215,20 +215,20 @@ def audit(
     result.outside = [row.path for row in rows if row.is_outside(infos[row.path])]
     of_equal_size = _of_equal_size(infos)
     hashes = cache.hashes([files[path] for path in of_equal_size], workers=workers)
-    _compare(result, rows, dict(zip(of_equal_size, hashes, strict=True)))
+    _compare_files(result, rows, dict(zip(of_equal_size, hashes, strict=True)))
     if recordings is not None:
         _compare_frames(result, recordings, manifests, rows)
-    result.sources = sources.describe(np.array([row.split for row in rows]))
+    result.sources = names.describe(np.array([row.split for row in rows]))
     _balance(result, manifests, rows)
     return result
 
 
 _Segment = tuple[float, float, int, int]
-"""A segment of a file: `start`, `end`, `start_frame` and `end_frame` of `_Row`."""
+"""A segment of a file: `start`, `end`, `start_frame` and `end_frame` of `_AuditedVideo`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _AuditedVideo:
     """One video of the lists."""
 
     path: str
@@ -262,11 +262,13 @@ class _Row:
         return info.readable and (self.start >= info.seconds or self.start_frame >= info.frames)
 
 
-def _rows(manifests: Sequence[Manifest], sources: RecordingNames, named: NDArray[np.bool_]) -> list[_Row]:
+def _audited_videos(
+    manifests: Sequence[Manifest], recordings: RecordingNames, named: NDArray[np.bool_]
+) -> list[_AuditedVideo]:
     """The videos of all lists; `named` [N] says which recordings are known from the column `group` or from file names."""
     first, rows = manifests[0], []
     one_root = len({manifest.root for manifest in manifests}) == 1
-    groups = iter(zip(sources.of_row.tolist(), named.tolist(), strict=True))
+    groups = iter(zip(recordings.of_row.tolist(), named.tolist(), strict=True))
     for manifest in manifests:
         if manifest.class_names != first.class_names:
             raise DataError(
@@ -274,7 +276,7 @@ def _rows(manifests: Sequence[Manifest], sources: RecordingNames, named: NDArray
             )
         columns = zip(
             manifest.ids.tolist(),
-            _labels(manifest),
+            _labels_of_videos(manifest),
             [_split_of_list(manifest, manifests)] * len(manifest)
             if manifest.splits is None
             else manifest.splits.tolist(),
@@ -287,11 +289,11 @@ def _rows(manifests: Sequence[Manifest], sources: RecordingNames, named: NDArray
         )
         for name, own, split, (group, is_named), times, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, is_named, *times, *frames))
+            rows.append(_AuditedVideo(name if one_root else file, file, own, split, group, is_named, *times, *frames))
     return rows
 
 
-def _labels(manifest: Manifest) -> list[tuple[int, ...]]:
+def _labels_of_videos(manifest: Manifest) -> list[tuple[int, ...]]:
     if manifest.label_sets is None:
         return [(label,) for label in manifest.labels.tolist()]
     return [tuple(sorted(label for label in row if label >= 0)) for row in manifest.label_sets.tolist()]
@@ -308,7 +310,7 @@ def _fingerprint(manifests: Sequence[Manifest]) -> str:
     return hashlib.sha256("".join(m.fingerprint for m in manifests).encode()).hexdigest()
 
 
-def _contents(infos: dict[str, VideoInfo]) -> str:
+def _contents_hash(infos: dict[str, VideoInfo]) -> str:
     digest = hashlib.sha256()
     for path, info in infos.items():
         digest.update(json.dumps([path, info.bytes, info.frames, info.width, info.height]).encode())
@@ -324,8 +326,8 @@ def _measure(result: Audit, readable: dict[str, VideoInfo]) -> None:
         for path, info in readable.items()
         if min(info.width, info.height) < _SMALL or max(info.width, info.height) > _LONG * min(info.width, info.height)
     }
-    result.rates = _counts(f"{info.fps:.2f}".rstrip("0").rstrip(".") for info in readable.values())
-    result.sizes = _counts(f"{info.width}x{info.height}" for info in readable.values())
+    result.rates = _frequencies(f"{info.fps:.2f}".rstrip("0").rstrip(".") for info in readable.values())
+    result.sizes = _frequencies(f"{info.width}x{info.height}" for info in readable.values())
     lengths = [info.seconds for info in readable.values()]
     if lengths:
         result.seconds = {
@@ -333,7 +335,7 @@ def _measure(result: Audit, readable: dict[str, VideoInfo]) -> None:
         }  # fmt: skip
 
 
-def _counts(values: Iterable[str]) -> dict[str, int]:
+def _frequencies(values: Iterable[str]) -> dict[str, int]:
     """How often each value occurs, the most frequent first."""
     return dict(Counter(values).most_common())
 
@@ -344,7 +346,7 @@ def _of_equal_size(infos: dict[str, VideoInfo]) -> list[str]:
     return [path for path, info in infos.items() if info.bytes > 0 and sizes[info.bytes] > 1]
 
 
-def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> None:
+def _compare_files(result: Audit, rows: Sequence[_AuditedVideo], hashes: dict[str, str]) -> None:
     """Fill in files with the same bytes (`hashes` by path), and recordings in several splits."""
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():
@@ -378,7 +380,9 @@ def _contradict(copies: Sequence[Mapping[_Segment, set[tuple[int, ...]]]]) -> bo
     return any(len(found) > 1 for found in of_segment.values())
 
 
-def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
+def _compare_frames(
+    result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_AuditedVideo]
+) -> None:
     """Fill in what the frames show: copies, recordings and odd videos. Sets in `result.duplicates` are not repeated."""
     equal = {frozenset(paths) for paths in result.duplicates}
     copies = recordings.copies(manifests, [row.split for row in rows])
@@ -393,7 +397,7 @@ def _compare_frames(result: Audit, recordings: Recordings, manifests: Sequence[M
     result.odd_pictures = {rows[odd.row].path: odd.reason for odd in find_odd_videos(recordings.signatures)}
 
 
-def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
+def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_AuditedVideo]) -> None:
     names = manifests[0].class_names
     counts: dict[str, np.ndarray] = {}
     videos = Counter(row.split for row in rows)

@@ -19,7 +19,7 @@ from marey.data.lists.videos import seconds_text
 from marey.video.source import Size
 
 
-class Conversion(Protocol):
+class VideoConversion(Protocol):
     """How one video is converted. Implementations are frozen dataclasses. Their fields are recorded in the output folder,
     and a later call with other values is refused.
     """
@@ -131,7 +131,7 @@ class ConvertedList:
 
 @dataclass(frozen=True)
 class _ConversionJob(VideoJob):
-    how: Conversion
+    how: VideoConversion
     """The conversion with its settings."""
     sample: Sample
     """The list's entry: a video, or a segment of it."""
@@ -139,7 +139,7 @@ class _ConversionJob(VideoJob):
     """Path of the file or folder that is written."""
 
 
-def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | None) -> ConvertedList:
+def convert(manifest: Manifest, out: Path, how: VideoConversion, *, workers: int | None) -> ConvertedList:
     """Convert every video of `manifest` into `out`, at the same relative path. Videos that are there already stay.
 
     Broken files are left out of the new list and listed with their reason in broken.jsonl; a later call tries them again.
@@ -151,7 +151,7 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
     """
     refuse_addresses("marey data resize and frames", manifest)
     require_files(manifest.videos)
-    targets = _targets(manifest, how)
+    targets = _target_names(manifest, how)
     jobs = {
         t: _ConversionJob(sample.id, sample.file, how, sample, out / t)
         for t, sample in zip(targets, manifest, strict=True)
@@ -186,7 +186,7 @@ def _run(job: _ConversionJob) -> str | None:
     return None
 
 
-def _targets(manifest: Manifest, how: Conversion) -> list[str]:
+def _target_names(manifest: Manifest, how: VideoConversion) -> list[str]:
     names = _inside(manifest)
     targets = [how.target(name, sample) for name, sample in zip(names, manifest, strict=True)]
     owner: dict[str, str] = {}

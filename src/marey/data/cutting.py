@@ -95,7 +95,7 @@ def _lengths(manifest: Manifest) -> tuple[NDArray[np.float64], str]:
     seconds = np.zeros(len(manifest))
     for begin in range(0, len(files), _CHECKED):
         rows = files[begin : begin + _CHECKED]
-        seconds[rows] = _seconds(manifest[rows])
+        seconds[rows] = _header_lengths(manifest[rows])
         checked += len(rows)
         if not (seconds[rows] > LONGEST).any():
             break
@@ -105,12 +105,12 @@ def _lengths(manifest: Manifest) -> tuple[NDArray[np.float64], str]:
 
 def _largest_first(manifest: Manifest) -> NDArray[np.int64]:
     """The rows whose path is a file that is not empty, the largest first; folders of frames are left out."""
-    sizes = np.array([_size(path) for path in video_paths(manifest)])
+    sizes = np.array([_file_bytes(path) for path in video_paths(manifest)])
     rows = np.argsort(-sizes, kind="stable")
     return rows[sizes[rows] > 0]
 
 
-def _size(path: str) -> int:
+def _file_bytes(path: str) -> int:
     try:
         found = os.stat(path)  # noqa: PTH116 - a Path for each of a million files takes longer than asking for their sizes
     except OSError:
@@ -118,7 +118,7 @@ def _size(path: str) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
-def _seconds(videos: Manifest) -> NDArray[np.float64]:
+def _header_lengths(videos: Manifest) -> NDArray[np.float64]:
     """The length of each video in seconds [N], by its header. If that states a long one or none, all packets are read. 0:
     the video cannot be read.
     """

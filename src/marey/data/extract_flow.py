@@ -86,8 +86,8 @@ def extract_flow(
     check_template(template)
     refuse_addresses("marey data flow", manifest)
     require_files(manifest.videos)
-    stems = [_stem(name) for name in manifest.ids.tolist()]
-    targets = _targets(manifest, out, stems, storage)
+    stems = [_stem_below_output(name) for name in manifest.ids.tolist()]
+    targets = _flow_paths(manifest, out, stems, storage)
     settings = {"flow": rule.model_dump(mode="json"), "storage": storage, "template": template}
     with Claim(OutputPath.folder(out), Command.FLOW, settings).held() as resumed:
         if resumed:
@@ -134,14 +134,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _stem(name: str) -> str:
+def _stem_below_output(name: str) -> str:
     """The path of a video without suffix, made relative so that it can be joined to the output folder."""
     path = PurePosixPath(name)
     parts = [part for part in path.parts if part not in (path.anchor, "..")]
     return PurePosixPath(*parts).with_suffix("").as_posix()
 
 
-def _targets(manifest: Manifest, out: Path, stems: list[str], storage: Storage) -> dict[str, Path]:
+def _flow_paths(manifest: Manifest, out: Path, stems: list[str], storage: Storage) -> dict[str, Path]:
     """The path of the flow for each stem, in the order of the list; segments of a file share the flow."""
     names: dict[str, str] = {}
     for name, stem in zip(manifest.ids.tolist(), stems, strict=True):

@@ -69,7 +69,7 @@ def _statistics_lines(audit: "Audit") -> Iterator[str]:
         s = audit.seconds
         hours = f"{s['sum'] / 3600:.2f} hours"
         yield f"\nlength: {s['least']:.2f} to {s['most']:.2f} s, median {s['median']:.2f} s; {hours}"
-        yield f"frames per second: {_shares(audit.rates)}\nsizes: {_shares(audit.sizes)}\n"
+        yield f"frames per second: {_shares_in_words(audit.rates)}\nsizes: {_shares_in_words(audit.sizes)}\n"
 
 
 def _faults(audit: "Audit") -> dict[str, Mapping[str, object]]:
@@ -120,7 +120,7 @@ def _findings_lines(findings: Mapping[str, Mapping[str, object]], shown: int = 5
             yield f"    ... and {len(found) - shown:,} more (--json lists all)"
 
 
-def _shares(counts: Mapping[str, int], shown: int = 6) -> str:
+def _shares_in_words(counts: Mapping[str, int], shown: int = 6) -> str:
     """The most frequent values with their shares: "25 (90 %), 30 (10 %)"."""
     total = sum(counts.values())
     shares = [f"{value} ({percent(count / total, 0)})" for value, count in list(counts.items())[:shown]]

@@ -130,7 +130,7 @@ def prepare(
     Raises:
         DataError: the folder does not exist or has no clip of the data set, or a list breaks its format.
     """
-    files, extra = _by_key(dataset, find_videos(folder))
+    files, extra = _files_by_clip(dataset, find_videos(folder))
     splits = dataset.splits(folder, files, lists)
     clips = {clip.key: clip for split in splits for clip in split.clips}
     wanted = {key: files[key] for key in clips if key in files}
@@ -149,9 +149,9 @@ def prepare(
     result.short = {
         path: f"{infos[path].seconds:g} s, {counted(infos[path].frames, 'frame')}"
         for key, path in usable.items()
-        if check != "files" and _short(infos[path], clips[key])
+        if check != "files" and _is_too_short(infos[path], clips[key])
     }
-    result.counts = [_count(split, wanted, usable, result) for split in splits]
+    result.counts = [_split_count(split, wanted, usable, result) for split in splits]
     result.missing = {
         f"{split.list_name} {split.split}": missing
         for split in splits
@@ -163,7 +163,7 @@ def prepare(
     return result
 
 
-def _by_key(dataset: PublishedSet, paths: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+def _files_by_clip(dataset: PublishedSet, paths: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     """The files of each clip, by its key, and the files that are no clip."""
     files: dict[str, list[str]] = {}
     extra: list[str] = []
@@ -190,11 +190,11 @@ def _first_readable(paths: Sequence[str], infos: dict[str, VideoInfo]) -> str | 
     return next((path for path in paths if infos[path].readable), None)
 
 
-def _short(info: VideoInfo, clip: PublishedClip) -> bool:
+def _is_too_short(info: VideoInfo, clip: PublishedClip) -> bool:
     return info.seconds < clip.seconds - _SHORT_BY if clip.seconds else info.frames < _SHORT_FRAMES
 
 
-def _count(split: PublishedSplit, wanted: FilesByClip, usable: dict[str, str], result: Preparation) -> Count:
+def _split_count(split: PublishedSplit, wanted: FilesByClip, usable: dict[str, str], result: Preparation) -> Count:
     keys = [clip.key for clip in split.clips]
     found = sum(key in wanted for key in keys)
     readable = sum(key in usable for key in keys)

@@ -1,7 +1,7 @@
 """Tables of results for very long lists: computed by one process, in shards, or on a Ray cluster, and merged.
 
 Finished rows are written in small complete files, so that work can be resumed; a video that cannot be read becomes a failed
-row, and the work goes on; several machines may share the rows. The package needs pyarrow, and ray for the modules `ray_*`:
+row, and the work continues; several machines may share the rows. The package needs pyarrow, and ray for the modules `ray_*`:
 a command imports it only when a table is wanted. Reading order:
 
 - `shard`: the rows of `--shard I/N`

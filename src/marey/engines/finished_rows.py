@@ -182,7 +182,7 @@ class RowIndex:
         for path in files:
             with open_parquet(path) as file:
                 for group in range(file.num_row_groups):
-                    table = _read(file, path, group, ["row", "status"])
+                    table = _read_columns(file, path, group, ["row", "status"])
                     columns.append((table["row"].to_numpy(), pc.equal(table["status"], FAILED).to_numpy()))
                     row_groups.append((path, group))
         rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in columns)])
@@ -209,7 +209,7 @@ def in_order(files: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
     def table_of(group: int) -> pa.Table:
         path, number = index.row_groups[group]
         with open_parquet(path) as file:
-            return _read(file, path, number, schema.names).cast(schema.remove_metadata())
+            return _read_columns(file, path, number, schema.names).cast(schema.remove_metadata())
 
     first = table_of(0) if index.row_groups else schema.empty_table()
     size = min(_JOINED, max(1, _BYTES * len(first) // max(1, first.nbytes)))
@@ -220,7 +220,7 @@ def in_order(files: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
         yield pa.concat_tables([table_of(int(groups[first])).take(pa.array(offsets[first:end])) for first, end in runs])
 
 
-def _read(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> pa.Table:
+def _read_columns(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> pa.Table:
     try:
         return file.read_row_group(group, columns=columns)
     except (OSError, pa.ArrowException, KeyError) as error:
@@ -250,7 +250,7 @@ def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     """
     with open_parquet(path) as file:
         for group in range(file.num_row_groups):
-            yield _read(file, path, group, columns)
+            yield _read_columns(file, path, group, columns)
 
 
 def opened_schema(path: Path) -> pa.Schema:

@@ -119,7 +119,7 @@ class FeatureRowMaker(RowMaker[VideoFeatures]):
         self._backend: Backend = open_backend(model, compute, views=videos * model.recipe.test.views)
         self._recipe, self._batch, self._per_clip = model.recipe, compute.views, per_clip
         clips = model.recipe.test.sampling.clips if per_clip else None
-        columns = FeatureColumns(_width(model), clips, half)
+        columns = FeatureColumns(_feature_width(model), clips, half)
         self.command, self.columns = Command.FEATURES, columns
         self.decoders, self.device = (decoder_for(model.recipe),), str(self._backend.device)
         own: dict[str, Json] = {"per_clip": per_clip, "float16": half}
@@ -174,7 +174,7 @@ def _settings(models: Sequence[Classifier], compute: Compute, backend: Backend) 
 
 
 @torch.inference_mode()
-def _width(model: Classifier) -> int:
+def _feature_width(model: Classifier) -> int:
     """The number of features of a network, found by a clip of zeros."""
     recipe, side = model.recipe, model.recipe.test.size
     clip = torch.zeros(1, recipe.model.channels, recipe.test.sampling.clip_frames, side, side, device=model.device)

@@ -87,8 +87,8 @@ class TableColumns(ABC, Generic[Row]):
         videos = [result.video for result in results]
         listed: list[Sequence[object]] = [
             numbers,
-            [_text(video.id) for video in videos],
-            [_text(absolute(video.path)) for video in videos],
+            [_utf8_text(video.id) for video in videos],
+            [_utf8_text(absolute(video.path)) for video in videos],
             [video.start for video in videos],
             [video.end for video in videos],
             [video.start_frame for video in videos],
@@ -98,7 +98,7 @@ class TableColumns(ABC, Generic[Row]):
         status: list[Sequence[object]] = [
             [result.seconds for result in results],
             [DONE if result.error is None else FAILED for result in results],
-            [None if result.error is None else _text(result.error) for result in results],
+            [None if result.error is None else _utf8_text(result.error) for result in results],
         ]
         columns = [pa.array(values, field.type) for values, field in zip(listed, _LISTED, strict=True)]
         columns += self.own_columns(results)
@@ -280,6 +280,6 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         ) from None
 
 
-def _text(text: str) -> str:
+def _utf8_text(text: str) -> str:
     """A text as valid UTF-8: other bytes of a file name are written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -118,7 +118,7 @@ def _published_differs(published: Published, protocol: EvaluationProtocol, video
         reasons.append("the published number is quoted from elsewhere and was measured by another protocol")
     if protocol.split is None:
         reasons.append(f"the list does not say which split it is (published: {published.split})")
-    elif _plain(protocol.split) != _plain(published.split):
+    elif _plain_split(protocol.split) != _plain_split(published.split):
         reasons.append(f"the split is {protocol.split}, the published one {published.split}")
     if published.videos is None:
         reasons.append("it is not published how many videos were tested")
@@ -134,7 +134,7 @@ def _measured_differs(measured: Measured, protocol: EvaluationProtocol) -> list[
     return [] if same else ["the list of videos is another one (fingerprints differ)"]
 
 
-def _plain(split: str) -> str:
+def _plain_split(split: str) -> str:
     """A split's name in a form that can be compared: "validation" becomes "val", "test, split 1" becomes "test1"."""
     words = split.lower().replace("validation", "val").replace("split", "")
     return "".join(letter for letter in words if letter.isalnum())

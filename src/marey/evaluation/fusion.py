@@ -27,9 +27,9 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
             "logits" and videos have several labels.
     """
     first = files[0]
-    shares = _shares(len(files), weights, of)
+    shares = _fusion_weights(len(files), weights, of)
     protocol = FusionProtocol(fused=tuple(scores.protocol for scores in files), of=of, weights=tuple(shares.tolist()))
-    probabilities = first.task.fused(_joined(files), shares, of).astype(np.float32)
+    probabilities = first.task.fused(_joined_probabilities(files), shares, of).astype(np.float32)
     return replace(first, probabilities=probabilities, protocol=protocol, trained_on=_trained_on(files))
 
 
@@ -57,11 +57,11 @@ def fuse_probabilities(
     Raises:
         DataError: the number of weights is wrong, or the task has no such fusion.
     """
-    shares = _shares(len(probabilities_SNK), weights, of)
+    shares = _fusion_weights(len(probabilities_SNK), weights, of)
     return task.fused(probabilities_SNK.astype(np.float64), shares, of).astype(np.float32)
 
 
-def _shares(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[np.float64]:
+def _fusion_weights(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[np.float64]:
     """The fusion weights [S]; for probabilities scaled so that they sum to 1. None as weights: all are equal."""
     shares = np.array(weights if weights is not None else [1.0] * count, dtype=np.float64)
     if len(shares) != count or (shares < 0).any() or shares.sum() <= 0:
@@ -75,7 +75,7 @@ def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> 
 
     Use other videos for this search than for the test of the fused scores.
     """
-    joined, task, labels = _joined(files), files[0].task, files[0].labels
+    joined, task, labels = _joined_probabilities(files), files[0].task, files[0].labels
     even = 1 / len(files)
 
     def quality(shares: tuple[float, ...]) -> tuple[float, float]:
@@ -85,7 +85,7 @@ def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> 
     return max(_simplex(len(files), _STEPS), key=quality)
 
 
-def _joined(files: Sequence[Scores]) -> NDArray[np.float64]:
+def _joined_probabilities(files: Sequence[Scores]) -> NDArray[np.float64]:
     """Probabilities [S, N, K] in the first file's order of videos."""
     first = files[0]
     return np.stack([_aligned(scores, first, number) for number, scores in enumerate(files, start=1)])

@@ -49,7 +49,7 @@ def paired_difference(
     Returns: None if there are fewer groups than `FEWEST_GROUPS`, which do not show how much groups differ.
     """
     numbers = np.arange(len(labels)) if groups is None else group_numbers(groups)
-    blocks = _blocks(numbers)
+    blocks = _blocks_of_videos(numbers)
     count = int(blocks.max(initial=-1)) + 1
     if count < FEWEST_GROUPS:
         return None
@@ -65,7 +65,7 @@ def paired_difference(
     return PairedDifference(complete, complete - reach, complete + reach)
 
 
-def _blocks(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def _blocks_of_videos(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """The block of each video [N], from 0, by the index of its group [N]."""
     sizes = np.bincount(groups)
     filled = np.zeros(min(_BLOCKS, len(sizes)), np.int64)

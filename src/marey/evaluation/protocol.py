@@ -23,7 +23,7 @@ _FILE = {"unknown fields": "kept"}
 """The validation context of a protocol that is read from a file."""
 
 
-class _Record(BaseModel):
+class _KeptAsWritten(BaseModel):
     """A value that is written with exactly the fields that it was given, so that a file which another version of Marey wrote
     stays the same when it is read and written. Unknown fields of a file are kept. In code an unknown field is an error,
     because it is a misspelling.
@@ -47,7 +47,7 @@ class _Record(BaseModel):
         return repr(self)
 
 
-class Restriction(_Record):
+class Restriction(_KeptAsWritten):
     """The restriction of a test by `--only` to the videos that another list names."""
 
     list: str
@@ -58,7 +58,7 @@ class Restriction(_Record):
     """The number of videos of the other list that the tested list lacks."""
 
 
-class EvaluationProtocol(_Record):
+class EvaluationProtocol(_KeptAsWritten):
     """How one network was tested. Each field has a default, because a score file that Marey did not write may have none.
 
     `test`, `pixels` and `flow` are the recipe's rules as JSON, as they were declared when the scores were made.
@@ -131,7 +131,7 @@ class EvaluationProtocol(_Record):
         return f"EvaluationProtocol({', '.join(text for text in known if text)})"
 
 
-class FusionProtocol(_Record):
+class FusionProtocol(_KeptAsWritten):
     """How the scores of several tests were fused."""
 
     fused: tuple[Annotated["FusionProtocol | EvaluationProtocol", Field(union_mode="left_to_right")], ...]

@@ -66,8 +66,8 @@ def evaluate(
         classes: Class names in order, or a file of them, for weights or lists that do not name them.
         split: The split that is tested; None: all videos.
         only: A list of videos: only those that it names are scored, and a notice counts the others.
-        max_broken: The largest share of broken files, 0 to 1, with which the run goes on. None: it stops at more than three
-            broken files that are more than 1 %.
+        max_broken: The largest share of broken files, 0 to 1, with which the run continues. None: it stops at more than
+            three broken files that are more than 1 %.
         compute: Device, precision, views per forward pass, decoding processes and backend.
         options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=16, workers=4, backend="auto".
 
@@ -109,7 +109,7 @@ def evaluate(
         )
         test.collect(_scored(backend, model, views, rows, compute), backend)
         test.wait_for_all()
-        result = _result(test, model)
+        result = _evaluation_result(test, model)
         test.write(result)
         return result
 
@@ -140,7 +140,7 @@ def _scored(
     long.notify()
 
 
-def _result(test: ResumableTest, model: Classifier) -> EvaluationResult:
+def _evaluation_result(test: ResumableTest, model: Classifier) -> EvaluationResult:
     """The scores and metrics of the videos that are done, compared with the numbers of the model's recipe.
 
     Raises:
@@ -160,7 +160,7 @@ def _result(test: ResumableTest, model: Classifier) -> EvaluationResult:
         class_names=(*names, *(f"class {i}" for i in range(len(names), model.recipe.model.num_classes))),
         protocol=protocol,
         trained_on=test.trained_on(rows, model.trained_on),
-        groups=_groups(data, np.array(rows)),
+        groups=_groups_of_scores(data, np.array(rows)),
     )
     result = EvaluationResult(scores, test.quarantine.files)
     top1 = result.metrics().get("top1")
@@ -169,7 +169,7 @@ def _result(test: ResumableTest, model: Classifier) -> EvaluationResult:
     return replace(result, comparisons=compare(model.recipe, protocol, top1=top1, videos=len(rows)))
 
 
-def _groups(data: Manifest, rows: NDArray[np.int64]) -> NDArray[np.str_] | None:
+def _groups_of_scores(data: Manifest, rows: NDArray[np.int64]) -> NDArray[np.str_] | None:
     """The group of each video, for `Scores.groups`: the group in the list; for a segment without one, its file."""
     segments = data.times is not None or data.frame_ranges is not None
     groups = np.full(len(rows), "") if data.groups is None else data.groups[rows]

@@ -137,7 +137,7 @@ def read_tested_list(folder: str | Path) -> Manifest | None:
         return None
     scores = Scores.load(folder / SCORES)
     tested, reason = set(scores.ids), f"{Command.EVALUATE.note} names no list of videos"
-    for path, root, split in _candidates(folder):
+    for path, root, split in _candidate_lists(folder):
         if not path.exists():
             reason = f"{path} does not exist any more"
             continue
@@ -158,7 +158,7 @@ def read_tested_list(folder: str | Path) -> Manifest | None:
     return None
 
 
-def _candidates(folder: Path) -> Iterator[tuple[Path, str | None, str | None]]:
+def _candidate_lists(folder: Path) -> Iterator[tuple[Path, str | None, str | None]]:
     """(path, root, split) of the lists that may name the tested videos, the most likely first."""
     notes = [folder / Command.EVALUATE.note, *sorted(folder.glob(f"stream1-*/{Command.EVALUATE.note}"))]
     for note in map(read_note, notes):

@@ -85,15 +85,15 @@ def _seconds_per_view(backend: Backend, views: Views, batch: int) -> float:
     it is short, a pass of up to `batch` views follows, and the smaller time per view counts.
     """
     one = next(views.batches(1))
-    _seconds(backend, one)
-    second = _seconds(backend, one)
+    _pass_seconds(backend, one)
+    second = _pass_seconds(backend, one)
     if (count := min(batch, int(_PASS / second))) < 2:
         return second
     several = next(views.batches(count))
-    return min(second, _seconds(backend, several) / len(several))
+    return min(second, _pass_seconds(backend, several) / len(several))
 
 
-def _seconds(backend: Backend, views_VTHWC: Tensor) -> float:
+def _pass_seconds(backend: Backend, views_VTHWC: Tensor) -> float:
     start = time.perf_counter()
     backend.run("logits", views_VTHWC)  # waits for the device, because it returns results on the CPU
     return time.perf_counter() - start

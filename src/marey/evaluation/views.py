@@ -13,7 +13,7 @@ from marey.base.processes import decoding_workers
 from marey.classifier import Calibration, Output
 from marey.data.loading.datasets import ViewDataset
 from marey.data.loading.view_decoder import DecodedVideo, ViewItem
-from marey.data.loading.workers import AheadLoader, checked_batches, unchanged
+from marey.data.loading.workers import AheadLoader, checked_batches, same_item
 from marey.recipe import Averaging, Test
 from marey.tasks.task import Task
 from marey.video.pixels import FloatPixels, Pixels
@@ -31,7 +31,7 @@ def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int | None) 
         RunError: a decoding process died (`AheadLoader`).
     """
     processes = min(decoding_workers(workers), len(rows))
-    loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=unchanged)
+    loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=same_item)
     yield from checked_batches(loader)
 
 

@@ -52,6 +52,8 @@ _RETAINED = 31 << 20
 """Bytes, just below 32 MiB: glibc returns larger blocks to the system whenever they are freed."""
 _MEASURED = 4
 """Videos that an estimate measures, at most. The first one includes set-up, and is left out if there are others."""
+_VIEWS = "places"
+"""The key of a file's second array: for each view, the index of its cells."""
 _MAX_BYTES = 2e8
 """Bytes of the largest file that an estimate measures: opening a larger one may take too long."""
 
@@ -286,13 +288,13 @@ class _CellComputation:
     def of_row(self, row: int) -> NDArray[np.float16]:
         """The cells of a row from the cache; they are computed again if the file was removed or is damaged."""
         if (arrays := self.files.read(self.keys[row])) is not None:
-            cells: NDArray[np.float16] = arrays["cells"][arrays["places"]]
+            cells: NDArray[np.float16] = arrays["cells"][arrays[_VIEWS]]
             return cells
         item = self.views[row]
         if isinstance(item, Broken):
             raise DataError(f"{item.reason}; it was readable before.")
         half, index = self._cells(item)
-        self.files.write(self.keys[row], {"cells": half, "places": index})
+        self.files.write(self.keys[row], {"cells": half, _VIEWS: index})
         return half[index]
 
     def _compute(self, rows: Sequence[int], broken: Quarantine) -> dict[int, Broken]:
@@ -317,7 +319,7 @@ class _CellComputation:
         self.contents[row] = item.identity
         self.keys[row] = self._key(row)
         half, index = self._cells(item)
-        self.files.write(self.keys[row], {"cells": half, "places": index})
+        self.files.write(self.keys[row], {"cells": half, _VIEWS: index})
         return None
 
     def _cells(self, video: DecodedVideo) -> tuple[NDArray[np.float16], NDArray[np.int64]]:

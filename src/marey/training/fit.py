@@ -176,10 +176,10 @@ def fit(
     fabric.barrier()  # every process waits here until the first one has written all files and released the folder
     if at.epoch < batches.epochs:
         raise StoppedError(
-            f"stopped after step {at.step}; go on with --resume --out {out} (resume=True in Python)",
+            f"stopped after step {at.step}; continue with --resume --out {out} (resume=True in Python)",
             interrupted=loop.interrupted,
         )
-    return _result(Path(out), at)
+    return _fit_result(Path(out), at)
 
 
 def _manifests(
@@ -290,7 +290,7 @@ def _micro_batch(recipe: Recipe, compute: Compute) -> int:
     return size
 
 
-def _result(out: Path, at: Progress) -> FitResult:
+def _fit_result(out: Path, at: Progress) -> FitResult:
     validated = at.best_epoch >= 0
     return FitResult(
         out=out, last=out / LAST, best=out / BEST if validated else None,

@@ -130,7 +130,7 @@ class RunFolder:
             RunError: the folder holds another run, or with `resume` no run that can be resumed; another process works
                 there, or it cannot be written. Nothing is written then.
         """
-        settings = _settings(self.identity)
+        settings = _current_settings(self.identity)
         if (start := self._started_from()) is not None and resume:
             facts = {**facts, "started_from": start}
         claim = Claim(
@@ -189,7 +189,7 @@ class RunFolder:
         Raises:
             RunError: there is no run, its videos are different, or it has begun more epochs than the new number.
         """
-        saved = _settings(read_run(self.path / STATE))
+        saved = _current_settings(read_run(self.path / STATE))
         noted = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
         for name, title in (("data", "training"), ("validation", "validation")):
             if saved[name] != here[name]:
@@ -274,7 +274,7 @@ class RunFolder:
             write_readme(self.path)
 
 
-def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
+def _current_settings(identity: Mapping[str, Json]) -> dict[str, Json]:
     """What identifies a run, with its recipe in the current form: fields that an older file lacks have their defaults."""
     text = str(identity["recipe"])
     try:

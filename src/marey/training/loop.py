@@ -337,7 +337,7 @@ class TrainingLoop:
             if follows
             else ""
         )
-        notice(f"goes on to {counted(epochs, 'epoch')} in place of {planned}{rates}")
+        notice(f"continues to {counted(epochs, 'epoch')} in place of {planned}{rates}")
 
     def _announce(self) -> None:
         recipe, device, world = self.recipe, self.fabric.device, processes().world

@@ -11,7 +11,7 @@ from marey.video.sampling import TrainRule
 
 
 @dataclass(frozen=True)
-class Shape:
+class ClipShape:
     """Frames and side (in pixels) of the clips of a batch, and its size as a multiple of the recipe's base batch."""
 
     frames: int
@@ -30,7 +30,7 @@ class Phase:
     """The epoch, counted from 0, at which the phase ends (exclusive)."""
     rate: float
     """Factor by which the base learning rate is multiplied."""
-    shapes: tuple[Shape, ...]
+    shapes: tuple[ClipShape, ...]
     """The shapes that batches have in turn."""
 
 
@@ -54,7 +54,7 @@ def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frame
     cycles = [_cycle(multigrid, frames, side, share) for share in multigrid.long]
     average = [_average_batch(multigrid, cycle[-1], frames, side) for cycle in cycles]
     ends = (0, *schedule.milestones)
-    planned: list[tuple[float, float, tuple[Shape, ...]]] = []  # (epochs, rate, shapes)
+    planned: list[tuple[float, float, tuple[ClipShape, ...]]] = []  # (epochs, rate, shapes)
     steps = 0.0
     for interval, (begin, end) in enumerate(pairwise(ends)):
         for cycle, batch in zip(cycles, average, strict=True):
@@ -74,20 +74,20 @@ def plan_phases(multigrid: Multigrid, schedule: StepSchedule, epochs: int, frame
     return (*found, Phase(middle, found[-1].rate, cycles[-1]), Phase(last, final_rate, cycles[-1]))
 
 
-def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, float]) -> tuple[Shape, ...]:
+def _cycle(multigrid: Multigrid, frames: int, side: int, share: tuple[float, float]) -> tuple[ClipShape, ...]:
     """The shapes that the batches of an epoch have in turn: those with the sides of the short cycle, then the shape of
     the long cycle. `share` is the long cycle's shape (frames, side), as shares of the recipe's `frames` and `side`.
     """
     long_frames, long_side = round(frames * share[0]), round(side * share[1])
     batch = round(frames * side**2 / (long_frames * long_side**2))
     shorter = tuple(
-        Shape(long_frames, round(side * short), batch * round((long_side / (side * short)) ** 2))
+        ClipShape(long_frames, round(side * short), batch * round((long_side / (side * short)) ** 2))
         for short in multigrid.short
     )
-    return (*shorter, Shape(long_frames, long_side, batch))
+    return (*shorter, ClipShape(long_frames, long_side, batch))
 
 
-def _average_batch(multigrid: Multigrid, long: Shape, frames: int, side: int) -> float:
+def _average_batch(multigrid: Multigrid, long: ClipShape, frames: int, side: int) -> float:
     """The mean size of the batches of a short cycle, as a multiple of the base batch. The short cycle's sides are not
     rounded to pixels here.
     """
@@ -101,7 +101,7 @@ def phase_at(phases: Sequence[Phase], epoch: int) -> Phase:
     return next((phase for phase in phases if epoch < phase.until), phases[-1])
 
 
-def rules_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, TrainGeometry], ...]:
+def rules_of(recipe: Recipe, shapes: Sequence[ClipShape]) -> tuple[tuple[TrainRule, TrainGeometry], ...]:
     """For each shape, the recipe's sampling rule and crop with that shape's frames and side.
 
     With fewer frames the stride is larger, so that the clip lasts as long. If the crop draws the short side of
@@ -110,14 +110,14 @@ def rules_of(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[tuple[TrainRule, 
     return tuple((_sampling(recipe.clip, shape), _crop(recipe.augment, shape)) for shape in shapes)
 
 
-def _sampling(rule: TrainRule, shape: Shape) -> TrainRule:
+def _sampling(rule: TrainRule, shape: ClipShape) -> TrainRule:
     changes: dict[str, Any] = {"frames": shape.frames}
     if "seconds" not in type(rule).model_fields:  # else a clip lasts equally long with any number of frames
         changes["stride"] = rule.stride * (rule.frames // shape.frames)
     return rule.model_copy(update=changes)
 
 
-def _crop(crop: TrainGeometry, shape: Shape) -> TrainGeometry:
+def _crop(crop: TrainGeometry, shape: ClipShape) -> TrainGeometry:
     changes: dict[str, Any] = {"size": shape.side}
     if "short_sides" in type(crop).model_fields:
         low, high = crop.short_sides  # type: ignore[union-attr]

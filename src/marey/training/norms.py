@@ -9,7 +9,7 @@ from marey.models.freeze import FrozenNorms, hold_frozen
 from marey.models.layers.norms import BatchNorm, batch_norms, statistics_kept
 
 
-class _Moments:
+class _InputSums:
     """Sums over the input values of a batch norm, for each channel: their count, the values, their squares; in float64."""
 
     def __init__(self, norm: BatchNorm) -> None:
@@ -60,7 +60,7 @@ def measure_norms(
     """
     network.train()
     hold_frozen(network, frozen)
-    measured = [_Moments(norm) for norm in batch_norms(network) if norm.training]
+    measured = [_InputSums(norm) for norm in batch_norms(network) if norm.training]
     network.eval()  # without dropout and stochastic depth
     for moments in measured:
         moments.norm.train()

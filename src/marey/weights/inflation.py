@@ -33,12 +33,16 @@ def carry_over(source: Classifier, target: Network, name: str) -> LoadReport:
     assert isinstance(source.network, Network) and source.load_report is not None
     report = source.load_report
     given, trunks = _first_trunk(source.network), _trunks(target)
-    ours = {pathway: trunk for pathway, trunk in trunks.items() if len(trunks) == 1 or _width(trunk) == _width(given)}
+    ours = {
+        pathway: trunk
+        for pathway, trunk in trunks.items()
+        if len(trunks) == 1 or _stem_width(trunk) == _stem_width(given)
+    }
     renamed: list[tuple[str, str]] = []
     notes: list[str] = []
-    problem = "" if ours else f"no pathway has a stem of {counted(_width(given), 'channel')}"
+    problem = "" if ours else f"no pathway has a stem of {counted(_stem_width(given), 'channel')}"
     for pathway, trunk in ours.items():
-        fitted, problem = _fit(given.state_dict(), trunk.state_dict())
+        fitted, problem = _fitted_shapes(given.state_dict(), trunk.state_dict())
         if problem:
             break
         trunk.load_state_dict(fitted, strict=False)
@@ -53,7 +57,7 @@ def carry_over(source: Classifier, target: Network, name: str) -> LoadReport:
     return LoadReport(report.source, report.layout, tuple(renamed), ("the head",), tuple(notes))
 
 
-def _fit(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+def _fitted_shapes(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """The tensors `theirs` in the shapes of `ours`, and what does not fit; empty if all fits."""
     # A pretrained trunk may lack non-local blocks, and nothing else.
     wanted = {name: value for name, value in ours.items() if ".after." not in name}
@@ -116,6 +120,6 @@ def _first_trunk(network: Network) -> nn.Module:
     )
 
 
-def _width(trunk: nn.Module) -> int:
+def _stem_width(trunk: nn.Module) -> int:
     """Number of output channels of the stem."""
     return next(iter(trunk.parameters())).shape[0]

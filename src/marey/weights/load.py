@@ -333,7 +333,7 @@ def _fill(
     # Files older than torch 0.4.1 have no num_batches_tracked, and nothing depends on it.
     pairs = [(t, o) for t, o in report.renamed if t in tensors or not o.endswith("num_batches_tracked")]
     tensors, resized = resize_to_fit(network, tensors, pairs, source)
-    _check(tensors, pairs, state, source)
+    _require_exact(tensors, pairs, state, source)
     for line in resized:
         notice(f"{source}: {line}")
     for theirs, ours in pairs:
@@ -361,7 +361,9 @@ def _without_other_head(
     return tensors, replace(report, renamed=pairs, dropped=dropped, notes=notes, new_head=True)
 
 
-def _check(tensors: dict[str, Tensor], pairs: list[tuple[str, str]], state: dict[str, Tensor], source: str) -> None:
+def _require_exact(
+    tensors: dict[str, Tensor], pairs: list[tuple[str, str]], state: dict[str, Tensor], source: str
+) -> None:
     """Refuse tensors that are not exactly those of `state`; the error names the first three of each kind of problem."""
     used = {theirs for theirs, _ in pairs}
     found = [(theirs, ours, tensors[theirs], state[ours]) for theirs, ours in pairs if theirs in tensors]

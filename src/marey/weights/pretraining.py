@@ -78,22 +78,22 @@ def start(
             f"--init {init}: it holds {theirs.module}, a user's module: load it, marey.load_model(FILE, "
             "model=MODULE), and train it, marey.fit(classifier, ...)."
         )
-    if _same(theirs, recipe.model):
+    if _same_network(theirs, recipe.model):
         loaded = load_model(recipe, weights=opened, allow_new_head=True)
-        network, report, trained_on = _network(loaded), _report(loaded), loaded.trained_on
+        network, report, trained_on = _network_of(loaded), _report_of(loaded), loaded.trained_on
         if report.new_head:
             network.initialise_head(initialisation)
         elif class_names is not None:
-            report = _fit_head(
-                network, report, initialisation, theirs=_class_names(init, file, loaded), ours=tuple(class_names)
+            report = _keep_or_replace_head(
+                network, report, initialisation, theirs=_classes_of_file(init, file, loaded), ours=tuple(class_names)
             )
-    elif isinstance(recipe.model, FrameProbeConfig | ClipProbeConfig) and _same(theirs, recipe.model.backbone):
-        network = _network(_initialised(recipe, class_names))
+    elif isinstance(recipe.model, FrameProbeConfig | ClipProbeConfig) and _same_network(theirs, recipe.model.backbone):
+        network = _network_of(_initialised(recipe, class_names))
         assert isinstance(network, Probe)
         loaded = load_model(recipe.variant(model=recipe.model.backbone), weights=opened, allow_new_head=True)
         report, trained_on = fill_backbone(network, loaded), loaded.trained_on
     else:
-        network = _network(_initialised(recipe, class_names))
+        network = _network_of(_initialised(recipe, class_names))
         loaded = load_model(weights=opened, allow_new_head=True)
         report, trained_on = carry_over(loaded, network, recipe.name), loaded.trained_on
     notes = (*report.notes, note) if note else report.notes
@@ -147,22 +147,22 @@ def start_names(recipe: Recipe, init: str | Path | None) -> list[str]:
 
 def _initialised(recipe: Recipe, class_names: Sequence[str] | None) -> Classifier:
     built = build_model(recipe, class_names)
-    _network(built).initialise(recipe.train.initialisation)
+    _network_of(built).initialise(recipe.train.initialisation)
     return built
 
 
-def _network(model: Classifier) -> Network:
+def _network_of(model: Classifier) -> Network:
     """The network of a classifier, which must be one of Marey's."""
     assert isinstance(model.network, Network)
     return model.network
 
 
-def _report(loaded: Classifier) -> LoadReport:
+def _report_of(loaded: Classifier) -> LoadReport:
     assert loaded.load_report is not None
     return loaded.load_report
 
 
-def _class_names(init: str | Path, file: Path | Obtained, loaded: Classifier) -> tuple[str, ...] | None:
+def _classes_of_file(init: str | Path, file: Path | Obtained, loaded: Classifier) -> tuple[str, ...] | None:
     """Class names of the file from which training starts, in its order; None if they are unknown."""
     if loaded.names_classes and not isinstance(file, Obtained):
         return loaded.class_names  # those of a checkpoint of Marey: names assumed for other files do not count
@@ -172,7 +172,7 @@ def _class_names(init: str | Path, file: Path | Obtained, loaded: Classifier) ->
     return None if row is None else class_names_of(row.dataset)
 
 
-def _fit_head(
+def _keep_or_replace_head(
     network: Network,
     report: LoadReport,
     initialisation: Initialisation,
@@ -233,7 +233,7 @@ def _row(init: str | Path) -> Recipe | None:
     return next((known for known in RECIPES if known.name == str(init)), None)
 
 
-def _same(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:
+def _same_network(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:
     """Whether a file's network is the recipe's except for its classes. A network that could not be inferred (None) counts as
     the same: loading by the recipe then decides.
     """

@@ -22,7 +22,7 @@ def fill_backbone(probe: Probe, source: Classifier) -> LoadReport:
     assert isinstance(source.network, Network) and source.load_report is not None
     report = source.load_report
     given, prefix = _backbone_of(source.network)
-    _check(given, probe.backbone.state_dict(), report.source)
+    _check_backbone(given, probe.backbone.state_dict(), report.source)
     probe.backbone.load_state_dict(given)
     pairs = [(theirs, ours.removeprefix(prefix)) for theirs, ours in report.renamed if ours.startswith(prefix)]
     copied = tuple((theirs, f"backbone.{ours}") for theirs, ours in pairs if ours in given)
@@ -48,7 +48,7 @@ def _backbone_of(network: Network) -> tuple[dict[str, Tensor], str]:
     return {name: value for name, value in network.state_dict().items() if not name.startswith("head.")}, ""
 
 
-def _check(theirs: dict[str, Tensor], ours: dict[str, Tensor], source: str) -> None:
+def _check_backbone(theirs: dict[str, Tensor], ours: dict[str, Tensor], source: str) -> None:
     problems = {
         "missing": sorted(ours.keys() - theirs.keys()),
         "left over": sorted(theirs.keys() - ours.keys()),

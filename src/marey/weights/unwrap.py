@@ -98,7 +98,7 @@ def unwrap(content: Mapping[object, object], path: Path) -> Contents:
     flat = {name: tensor for name, tensor in flat.items() if name.partition(".")[0] not in states}
     flat, candidates, notes = _find_networks(flat)
     if not candidates:
-        return Contents(_plain(flat, roots), states)
+        return Contents(_tensors_alone(flat, roots), states)
     chosen, others = _choose(candidates, path)
     tensors, choices = dict(chosen.tensors), []
     for other in others:
@@ -124,9 +124,9 @@ def unwrap(content: Mapping[object, object], path: Path) -> Contents:
             "last step there, and the average under the plain names, which are used"
         )
     others_names = [name for name in flat if not name.startswith(chosen.prefix)]
-    left_out = _count_by_first_word(others_names, _root_of(chosen.prefix, roots))
+    left_out = _count_by_first_word(others_names, _longest_root(chosen.prefix, roots))
     mmcv = (f"ema_* ({counted(len(copies), 'tensor')})",) if copies else ()
-    removed = chosen.prefix.removeprefix(_root_of(chosen.prefix, roots))
+    removed = chosen.prefix.removeprefix(_longest_root(chosen.prefix, roots))
     if removed:
         notes.append(f"the prefix {removed} was removed from the names of its tensors")
     if chosen.lacks_trunk:
@@ -167,12 +167,12 @@ def _flattened(content: Mapping[object, object], above: str = "") -> tuple[dict[
     return flat, roots
 
 
-def _root_of(prefix: str, roots: set[str]) -> str:
+def _longest_root(prefix: str, roots: set[str]) -> str:
     """The longest of `roots`, the prefixes of the file's dictionaries, that `prefix` begins with; empty if none."""
     return max((root for root in roots if prefix.startswith(root)), key=len, default="")
 
 
-def _plain(flat: dict[str, Tensor], roots: set[str]) -> dict[str, Tensor]:
+def _tensors_alone(flat: dict[str, Tensor], roots: set[str]) -> dict[str, Tensor]:
     """The tensors of the file's one dictionary of tensors, or those of its `state_dict`, without `module.`."""
     root = next(iter(roots)) if len(roots) == 1 else next((one for one in sorted(roots) if "state_dict" in one), "")
     inside = (name for name in flat if name.startswith(root))

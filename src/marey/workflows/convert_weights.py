@@ -93,7 +93,7 @@ def convert_weights(
     if local is not None and local.is_file():
         provenance["sha256"] = sha256(local)
     existed = out.exists()
-    if existed and not _holds(out, model, provenance):
+    if existed and not _holds_checkpoint(out, model, provenance):
         raise WeightsError(f"--out {out}: something else is there already: remove it, or choose another name.")
     if not existed:
         save = save_checkpoint if out.suffix else save_folder
@@ -101,7 +101,7 @@ def convert_weights(
     return ConvertedWeights(out, model.recipe, model.load_report, existed)
 
 
-def _holds(path: Path, model: Classifier, provenance: dict[str, Json]) -> bool:
+def _holds_checkpoint(path: Path, model: Classifier, provenance: dict[str, Json]) -> bool:
     """Whether a file holds exactly this checkpoint."""
     try:
         checkpoint = read_checkpoint(path)

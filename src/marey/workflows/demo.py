@@ -8,7 +8,7 @@ from typing import cast
 from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
-from marey.base.claim import OutputPath
+from marey.base.claim import Command, OutputPath
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
@@ -79,7 +79,7 @@ def run_demo(
     start = time.monotonic()
     data = _plan(recipe, out / "videos", sizes, compute=compute)
     _announce_videos()
-    train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
+    train, test = write_motions(out / "videos", **data, seed=seed, workers=workers, command=Command.DEMO)
     notice(
         f"\n3/4  Training {recipe.title.partition(',')[0]}: {counted(len(train), 'video')} in each of "
         f"{counted(recipe.train.epochs, 'epoch')}. "
@@ -183,7 +183,7 @@ def _print_outcome(result: EvaluationResult, recipe: Recipe, test: Manifest) -> 
     )
     print(f"{percent(inside)} right inside the mirrored pairs (guessing: 50 %): {_verdict(inside, recipe)}")
     if right < result.num_videos:
-        print(f"most frequent mistakes: {', '.join(_confusions(result))}")
+        print(f"most frequent mistakes: {', '.join(_mistakes(result))}")
 
 
 def _verdict(inside: float, recipe: Recipe) -> str:
@@ -203,7 +203,7 @@ def _print_predictions(checkpoint: Path, test: Manifest, compute: Compute) -> No
         print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})", flush=True)
 
 
-def _confusions(result: EvaluationResult) -> list[str]:
+def _mistakes(result: EvaluationResult) -> list[str]:
     """The most frequent mistakes: "left taken for right (3 times)"."""
     names = result.scores.class_names
     return [

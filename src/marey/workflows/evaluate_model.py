@@ -85,7 +85,7 @@ def fuse_files(
     fusion: Fusion = of  # type: ignore[assignment]
     files, search_files = _score_files(paths), _score_files(search_on)
     scores = [Scores.load(path) for path in files]
-    fused = fuse(scores, weights=_weights(len(files), weights, search_files, fusion), of=fusion)
+    fused = fuse(scores, weights=_stream_weights(len(files), weights, search_files, fusion), of=fusion)
     if out:
         fused.save(out)
     return EvaluationResult(fused)
@@ -95,7 +95,7 @@ def _score_files(paths: Sequence[Path]) -> list[Path]:
     return [path / "scores.npz" if path.is_dir() else path for path in paths]
 
 
-def _weights(streams: int, weights: str | None, search_on: Sequence[Path], of: Fusion) -> Sequence[float] | None:
+def _stream_weights(streams: int, weights: str | None, search_on: Sequence[Path], of: Fusion) -> Sequence[float] | None:
     """The weight of each of the streams, given or found by a search; None: equal weights.
 
     Raises:

@@ -36,7 +36,7 @@ def open_model(
         RecipeError, WeightsError: a wrong name, weights that do not fit, or not as many class names as classes.
     """
     with explain_other_classes():
-        model = _opened(
+        model = _opened_model(
             name_or_file, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use,
             classes=classes,
         )  # fmt: skip
@@ -61,7 +61,7 @@ def explain_other_classes() -> Iterator[None]:
         ) from None
 
 
-def _opened(
+def _opened_model(
     name_or_file: str,
     *,
     weights: str | Path | None,

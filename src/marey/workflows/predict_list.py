@@ -169,7 +169,7 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
         raise RunError("marey predict runs in one process: give each its own share of the list and its own --out.")
     path = predictions_path(out)
     path.check()
-    note = _note(path)
+    note = _note_path(path)
     if not note.exists():
         for _ in read_predictions(out):
             """A file without a note is only appended to if all its lines are predictions."""
@@ -186,7 +186,7 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
     return Claim(path, Command.PREDICT, settings, recorded=recorded)
 
 
-def _note(path: OutputPath) -> Path:
+def _note_path(path: OutputPath) -> Path:
     """The note (NAME.run.json, the settings) beside a file of predictions. For a file that version 0.1.0 began,
     the note under the name that version 0.1.0 gave it.
 

@@ -191,7 +191,7 @@ def _write_page(path: Path, lines: Path, top: int, network: str) -> None:
     with progress("Page", total=min(count, MOST_SHOWN), unit="videos") as bar:
         shown = []
         for prediction in islice(read_predictions(lines), MOST_SHOWN):
-            shown.append(_shown(prediction, top))
+            shown.append(_shown_prediction(prediction, top))
             bar.advance()
     subtitle = [counted(count, "video"), *([f"{failed:,} could not be read"] if failed else []), network]
     page = render(
@@ -207,7 +207,7 @@ def _write_page(path: Path, lines: Path, top: int, network: str) -> None:
     write_text(path, page)
 
 
-def _shown(prediction: Prediction, top: int) -> _Shown:
+def _shown_prediction(prediction: Prediction, top: int) -> _Shown:
     path, segment = prediction.path, prediction.part_text
     if prediction.error is not None:
         return _Shown(path, segment, [], "", prediction.error.removeprefix(f"{path}: "), None)

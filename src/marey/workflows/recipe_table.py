@@ -12,12 +12,14 @@ from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
 from marey.weights.fetching.availability import STATE_MEANINGS, Availability, availability, megabytes
 
-Row = Recipe | TwoStream
+RecipeRow = Recipe | TwoStream
 COLUMNS = ("recipe", "top-1", "size", "licence", "weights")
-_ROWS: tuple[Row, ...] = (*RECIPES, *TWO_STREAMS)
+_ROWS: tuple[RecipeRow, ...] = (*RECIPES, *TWO_STREAMS)
 
 
-def select_rows(words: Sequence[str], *, network: str | None = None, dataset: str | None = None) -> tuple[Row, ...]:
+def select_rows(
+    words: Sequence[str], *, network: str | None = None, dataset: str | None = None
+) -> tuple[RecipeRow, ...]:
     """The rows that match all words and both names; case does not matter.
 
     Args:
@@ -31,10 +33,10 @@ def select_rows(words: Sequence[str], *, network: str | None = None, dataset: st
     """
     rows = _ROWS
     for word in words:
-        if not any(word.lower() in _description(row) for row in _ROWS):
+        if not any(word.lower() in _searched_text(row) for row in _ROWS):
             known = [(*row.name.split("_"), *_networks(row), row.dataset, row.name) for row in _ROWS]
             raise RecipeError(f"no recipe has the word {word!r}.{did_you_mean(word, sorted(set(chain(*known))))}")
-        rows = tuple(row for row in rows if word.lower() in _description(row))
+        rows = tuple(row for row in rows if word.lower() in _searched_text(row))
     for option, wanted, names_of in (("--network", network, _networks), ("--dataset", dataset, _datasets)):
         if wanted is not None:
             names = sorted({name for row in _ROWS for name in names_of(row)})
@@ -47,12 +49,12 @@ def select_rows(words: Sequence[str], *, network: str | None = None, dataset: st
     return rows
 
 
-def recipe_names(rows: Sequence[Row]) -> set[str]:
+def recipe_names(rows: Sequence[RecipeRow]) -> set[str]:
     """The names of the recipes of these rows; a row of two streams has two."""
     return {recipe.name for row in rows for recipe in _streams(row)}
 
 
-def split_by_availability(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+def split_by_availability(rows: Sequence[RecipeRow]) -> tuple[tuple[RecipeRow, ...], tuple[RecipeRow, ...]]:
     """The rows whose weights are cached or can be downloaded, and the others."""
     available = [availability(row).available for row in rows]
     return (
@@ -61,7 +63,7 @@ def split_by_availability(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[R
     )
 
 
-def recipe_table(rows: Sequence[Row], left_out: Sequence[Row] = ()) -> str:
+def recipe_table(rows: Sequence[RecipeRow], left_out: Sequence[RecipeRow] = ()) -> str:
     """A line of at most 100 characters for each row, the meanings of the words in it, and why `left_out` are missing."""
     found = [availability(row) for row in rows]
     cells = [COLUMNS, *(_columns_of(row, available) for row, available in zip(rows, found, strict=True))]
@@ -70,10 +72,10 @@ def recipe_table(rows: Sequence[Row], left_out: Sequence[Row] = ()) -> str:
         f"{name:{widths[0]}}  {top1:>{widths[1]}}  {size:>{widths[2]}}  {licence:{widths[3]}}  {weights}"
         for name, top1, size, licence, weights in cells
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found), *_reasons(left_out)])
+    return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found), *_reasons_left_out(left_out)])
 
 
-def _columns_of(row: Row, found: Availability) -> tuple[str, ...]:
+def _columns_of(row: RecipeRow, found: Availability) -> tuple[str, ...]:
     top1 = None if row.published is None else row.published.top1
     return (
         row.name,
@@ -98,7 +100,7 @@ def _caption(found: Sequence[Availability]) -> Iterable[str]:
         yield "~: the file's size is not known; this is the size of its parameters, 4 bytes each."
 
 
-def _reasons(left_out: Sequence[Row]) -> Iterable[str]:
+def _reasons_left_out(left_out: Sequence[RecipeRow]) -> Iterable[str]:
     """The number of rows that were left out, by the state of their weights, from the best to the worst."""
     states = Counter(availability(row).state for row in left_out)
     if states:
@@ -108,7 +110,7 @@ def _reasons(left_out: Sequence[Row]) -> Iterable[str]:
         )
 
 
-def _description(row: Row) -> str:
+def _searched_text(row: RecipeRow) -> str:
     """The text in which words are searched, in lower case."""
     texts = [row.name, row.title, row.dataset, *_networks(row)]
     for stream in _streams(row):
@@ -118,15 +120,15 @@ def _description(row: Row) -> str:
     return " ".join(texts).lower()
 
 
-def _streams(row: Row) -> tuple[Recipe, ...]:
+def _streams(row: RecipeRow) -> tuple[Recipe, ...]:
     return (row,) if isinstance(row, Recipe) else (get_recipe(row.rgb), get_recipe(row.flow))
 
 
-def _networks(row: Row) -> set[str]:
+def _networks(row: RecipeRow) -> set[str]:
     return {one.model.network for one in _streams(row)}
 
 
-def _datasets(row: Row) -> set[str]:
+def _datasets(row: RecipeRow) -> set[str]:
     """The data set's name, and its short form if it has one."""
     short = {"kinetics400": "k400", "kinetics600": "k600", "kinetics700": "k700"}.get(row.dataset)
     return {row.dataset} | ({short} if short else set())

@@ -46,7 +46,7 @@ def write_recordings(manifest: Manifest, path: Path, *, workers: int | None = No
     splits = [""] * len(manifest) if manifest.splits is None else manifest.splits.tolist()
     sheets = ContactSheets.of(recordings, recordings.copies([manifest], splits))
     sheets.write_page(sheets_beside(path), title=path.stem)
-    replace(manifest, groups=recordings.sources.of_row).write_csv(path)
+    replace(manifest, groups=recordings.by_evidence.of_row).write_csv(path)
     return sheets
 
 
@@ -102,7 +102,7 @@ def divide_by_recordings(
         listed = join_splits(_with_corrected_groups(given.train, folds), given.tested)
         return VideosInFolds(given.train, listed, folds, (), (note,), None, all_rows), None
     recordings = find_recordings(lists, workers=workers)
-    splits = np.repeat([TRAIN if given.tested else "", *given.tested], [len(clips) for clips in lists])
+    splits = np.repeat([TRAIN if given.tested else "", *given.tested], [len(videos) for videos in lists])
     copies = recordings.copies(lists, splits.tolist())
     left_out, copies_notes = _copies_left_out(copies, given)
     rows = np.delete(all_rows, left_out)
@@ -111,9 +111,9 @@ def divide_by_recordings(
     notes = [sheets.summary, *sheets.notes, *copies_notes]
     if given.tested:
         used = np.delete(np.arange(total), left_out)
-        notes.append(f"Training and tests: {recordings.sources.rows(used).describe(splits[used])}.")
-    groups = np.split(recordings.sources.of_row, np.cumsum([len(clips) for clips in lists])[:-1])
-    grouped = [replace(clips, groups=own) for clips, own in zip(lists, groups, strict=True)]
+        notes.append(f"Training and tests: {recordings.by_evidence.rows(used).describe(splits[used])}.")
+    groups = np.split(recordings.by_evidence.of_row, np.cumsum([len(videos) for videos in lists])[:-1])
+    grouped = [replace(videos, groups=own) for videos, own in zip(lists, groups, strict=True)]
     in_folds = VideosInFolds(
         train=train,
         listed=join_splits(grouped[0][rows], dict(zip(given.tested, grouped[1:], strict=True))),
@@ -143,7 +143,7 @@ def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:
 
     A list with a column `group` is read with these groups alone, so that the column must hold all of them.
     """
-    return train if train.joined_groups is None else replace(train, groups=folds.sources.of_row)
+    return train if train.joined_groups is None else replace(train, groups=folds.recordings.of_row)
 
 
 def _copies_left_out(copies: Copies, given: TrainValTest) -> tuple[list[int], list[str]]:

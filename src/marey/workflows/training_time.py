@@ -115,7 +115,7 @@ def training_seconds(
             torch.random.fork_rng(used, device_type=device.type), reporting(SilentReporter()),
             computing_in(precision), autocast(device, precision),
         ):  # fmt: skip
-            clips, decode = _decoded(
+            clips, decode = _decoded_clips(
                 ClipDataset(train, recipe.clip, recipe.augment, pixels=recipe.pixels), compute.workers
             )
             step = _clip_seconds(recipe, clips, device, most=compute.batch or recipe.train.base_batch)
@@ -132,7 +132,7 @@ def training_seconds(
     return _LAUNCH + seconds / processes().world
 
 
-def _decoded(videos: ClipDataset, workers: int | None) -> tuple[list[Frames], float]:
+def _decoded_clips(videos: ClipDataset, workers: int | None) -> tuple[list[Frames], float]:
     """A clip of the first video and one of another, and the seconds that the last clip took to decode.
 
     The first clip includes one-time setup, so the second one is timed, unless the first took longer than `_LONG`.

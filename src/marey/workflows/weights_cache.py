@@ -15,7 +15,7 @@ from marey.weights.fetching.availability import availability, availability_of, m
 from marey.weights.fetching.inventory import CachedItem
 from marey.weights.fetching.obtain import Obtained, looks_like_address, obtain, obtain_from, obtain_named, sources_of
 from marey.weights.find_copies import KIND_MEANINGS, FoundFile, LinkedFile
-from marey.workflows.recipe_table import Row
+from marey.workflows.recipe_table import RecipeRow
 
 _TRUST = {
     "verified": "its entire SHA-256 is the one that its publisher gave",
@@ -153,7 +153,7 @@ def items_json(items: Sequence[CachedItem]) -> list[Json]:
     return files
 
 
-def rows_json(rows: Sequence[Row]) -> list[Json]:
+def rows_json(rows: Sequence[RecipeRow]) -> list[Json]:
     """The availability of each row's weights: state, licence, size, addresses and paths."""
     found = {row.name: availability(row) for row in rows}
     return [

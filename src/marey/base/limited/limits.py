@@ -67,11 +67,11 @@ class Limits:
         if amount.duration is not None:
             times = self.times_duration * amount.duration
             less = " is less" if times < self.allowed(WorkAmount(amount.duration)) else ""
-            why = f"{self.times_duration:g} times its duration of {_short(amount.duration)} s{less}"
+            why = f"{self.times_duration:g} times its duration of {_seconds_text(amount.duration)} s{less}"
         if amount.flow_fields:
             why += f"; {self.seconds_a_field:g} s for each of {counted(amount.flow_fields, 'field')} of flow"
         return (
-            f"took longer than {_short(self.allowed(amount))} s ({why}) and was stopped: --decode-seconds, in Python "
+            f"took longer than {_seconds_text(self.allowed(amount))} s ({why}) and was stopped: --decode-seconds, in Python "
             "Limits(seconds=...), allows more"
         )
 
@@ -85,5 +85,5 @@ class Limits:
         )
 
 
-def _short(seconds: float) -> str:
+def _seconds_text(seconds: float) -> str:
     return f"{seconds:.1f}".removesuffix(".0")

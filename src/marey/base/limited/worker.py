@@ -156,7 +156,7 @@ def serve(connection: Pipe, packed: bytes, limits: Limits) -> None:
         work.begin()
         watch = _Watch(connection, work.amount, limits)
     except Exception as error:
-        send(connection, Refused(_in_words(error)))
+        send(connection, Refused(_error_in_words(error)))
         return
     with contextlib.suppress(EOFError, ConnectionError):  # the pool has closed the connection
         watch.send(Ready())
@@ -189,13 +189,13 @@ def _finished(
     except MemoryError:
         last = True
     except Exception as error:
-        result = ItemFailure(f"failed: {_in_words(error)}")
+        result = ItemFailure(f"failed: {_error_in_words(error)}")
     if last or over_memory():
         result, last = ItemFailure(limits.too_large()), True
     return Finished(number, result, time.perf_counter() - start, last=last)
 
 
-def _in_words(error: Exception) -> str:
+def _error_in_words(error: Exception) -> str:
     """An unexpected error in one line, with the file and line that raised it."""
     raised = traceback.extract_tb(error.__traceback__)[-1]
     message = " ".join(str(error).split())

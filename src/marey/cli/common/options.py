@@ -40,7 +40,7 @@ Workers = Annotated[
         help=f"Processes that decode ahead; 0 decodes in this one (default: one per core, at most {MOST_DECODING}).",
     ),
 ]
-Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
 PrecisionOption = Annotated[
     Precision,
     typer.Option("--precision", help="Arithmetic of the network: auto is the recipe's in training, float32 elsewhere."),
@@ -95,7 +95,7 @@ LearningRate = Annotated[
     float | None,
     typer.Option("--lr", help="Learning rate at the batch train.base_batch: short for --set train.optimizer.lr=X."),
 ]
-Words = Annotated[
+WordsArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[WORD]...", help="Only rows with all these words: in name, title, publisher, pretraining."),
 ]

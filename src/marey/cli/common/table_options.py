@@ -18,7 +18,7 @@ from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.cli.common.command import json_document
 from marey.cli.common.interrupted import interruptible
-from marey.cli.common.options import Batch, Device, PrecisionOption, Workers
+from marey.cli.common.options import BatchOption, Device, PrecisionOption, Workers
 
 if TYPE_CHECKING:
     from marey.base.limited.limits import Limits
@@ -41,7 +41,7 @@ def is_table(out: str | Path | None) -> bool:
 class NetworkOptions:
     """Where and how the network computes."""
 
-    batch: Batch = 8
+    batch: BatchOption = 8
     workers: Workers = None
     device: Device = "auto"
     precision: PrecisionOption = "auto"

@@ -33,7 +33,7 @@ class Hmdb51(PackedSet):
         """
         name = path.rpartition("/")[2]
         stem = next((name[: -len(s)] for s in (".avi", ".mp4", ".mkv", ".webm") if name.lower().endswith(s)), name)
-        return stem if stem in _keys() else None
+        return stem if stem in _clip_keys() else None
 
 
 @cache
@@ -47,7 +47,7 @@ def _clips() -> tuple[tuple[PublishedClip, str], ...]:
 
 
 @cache
-def _keys() -> frozenset[str]:
+def _clip_keys() -> frozenset[str]:
     return frozenset(clip.key for clip, _ in _clips())
 
 

@@ -57,7 +57,7 @@ class Kinetics(PublishedSet):
         return {split: list(clips.values()) for split, clips in by_split.items()}
 
     def _rows(self, path: Path, files: FilesByClip) -> Iterator[tuple[str, PublishedClip]]:
-        with _opened(path) as file:
+        with _opened_text(path) as file:
             reader = csv.DictReader(file)
             for column in ("youtube_id", "time_start", "time_end"):
                 if column not in (reader.fieldnames or ()):
@@ -71,18 +71,18 @@ class Kinetics(PublishedSet):
                 if name is None:
                     hint = did_you_mean(label, self.class_names)
                     raise DataError(f"{where}: {label!r} is no class of {self.name}.{hint}")
-                split = _SPLITS.get((row.get("split") or "").lower()) or _split_of(path.stem)
+                split = _SPLITS.get((row.get("split") or "").lower()) or _split_in_name(path.stem)
                 if split is None:
                     raise DataError(
                         f"{where}: neither the column split nor the name of the file shows train, val or test."
                     )
-                yield split, _clip(row, name, files, where)
+                yield split, _clip_of_row(row, name, files, where)
 
     def _by_folders(self, folder: Path, files: FilesByClip) -> dict[str, list[PublishedClip]]:
         by_split: dict[str, list[PublishedClip]] = {}
         for key, paths in files.items():
             label = self._spellings.class_of(paths[0])
-            split = next((s for p in reversed(paths[0].split("/")[:-1]) if (s := _split_of(p))), None)
+            split = next((s for p in reversed(paths[0].split("/")[:-1]) if (s := _split_in_name(p))), None)
             if label and split:
                 by_split.setdefault(split, []).append(PublishedClip(key, label, key[:11]))
         if not by_split:
@@ -93,7 +93,7 @@ class Kinetics(PublishedSet):
         return by_split
 
 
-def _clip(row: dict[str, str], label: str, files: FilesByClip, where: str) -> PublishedClip:
+def _clip_of_row(row: dict[str, str], label: str, files: FilesByClip, where: str) -> PublishedClip:
     try:
         start, end = float(row["time_start"]), float(row["time_end"])
     except (TypeError, ValueError):
@@ -106,23 +106,23 @@ def _clip(row: dict[str, str], label: str, files: FilesByClip, where: str) -> Pu
 def _lists_in(folder: Path) -> list[Path]:
     """DeepMind's lists in a folder, recognised by their header."""
     return [
-        p for p in sorted([*folder.glob("*.csv"), *folder.glob("annotations/*.csv")]) if "youtube_id" in _first_line(p)
+        p for p in sorted([*folder.glob("*.csv"), *folder.glob("annotations/*.csv")]) if "youtube_id" in _header_line(p)
     ]
 
 
-def _first_line(path: Path) -> str:
-    with _opened(path) as file:
+def _header_line(path: Path) -> str:
+    with _opened_text(path) as file:
         return file.readline()
 
 
-def _opened(path: Path) -> TextIO:
+def _opened_text(path: Path) -> TextIO:
     try:
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
-def _split_of(name: str) -> str | None:
+def _split_in_name(name: str) -> str | None:
     """The split whose word is in the name of a folder or list (train_256, videos_val, kinetics-400_test); None: no word."""
     return next((_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS), None)
 

@@ -53,7 +53,7 @@ class Spellings:
     """
 
     def __init__(self, class_names: Sequence[str]) -> None:
-        self._names = {_plain(name): name for name in class_names}
+        self._names = {_letters_and_digits(name): name for name in class_names}
         self._of_folder: dict[str, str | None] = {}
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Spellings:
 
     def find(self, text: str) -> str | None:
         """The class whose spelling matches `text`; None where no class does."""
-        return self._names.get(_plain(text))
+        return self._names.get(_letters_and_digits(text))
 
     def class_of(self, path: str) -> str | None:
         """The class whose folder a file is in, the innermost where there are several; None where no folder is a class."""
@@ -71,7 +71,7 @@ class Spellings:
         return self._of_folder[folder]
 
 
-def _plain(name: str) -> str:
+def _letters_and_digits(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 

@@ -63,7 +63,7 @@ def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[s
     of_lists = require_present(max_broken, *manifests)
     if not any(missing.files for missing in of_lists):
         return frozenset()
-    number, count = _counted(manifests, of_lists)
+    number, count = _missing_in_words(manifests, of_lists)
     first = first_of([name for missing in of_lists for name in missing.files], 3)
     warning_once(f"{number} {verb(count, 'is', 'are')} not there and {verb(count, 'is', 'are')} left out: {first}.")
     return frozenset(
@@ -83,7 +83,7 @@ def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Mis
     for manifest in manifests:
         require_servers(manifest.videos)
     of_lists = tuple(Missing.of(manifest) for manifest in manifests)
-    number, count = _counted(manifests, of_lists)
+    number, count = _missing_in_words(manifests, of_lists)
     tolerated = most_tolerated(sum(map(len, manifests)), max_broken)
     if not count or count <= tolerated:
         return of_lists
@@ -95,7 +95,7 @@ def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Mis
     )
 
 
-def _counted(manifests: Sequence[Manifest], of_lists: Sequence[Missing]) -> tuple[str, int]:
+def _missing_in_words(manifests: Sequence[Manifest], of_lists: Sequence[Missing]) -> tuple[str, int]:
     """The number of missing videos as the beginning of a sentence ("a.csv: 3 of 10 videos"), and as a number."""
     lists = dict.fromkeys(manifest.source or "the list" for manifest in manifests)
     files, count = sum(len(missing.files) for missing in of_lists), sum(missing.videos for missing in of_lists)

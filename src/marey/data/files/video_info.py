@@ -74,12 +74,12 @@ def inspect_video(path: str, check: Check) -> VideoInfo:
     if check == "files":
         return VideoInfo(size)
     try:
-        return _opened(path, size, check)
+        return _info_by_opening(path, size, check)
     except (DecodeError, OSError) as error:
         return VideoInfo(size, error=error.reason if isinstance(error, DecodeError) else str(error))
 
 
-def _opened(path: str, size: int, check: Check) -> VideoInfo:
+def _info_by_opening(path: str, size: int, check: Check) -> VideoInfo:
     # Imported here, since a check of "files" needs no decoder.
     from marey.video.open import open_stored
     from marey.video.reading.reader import Video
@@ -87,7 +87,7 @@ def _opened(path: str, size: int, check: Check) -> VideoInfo:
     # Silent: callers list `left_out` themselves.
     with reporting(SilentReporter()), open_stored(Path(path)) as source:
         if check == "decode":
-            for _ in source.pictures() if isinstance(source, Video) else map(source.read, _one_by_one(len(source))):
+            for _ in source.pictures() if isinstance(source, Video) else map(source.read, _single_indices(len(source))):
                 pass
         return VideoInfo(
             size, len(source), round(source.fps, 3), round(source.duration_seconds, 3), source.width, source.height,
@@ -95,7 +95,7 @@ def _opened(path: str, size: int, check: Check) -> VideoInfo:
         )  # fmt: skip
 
 
-def _one_by_one(count: int) -> list[list[int]]:
+def _single_indices(count: int) -> list[list[int]]:
     return [[number] for number in range(count)]
 
 

@@ -209,7 +209,7 @@ def _of_value(path: Path, value: Json) -> list[str]:
         if all(isinstance(one, list) and one and all(isinstance(word, str) for word in one) for one in value):
             return ["+".join(map(str, one)) for one in value if isinstance(one, list)]
         if all(isinstance(one, Mapping) for one in value):
-            pairs = [_pair(path, one) for one in value if isinstance(one, Mapping)]
+            pairs = [_index_and_name(path, one) for one in value if isinstance(one, Mapping)]
             return _in_order(path, [(number, name, None) for number, name in pairs])
     if isinstance(value, Mapping) and value:
         if all(_is_number(number) for number in value) and all(isinstance(name, str) for name in value.values()):
@@ -222,7 +222,7 @@ def _of_value(path: Path, value: Json) -> list[str]:
     )
 
 
-def _pair(path: Path, record: Mapping[str, Json]) -> tuple[int, str]:
+def _index_and_name(path: Path, record: Mapping[str, Json]) -> tuple[int, str]:
     numbers = [value for word, value in record.items() if word.lower() in _NUMBER_WORDS and _is_number(value)]
     names = [value for word, value in record.items() if word.lower() in _NAME_WORDS and isinstance(value, str)]
     if len(numbers) != 1 or len(names) != 1:

@@ -38,7 +38,7 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | Non
     inside = [path for path in paths if len(path) > depth]
     _report_unused(scan, [path for path in paths if len(path) <= depth], {tuple(p[:depth]) for p in inside})
     if not inside:
-        raise DataError(f"{folder}: expected a folder of videos per class, but {_instead(scan)}.{scan.parquet_hint}")
+        raise DataError(f"{folder}: expected a folder of videos per class, but {_what_it_is(scan)}.{scan.parquet_hint}")
     labels = [path[levels.of_class].strip() for path in inside]
     splits = None if levels.of_split is None else [split_name(path[levels.of_split]) for path in inside]
     folder_names = natural_order(set(labels))
@@ -176,7 +176,7 @@ def _report_unused(scan: Scan, loose: Sequence[Sequence[str]], used: set[tuple[s
         warning_once(f"{scan.folder}: {len(empty)} {are}: {_some(empty)}.")
 
 
-def _instead(scan: Scan) -> str:
+def _what_it_is(scan: Scan) -> str:
     if scan.is_frames:
         return "it is itself a folder of images, which is one video"
     if scan.videos and set(scan.videos) <= set(scan.folders):

@@ -59,7 +59,7 @@ class Dialect:
             DataError: with file and line: too many or too few cells, or a quote that is not closed.
         """
         below = islice(lines, 1, None) if self.is_headed else lines
-        rows = _checked(source, _split(source, below, self.separator), self.header, skipped)
+        rows = _complete_rows(source, _split(source, below, self.separator), self.header, skipped)
         while some := list(islice(rows, size)):
             columns = map(list, zip(*(cells for _, cells in some), strict=True))
             yield ListTable(source, dict(zip(self.words, columns, strict=True)), [line for line, _ in some])
@@ -95,10 +95,10 @@ def find_dialect(source: str, lines: Callable[[], Iterable[NumberedLine]], exist
     if first_line is None:
         return None
     separator, header = max(
-        ((one, _cells(first_line, one)) for one in SEPARATORS), key=lambda pair: sum(map(_known, pair[1]))
+        ((one, _cells(first_line, one)) for one in SEPARATORS), key=lambda pair: sum(map(_is_known_column, pair[1]))
     )
     is_path = any(map(has_video_suffix, header)) or (len(header) == 1 and header[0] in existing)
-    if any(map(_known, header)) and not is_path:
+    if any(map(_is_known_column, header)) and not is_path:
         dialect = Dialect(separator, tuple(header), is_headed=True)
         refuse_repeated_columns(source, dialect.words)
         return dialect
@@ -117,7 +117,7 @@ def find_dialect(source: str, lines: Callable[[], Iterable[NumberedLine]], exist
     return None
 
 
-def _known(cell: str) -> bool:
+def _is_known_column(cell: str) -> bool:
     return column_word(cell) in COLUMN_OF or column_word(cell) in IDS
 
 
@@ -149,7 +149,7 @@ def _split(source: str, lines: Iterable[NumberedLine], separator: str) -> Iterat
         ) from None
 
 
-def _checked(
+def _complete_rows(
     source: str, rows: Iterable[tuple[int, list[str]]], header: Sequence[str], skipped: SkippedLines
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each with as many cells as the header."""

@@ -36,7 +36,7 @@ from marey.data.lists.text_files import parse_json, text_lines
 
 _RECORD_KEYS = ("annotations", "videos", "data_list", "data", "database")
 _CLASS_KEYS = ("classes", "CLASSES", "class_names", "labels")
-Record = Mapping[str, Json]
+JsonRecord = Mapping[str, Json]
 
 
 def is_json(source: str, text: str) -> bool:
@@ -59,7 +59,7 @@ def json_rows(source: str, text: str, existing: FilesIn) -> Rows:
     Raises:
         DataError: with file and line: no JSON, or JSON of another form.
     """
-    return _rows(source, _value(source, text), _LineFinder(text), existing)
+    return _rows_of_json(source, _value(source, text), _LineFinder(text), existing)
 
 
 def _value(source: str, text: str) -> Json:
@@ -68,7 +68,7 @@ def _value(source: str, text: str) -> Json:
     if len(lines) > 1 and all(
         line.lstrip().startswith(("{", "[")) and line.rstrip().endswith(("}", "]")) for _, line in lines
     ):
-        return [_line(source, n, line) for n, line in lines]
+        return [_line_of_json(source, n, line) for n, line in lines]
     return parse_json(source, text)
 
 
@@ -127,13 +127,13 @@ def _json_lines(source: str, lines: Iterable[str]) -> Iterator[tuple[int, Json]]
             continue
         if not (text.startswith(("{", "[")) and text.endswith(("}", "]"))):
             raise NeedsAllRowsError
-        record = _line(source, number, line)
+        record = _line_of_json(source, number, line)
         if isinstance(record, list) and not (len(record) == 2 and isinstance(record[0], str)):
             raise NeedsAllRowsError
         yield number, record
 
 
-def _line(source: str, number: int, line: str) -> Json:
+def _line_of_json(source: str, number: int, line: str) -> Json:
     try:
         return parse_json(source, line)
     except DataError as error:
@@ -162,7 +162,7 @@ class _LineFinder:
         return self._line
 
 
-def _rows(source: str, value: Json, lines: _LineFinder, existing: FilesIn) -> Rows:
+def _rows_of_json(source: str, value: Json, lines: _LineFinder, existing: FilesIn) -> Rows:
     if isinstance(value, Mapping):
         return _of_object(source, value, lines, existing)
     items = list(value) if isinstance(value, list) else []
@@ -182,7 +182,7 @@ def _rows(source: str, value: Json, lines: _LineFinder, existing: FilesIn) -> Ro
     return _of_records(source, [item for item in items if isinstance(item, Mapping)], numbers)
 
 
-def _of_object(source: str, value: Record, lines: _LineFinder, existing: FilesIn) -> Rows:
+def _of_object(source: str, value: JsonRecord, lines: _LineFinder, existing: FilesIn) -> Rows:
     if _path_key(value) and not any(isinstance(one, Mapping) for one in value.values()):
         return _of_records(source, [value], [lines.of(value)])  # a single line of JSON
     named_lists = {key: value[key] for key in _RECORD_KEYS if isinstance(value.get(key), list | Mapping)}
@@ -190,24 +190,24 @@ def _of_object(source: str, value: Record, lines: _LineFinder, existing: FilesIn
         (one for one in named_lists.values() if isinstance(one, list)), next(iter(named_lists.values()), None)
     )
     if records is not None:
-        rows, split = _rows(source, records, lines, existing), value.get("split")
-        rows = replace(rows, class_names=_class_names(source, value))
+        rows, split = _rows_of_json(source, records, lines, existing), value.get("split")
+        rows = replace(rows, class_names=_listed_class_names(source, value))
         return _with_splits(rows, split) if isinstance(split, Mapping) else rows
     if value and all(is_split_name(key) and isinstance(one, list | Mapping) for key, one in value.items()):
         with_split: list[Json] = [
             {**record, "split": key} for key, one in value.items() for record in _records(source, one, existing)
         ]
-        return _rows(source, with_split, lines, existing)
+        return _rows_of_json(source, with_split, lines, existing)
     if value and all(isinstance(one, Mapping) for one in value.values()):
         named = {key: one for key, one in value.items() if isinstance(one, Mapping)}
         if any("annotations" in one for one in named.values()):
             return _annotated(source, named, lines, existing)
-        by_name: list[Record] = [one if _path_key(one) else {"path": key, **one} for key, one in named.items()]
+        by_name: list[JsonRecord] = [one if _path_key(one) else {"path": key, **one} for key, one in named.items()]
         return _of_records(source, by_name, [lines.of(None, key) for key in named])
     return _by_key(source, value, lines, existing)
 
 
-def _class_names(source: str, value: Record) -> list[str] | None:
+def _listed_class_names(source: str, value: JsonRecord) -> list[str] | None:
     """The class names that an object has besides its records, or in its "metainfo" (MMEngine)."""
     meta = value.get("metainfo")
     for record in (value, meta if isinstance(meta, Mapping) else {}):
@@ -219,7 +219,7 @@ def _class_names(source: str, value: Record) -> list[str] | None:
     return None
 
 
-def _records(source: str, value: Json, existing: FilesIn) -> list[Record]:
+def _records(source: str, value: Json, existing: FilesIn) -> list[JsonRecord]:
     """The records of one split, from a list of records, {path: label} or {label: [paths]}."""
     if isinstance(value, Mapping):
         keyed = _keyed(value, existing)
@@ -229,7 +229,7 @@ def _records(source: str, value: Json, existing: FilesIn) -> list[Record]:
     return [_record(item) for item in value] if isinstance(value, list) else []
 
 
-def _keyed(value: Record, existing: FilesIn) -> list[tuple[str, Record]] | None:
+def _keyed(value: JsonRecord, existing: FilesIn) -> list[tuple[str, JsonRecord]] | None:
     """The records of an object {path: label or record} or {label: [paths]}, each with its key; None for other objects."""
     if any(_is_path(key, existing) for key in list(value)[:100]):
         return [
@@ -242,7 +242,7 @@ def _keyed(value: Record, existing: FilesIn) -> list[tuple[str, Record]] | None:
     return None
 
 
-def _by_key(source: str, value: Record, lines: _LineFinder, existing: FilesIn) -> Rows:
+def _by_key(source: str, value: JsonRecord, lines: _LineFinder, existing: FilesIn) -> Rows:
     """The rows of an object {path: label or record} or {label: [paths]}."""
     if (keyed := _keyed(value, existing)) is not None:
         return _of_records(source, [record for _, record in keyed], [lines.of(None, key) for key, _ in keyed])
@@ -260,17 +260,17 @@ def _is_path(value: Json, existing: FilesIn) -> bool:
     return has_video_suffix(value) or is_address(value) or value in existing or bool(existing.completed(value))
 
 
-def _record(item: Json) -> Record:
+def _record(item: Json) -> JsonRecord:
     if isinstance(item, Mapping):
         return item
     return {"path": item[0], "label": item[1]} if isinstance(item, list) and len(item) == 2 else {"path": item}
 
 
-def _path_key(record: Record) -> bool:
+def _path_key(record: JsonRecord) -> bool:
     return any(column_word(word) in COLUMNS["path"] for word in record)
 
 
-def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Rows:
+def _of_records(source: str, records: Sequence[JsonRecord], lines: list[int]) -> Rows:
     """Records as rows, read as a table whose columns are their keys."""
     words = dict.fromkeys(word for record in records for word in record)
     if "template" in words:
@@ -300,7 +300,7 @@ def _text(value: Json) -> str:
     return str(value).strip()
 
 
-def _with_splits(rows: Rows, splits: Record) -> Rows:
+def _with_splits(rows: Rows, splits: JsonRecord) -> Rows:
     """The rows with MMAction2's splits, which are lists of videos by split."""
     named: dict[str, list[str]] = {}
     for split, names in splits.items():
@@ -314,7 +314,7 @@ def _with_splits(rows: Rows, splits: Record) -> Rows:
     return replace(rows, splits=[(named.get(path) or [""])[0] for path in rows.paths])
 
 
-def _annotated(source: str, videos: Mapping[str, Record], lines: _LineFinder, existing: FilesIn) -> Rows:
+def _annotated(source: str, videos: Mapping[str, JsonRecord], lines: _LineFinder, existing: FilesIn) -> Rows:
     """The rows of Kinetics' and ActivityNet's JSON, which has annotations by the id of the video."""
     paths, numbers, labels, splits, times, without = [], [], [], [], [], 0
     for name, video in videos.items():

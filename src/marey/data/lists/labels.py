@@ -46,7 +46,11 @@ def label_indices(
     ):
         row = next(row for row, text in enumerate(texts) if odd in words[text])
         raise DataError(f"{where(row)}: the label {odd} is no class index: {_INDEX_HINT}.")
-    names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
+    names = (
+        list(classes)
+        if classes is not None
+        else _in_alphabetic_order({w for row in words.values() for w in row}, source)
+    )
     for name in names:
         if not_utf8(name):
             raise DataError(
@@ -97,7 +101,7 @@ def _odd_number(labels: Collection[str]) -> str | None:
     return None
 
 
-def _class_names(labels: set[str], source: str) -> list[str]:
+def _in_alphabetic_order(labels: set[str], source: str) -> list[str]:
     """The distinct labels in alphabetic order.
 
     If all labels are numbers, they are indices of classes whose names are not known. The names are then all numbers from 0

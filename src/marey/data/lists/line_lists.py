@@ -51,7 +51,7 @@ _CSV = "a CSV with the header path,label is unambiguous"
 
 
 @dataclass(frozen=True)
-class _Line:
+class _ListLine:
     """One line, read from its end."""
 
     number: int
@@ -188,13 +188,13 @@ def _without_header(source: str, lines: Sequence[tuple[int, str]], existing: Fil
     return lines[1:]
 
 
-def _line(source: str, number: int, line: str, existing: FilesIn, *, bare: bool) -> _Line:
+def _line(source: str, number: int, line: str, existing: FilesIn, *, bare: bool) -> _ListLine:
     if has_video_suffix(line) and "/v_" not in line and _BETWEEN.search(line) is None:
-        return _Line(number, line)  # as the code below does, but faster, for most lines of long lists
+        return _ListLine(number, line)  # as the code below does, but faster, for most lines of long lists
     if ucf := _UCF101.fullmatch(line):
-        return _Line(number, ucf[1], label=ucf[2])
+        return _ListLine(number, ucf[1], label=ucf[2])
     if found := _NUMBERS.fullmatch(line):
-        return _numbered(source, _Line(number, found[1], tuple(re.split(r"[\s,]+", found[2]))), found[2], existing)
+        return _numbered(source, _ListLine(number, found[1], tuple(re.split(r"[\s,]+", found[2]))), found[2], existing)
     words = line.rsplit(maxsplit=1)
     alone = has_video_suffix(line) or line in existing or (len(words) == 1 and (bare or is_address(line)))
     first = _AFTER_A_WORD.fullmatch(line)
@@ -204,18 +204,18 @@ def _line(source: str, number: int, line: str, existing: FilesIn, *, bare: bool)
             "have them in this order."
         )
     if alone:
-        return _Line(number, line)
+        return _ListLine(number, line)
     if len(words) != 2 or "," in words[1]:
         raise DataError(f"{source}:{number}: expected `path label` or `path frames label`, got {line!r}; {_CSV}.")
     path, label = words
     if (has_count := re.fullmatch(r"(.*\S)\s+(\d+)", path)) and path not in existing and has_count[1] in existing:
-        return _Line(number, has_count[1], (has_count[2],), label, is_video=_is_video(has_count[1], existing))
+        return _ListLine(number, has_count[1], (has_count[2],), label, is_video=_is_video(has_count[1], existing))
     rest = [line[end.end() :] for end in _VIDEO_END.finditer(line)]
     if rest and len(rest[-1].split()) > 1 and "/" not in rest[-1] and path not in existing:
         raise DataError(
             f"{source}:{number}: {rest[-1]!r} after a video: one class name with blanks, or several? {_CSV}."
         )
-    return _Line(number, path, label=label)
+    return _ListLine(number, path, label=label)
 
 
 def _is_video(path: str, existing: FilesIn) -> bool:
@@ -224,7 +224,7 @@ def _is_video(path: str, existing: FilesIn) -> bool:
     return path not in existing and bool(existing.completed(path.replace("\\", "/")))
 
 
-def _numbered(source: str, line: _Line, numbers: str, existing: FilesIn) -> _Line:
+def _numbered(source: str, line: _ListLine, numbers: str, existing: FilesIn) -> _ListLine:
     """A line that ends in `numbers`, of which the first ones may belong to the path."""
     if has_video_suffix(line.path) or is_address(line.path):
         return line
@@ -234,10 +234,10 @@ def _numbered(source: str, line: _Line, numbers: str, existing: FilesIn) -> _Lin
     if len(found) > 1:
         raise DataError(f"{source}:{line.number}: {paths[found[0]]!r} and {paths[found[1]]!r} both exist; {_CSV}.")
     count = found[0] if found else 0
-    return _Line(line.number, paths[count], line.numbers[count:], is_video=_is_video(paths[count], existing))
+    return _ListLine(line.number, paths[count], line.numbers[count:], is_video=_is_video(paths[count], existing))
 
 
-def _has_offset(source: str, lines: Sequence[_Line], root: Path) -> bool:
+def _has_offset(source: str, lines: Sequence[_ListLine], root: Path) -> bool:
     """Whether the numbers after folders of frames begin with an offset, by the rules of this module.
 
     Raises:

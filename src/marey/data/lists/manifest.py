@@ -211,7 +211,7 @@ class Manifest:
         """
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
-            "path": _relative(self.ids.tolist(), self.root, target.parent),
+            "path": _relative_paths(self.ids.tolist(), self.root, target.parent),
             "label": self._label_words(),
         }
         columns |= {n: c.tolist() for n, c in (("split", self.splits), ("group", self.groups)) if c is not None}
@@ -284,7 +284,7 @@ class Manifest:
         )  # fmt: skip
 
 
-def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
+def _relative_paths(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
     """Paths below `root` as a list in `folder` writes them: relative for files in that folder, absolute for others."""
     # Strings are joined, and links of the two folders are followed once: a million `Path.resolve()` would take minutes.
     above, inside = root.resolve(), os.path.join(folder.resolve(), "")  # noqa: PTH118

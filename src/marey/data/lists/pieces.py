@@ -67,7 +67,7 @@ class ListedPieces:
         """
         digest = hashlib.sha256()
         for videos in _divided(self._without_repeated(), self.size):
-            digest.update(b"".join(_shown_keys(videos, _keys(videos))))
+            digest.update(b"".join(_shown_keys(videos, _video_keys(videos))))
             yield videos
         if digest.hexdigest() != self.fingerprint:
             raise changed_error(self.source or "the lists")
@@ -97,7 +97,7 @@ def read_in_pieces(
         DataError: as `read_videos`, or `size` is less than 1.
     """
     _check_size(size)
-    streams = _streams(as_paths(paths), root)
+    streams = _streams_of_paths(as_paths(paths), root)
     while True:
         kept = CollectingReporter()
         try:
@@ -119,7 +119,7 @@ def as_pieces(videos: VideoList, size: int = PIECE) -> ListedPieces:
     _check_size(size)
     digest = hashlib.sha256()
     for piece in _divided([videos], size):
-        digest.update(b"".join(_shown_keys(piece, _keys(piece))))
+        digest.update(b"".join(_shown_keys(piece, _video_keys(piece))))
     columns = _Columns(times=videos.times is not None, frame_ranges=videos.frame_ranges is not None)
     none = np.empty(0, np.int64)
     return ListedPieces(len(videos), digest.hexdigest(), videos.source, size, [_HeldVideos(videos)], columns, none)
@@ -130,7 +130,7 @@ def _check_size(size: int) -> None:
         raise DataError(f"size={size}: a piece must hold at least 1 video.")
 
 
-def _streams(paths: Sequence[Location], root: str | Path | None) -> list["_VideoStream"]:
+def _streams_of_paths(paths: Sequence[Location], root: str | Path | None) -> list["_VideoStream"]:
     """The streams of some paths, in order: one for each list, and one for all other paths between two lists or at an end."""
     streams: list[_VideoStream] = []
     for listed, some in groupby(paths, key=is_listed):
@@ -153,7 +153,7 @@ def _first_pass(streams: Sequence["_VideoStream"], size: int) -> ListedPieces:
     columns = _Columns()
     for stream in streams:
         for videos in stream.first(size):
-            keys = _keys(videos)
+            keys = _video_keys(videos)
             new = seen.add(keys)
             digest.update(b"".join(compress(_shown_keys(videos, keys), new)))
             repeated.append(count + np.flatnonzero(~new))
@@ -220,7 +220,7 @@ class _Seen:
             self._runs.append(two)
 
 
-def _keys(videos: VideoList) -> list[bytes]:
+def _video_keys(videos: VideoList) -> list[bytes]:
     """The key that identifies each video: its path and segment.
 
     Addresses are complete here, with parameters that are not shown: one of these may identify the video, and it is better to
@@ -237,9 +237,9 @@ def _keys(videos: VideoList) -> list[bytes]:
 
 
 def _shown_keys(videos: VideoList, keys: list[bytes]) -> list[bytes]:
-    """As `_keys`, but with addresses without logins and signatures: a list whose URLs were signed again is the same list."""
+    """As `_video_keys`, but with addresses without logins and signatures: a list whose URLs were signed again is equal."""
     ids = shown_names(videos.ids)
-    return keys if ids is videos.ids else _keys(replace(videos, ids=ids))
+    return keys if ids is videos.ids else _video_keys(replace(videos, ids=ids))
 
 
 def _segment_text(start: float, end: float, first: int, last: int) -> str:

@@ -53,7 +53,7 @@ from marey.data.lists.text_files import header_location, is_parquet, not_utf8, n
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson", ".parquet")
 """The suffixes of lists of videos, where a path may be that of a list or of a video."""
 
-OTHER_SUFFIXES = (
+UNREAD_LIST_SUFFIXES = (
     ".pkl",
     ".pickle",
     ".xlsx",

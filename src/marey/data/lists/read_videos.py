@@ -17,7 +17,13 @@ from marey.base.words import counted
 from marey.data.lists.folder_scan import scan_folder
 from marey.data.lists.manifest import Manifest, joined_videos
 from marey.data.lists.public_lists import official_files
-from marey.data.lists.read_manifest import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, list_on_server_error, read_rows
+from marey.data.lists.read_manifest import (
+    LIST_SUFFIXES,
+    UNREAD_LIST_SUFFIXES,
+    check_root,
+    list_on_server_error,
+    read_rows,
+)
 from marey.data.lists.resolve_paths import join_folder
 from marey.data.lists.rows import Rows
 from marey.data.lists.videos import VideoEntry, VideoList
@@ -29,7 +35,7 @@ VideosLike: TypeAlias = VideoList | Manifest | VideoEntry | str | Path | Iterabl
 """What functions accept as videos: a list with or without labels; an entry of one; a path (of a video file, a folder of
 frames, a folder of videos, or a list); or several paths and entries."""
 
-_LISTS = (*LIST_SUFFIXES, *OTHER_SUFFIXES)
+_LISTS = (*LIST_SUFFIXES, *UNREAD_LIST_SUFFIXES)
 
 
 def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | None = None) -> VideoList:

@@ -147,10 +147,10 @@ def join_folder(folder: Path, paths: Sequence[str]) -> list[str]:
     before = str(folder / "x").removesuffix("x")
     if os.sep == "/" and not _needs_path("\0".join(["", *paths, ""])):
         return [before + path for path in paths]
-    return [as_listed(path) if is_address(path) else _joined(folder, before, path) for path in paths]
+    return [as_listed(path) if is_address(path) else _joined_path(folder, before, path) for path in paths]
 
 
-def _joined(folder: Path, before: str, path: str) -> str:
+def _joined_path(folder: Path, before: str, path: str) -> str:
     return str(folder / path) if os.sep != "/" or _needs_path(f"\0{path}\0") else before + path
 
 

@@ -133,7 +133,7 @@ def _collate(items: list[ClipItem | MareyError]) -> ClipBatch | MareyError:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _BatchSlice:
     """A slice `begin:end` of an epoch's order of videos, and the index of its clips' shape."""
 
     begin: int
@@ -156,24 +156,24 @@ class _BatchSampler(Sampler[list[ClipKey]]):
         self.cycle = cycle or (lambda epoch: ((global_batch, 0),))
         self.count = len(labels)
         self.start = (0, 0)
-        self._of_cycle: dict[tuple[tuple[int, int], ...], list[_Batch]] = {}
+        self._of_cycle: dict[tuple[tuple[int, int], ...], list[_BatchSlice]] = {}
 
-    def batches(self, epoch: int) -> list[_Batch]:
+    def batches(self, epoch: int) -> list[_BatchSlice]:
         """All batches of an epoch; a last batch with fewer videos than processes is joined with the one before it."""
         cycle = tuple(self.cycle(epoch))
         if cycle not in self._of_cycle:
             self._of_cycle[cycle] = self._divided(cycle)
         return self._of_cycle[cycle]
 
-    def _divided(self, cycle: tuple[tuple[int, int], ...]) -> list[_Batch]:
-        found: list[_Batch] = []
+    def _divided(self, cycle: tuple[tuple[int, int], ...]) -> list[_BatchSlice]:
+        found: list[_BatchSlice] = []
         begin = 0
         for size, shape in itertools.cycle(cycle):
             end = min(begin + size, self.count)
             if end - begin < self.world and found:
                 found[-1] = replace(found[-1], end=end)
             else:
-                found.append(_Batch(begin, end, shape))
+                found.append(_BatchSlice(begin, end, shape))
             begin = end
             if begin == self.count:
                 return found

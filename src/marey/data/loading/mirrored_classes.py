@@ -23,7 +23,7 @@ def mirror_swaps(class_names: Sequence[str]) -> dict[int, int]:
     are left and right (also leftward, left-handed, ...), and clockwise and counter-clockwise or anticlockwise. Case,
     hyphens, underscores and camel case do not matter.
     """
-    words = [_words(name) for name in class_names]
+    words = [_words_of_name(name) for name in class_names]
     indices = {name: index for index, name in enumerate(words)}
     # A name that mirroring leaves unchanged is skipped: a class whose name differs from it in punctuation alone is no swap.
     swapped = ((index, indices.get(_mirrored(name))) for index, name in enumerate(words) if _mirrored(name) != name)
@@ -33,7 +33,7 @@ def mirror_swaps(class_names: Sequence[str]) -> dict[int, int]:
 def one_sided(class_names: Sequence[str]) -> tuple[str, ...]:
     """Classes whose names have a direction, while no class has the opposite one: their mirrored clips may be of no class."""
     swaps = mirror_swaps(class_names)
-    directed = (index for index, name in enumerate(class_names) if any(word in _SWAPS for word in _words(name)))
+    directed = (index for index, name in enumerate(class_names) if any(word in _SWAPS for word in _words_of_name(name)))
     return tuple(class_names[index] for index in directed if index not in swaps)
 
 
@@ -72,7 +72,7 @@ def mirrored_target(target: Target, swaps: Mapping[int, int]) -> Target:
     return swaps.get(target, target)
 
 
-def _words(name: str) -> tuple[str, ...]:
+def _words_of_name(name: str) -> tuple[str, ...]:
     """The words of a class name in lower case: "TurnLeft" has two, "counter-clockwise" one."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     spaced = re.sub(

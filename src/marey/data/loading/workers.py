@@ -81,7 +81,7 @@ def timed_items(
     """
     no_worker = workers == 0 or multiprocessing.get_start_method() != "fork"
     loader = AheadLoader(
-        _Timed(dataset, clock), workers=0 if no_worker else 1, sampler=keys, batch_size=None, collate_fn=unchanged
+        _Timed(dataset, clock), workers=0 if no_worker else 1, sampler=keys, batch_size=None, collate_fn=same_item
     )
     with contextlib.suppress(MareyError):
         yield from checked_batches(loader)
@@ -101,7 +101,7 @@ class _Timed(Dataset[Any]):
         return self._items[key], self._clock() - start
 
 
-def unchanged(item: Any) -> Any:
+def same_item(item: Any) -> Any:
     """The collate function of a loader without batches."""
     return item
 

@@ -115,6 +115,7 @@ def write_motions(
     seed: int = 0,
     workers: int | None = None,
     look: Look = DRAWN,
+    command: Command = Command.MOTIONS,
     way_out: str = "choose another --out",
 ) -> tuple[Manifest, Manifest]:
     """Write the data set and its list `motions.csv`; returns the manifests of train and test.
@@ -130,6 +131,7 @@ def write_motions(
         seed: The seed of all that is random.
         workers: Processes that render and write; None: one per core, 0: this process does.
         look: The look that draws the scenes.
+        command: The command that the note names: this one, or that of the demo.
         way_out: What the error message proposes if the folder is refused.
 
     Raises:
@@ -139,7 +141,7 @@ def write_motions(
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
     claim = Claim(
         OutputPath.folder(folder, advice=way_out),
-        Command.MOTIONS,
+        command,
         settings,
         recorded=lambda: recorded_settings(folder),
     )
@@ -149,12 +151,12 @@ def write_motions(
         with claim.held() as resumed:
             if not resumed:
                 _remove_unknown(folder, jobs)
-            _write(folder, jobs, listing, workers=workers)
+            _write_all(folder, jobs, listing, workers=workers)
     manifest = read_manifest(listing, classes=CLASS_NAMES)
     return manifest.split("train"), manifest.split("test")
 
 
-def _write(folder: Path, jobs: list[_SceneJob], listing: Path, *, workers: int | None) -> None:
+def _write_all(folder: Path, jobs: list[_SceneJob], listing: Path, *, workers: int | None) -> None:
     run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
     rows = [row for job in jobs for row in job.rows]
     job_of_row = [job for job in jobs for _ in job.rows]

@@ -41,7 +41,7 @@ class Sprite:
 
 
 @dataclass(frozen=True)
-class Appearance:
+class SceneAppearance:
     """What is drawn once for all frames of a scene."""
 
     ground: NDArray[np.float32]
@@ -62,7 +62,7 @@ class Look(Protocol):
         """What `motions.json` notes of the look; two looks that render different frames have different settings."""
         ...
 
-    def appearance(self, size: int, random: np.random.RandomState) -> Appearance:
+    def appearance(self, size: int, random: np.random.RandomState) -> SceneAppearance:
         """Draw the background and the object of one scene, for frames with sides of `size` pixels."""
         ...
 
@@ -76,11 +76,11 @@ class NoiseLook:
         """Without a name of the look: `motions.json` has none in folders from the time when there was no other look."""
         return {"version": 1}
 
-    def appearance(self, size: int, random: np.random.RandomState) -> Appearance:
-        shape = _shape(size, random)
+    def appearance(self, size: int, random: np.random.RandomState) -> SceneAppearance:
+        shape = _drawn_shape(size, random)
         ground = _texture(size + 2 * MARGIN, random, smooth=random.uniform(1.5, 4.0), contrast=random.uniform(15, 35))
         sprite = Sprite(side=len(shape), images=(shape,), turning=1.0)
-        return Appearance(ground, sprite, noise=random.uniform(3, 8), shake=2)
+        return SceneAppearance(ground, sprite, noise=random.uniform(3, 8), shake=2)
 
 
 def _texture(size: int, random: np.random.RandomState, *, smooth: float, contrast: float) -> NDArray[np.float32]:
@@ -90,7 +90,7 @@ def _texture(size: int, random: np.random.RandomState, *, smooth: float, contras
     return np.asarray(grain / grain.std() * contrast + colour, np.float32)
 
 
-def _shape(size: int, random: np.random.RandomState) -> NDArray[np.float32]:
+def _drawn_shape(size: int, random: np.random.RandomState) -> NDArray[np.float32]:
     """A disc, box or polygon with its opacity, float32 [s, s, 4]: light or dark, with texture."""
     side = max(int(size * random.uniform(0.24, 0.34)), 8)
     mask = np.zeros((side, side), np.float32)
@@ -133,10 +133,10 @@ class DrawnLook:
         drawn_object = scene.objects[random.randint(len(scene.objects))]
         return SceneContent(scene, drawn_object, mirrored=random.uniform() < 0.5, share=random.uniform(0.34, 0.44))
 
-    def appearance(self, size: int, random: np.random.RandomState) -> Appearance:
+    def appearance(self, size: int, random: np.random.RandomState) -> SceneAppearance:
         return self.draw(self.choose(random), size, random)
 
-    def draw(self, content: SceneContent, size: int, random: np.random.RandomState) -> Appearance:
+    def draw(self, content: SceneContent, size: int, random: np.random.RandomState) -> SceneAppearance:
         """Draw a scene and its object; colours, light and positions in the scene are random."""
         canvas = Canvas(size, margin=MARGIN)
         content.scene.draw(canvas, random)
@@ -145,7 +145,7 @@ class DrawnLook:
         paint = _most_visible(ground, [content.drawn_object.paints[index] for index in order])
         images = _object_images(content, paint, _outline(ground), size)
         noise = random.uniform(1.5, 4)
-        return Appearance(ground, Sprite(content.share * size, images, turning=0.0), noise=noise, shake=1)
+        return SceneAppearance(ground, Sprite(content.share * size, images, turning=0.0), noise=noise, shake=1)
 
 
 _LARGEST = 2.4

@@ -38,7 +38,7 @@ def creation_metadata(path: Path) -> CreationMetadata:
         return CreationMetadata()
     metadata = of_stream | of_file
     encoders = (of_file.get("encoder"), of_stream.get("encoder"), of_stream.get("handler_name"))
-    times = (_seconds(metadata[key]) for key in _CREATED if key in metadata)
+    times = (_unix_seconds(metadata[key]) for key in _CREATED if key in metadata)
     created = next((time for time in times if not math.isnan(time)), math.nan)
     return CreationMetadata(created, " / ".join(dict.fromkeys(filter(None, encoders))))
 
@@ -62,7 +62,7 @@ def _with_lower_keys(metadata: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in metadata.items()}
 
 
-def _seconds(text: str) -> float:
+def _unix_seconds(text: str) -> float:
     """Seconds since 1970 of a time in ISO 8601, UTC where it names no zone. NaN for other text, and for years up to
     1970: the camera's clock was then never set.
     """

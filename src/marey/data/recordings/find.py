@@ -71,9 +71,9 @@ class Recordings:
     """Processor time in seconds, over all processes."""
 
     @property
-    def sources(self) -> RecordingNames:
+    def by_evidence(self) -> RecordingNames:
         """The recordings by all evidence."""
-        return self.together.sources
+        return self.together.recordings
 
     def copies(self, manifests: Sequence[Manifest], splits: Sequence[str]) -> Copies:
         """The copies among the videos. Segments of one file are no copies of each other.
@@ -95,9 +95,9 @@ class Recordings:
 
     def scene_links_across_groups(self) -> list[Link]:
         """Links between videos of different groups of the list's column `group`, without copies."""
-        if not self.sources.given:
+        if not self.by_evidence.given:
             return []
-        groups, known = self.sources.of_row, self.sources.known
+        groups, known = self.by_evidence.of_row, self.by_evidence.known
         return [
             link
             for link in self.links
@@ -109,12 +109,12 @@ class Recordings:
 
     def summary(self) -> str:
         """One sentence with the number of recordings and the sizes of the largest ones."""
-        sources = self.sources
-        sizes = sorted(Counter(sources.of_row[sources.known].tolist()).values(), reverse=True)
+        recordings = self.by_evidence
+        sizes = sorted(Counter(recordings.of_row[recordings.known].tolist()).values(), reverse=True)
         if not sizes:
             return f"The recording of none of {counted(len(self.ids), 'video')} is known."
-        known, several = int(sources.known.sum()), [size for size in sizes if size > 1]
-        clauses = [f"{counted(len(sizes), 'recording')} of {counted(known, 'video')}, by {sources.by}"]
+        known, several = int(recordings.known.sum()), [size for size in sizes if size > 1]
+        clauses = [f"{counted(len(sizes), 'recording')} of {counted(known, 'video')}, by {recordings.by}"]
         if several:
             have = verb(len(several), "has", "have")
             clauses.append(f"the largest {have} {in_words([f'{n:,}' for n in several[:3]])}")
@@ -126,9 +126,9 @@ class Recordings:
 
     def _evidence_of_fixed_camera(self) -> str:
         """What shows the recordings of a fixed camera, as the end of a sentence."""
-        if Evidence.TIMES in self.sources.evidence:
+        if Evidence.TIMES in self.by_evidence.evidence:
             return "pauses of ten minutes or more between their times do"
-        known = int((self.fixed_camera & self.sources.known).sum())
+        known = int((self.fixed_camera & self.by_evidence.known).sum())
         if not known:
             return "nothing does (a column `group` would)"
         rest = int(self.fixed_camera.sum()) - known
@@ -168,8 +168,10 @@ class Recordings:
 
     def _links_without_group(self) -> list[Link]:
         """Links between videos at least one of which has no group in the list's column, including copies."""
-        known = self.sources.known
-        return [link for link in self.links if self.sources.given and not (known[link.first] and known[link.second])]
+        known = self.by_evidence.known
+        return [
+            link for link in self.links if self.by_evidence.given and not (known[link.first] and known[link.second])
+        ]
 
 
 def find_recordings(manifests: Sequence[Manifest], *, workers: int | None = None) -> Recordings:
@@ -185,27 +187,27 @@ def find_recordings(manifests: Sequence[Manifest], *, workers: int | None = None
     """
     refuse_addresses("comparing frames", *manifests)
     begun = processor_seconds()
-    sources, videos = joined_recording_names(manifests), joined_videos(manifests)
+    by_names, videos = joined_recording_names(manifests), joined_videos(manifests)
     if workers is None and len(videos) <= _FEW_VIDEOS:
         workers = 0
     signatures = compute_signatures(videos, workers=workers)
     links = tuple(find_links(signatures, workers=workers))
-    pairs = _Pairs.of(signatures, links)
+    pairs = _RelatedPairs.of(signatures, links)
     look_alike, of_content = (
         np.where(signatures.readable, components(len(videos), some), -1)
         for some in ([*pairs.copies, *pairs.takes], pairs.copies)
     )
-    found = _Found(sources, np.zeros(len(videos), np.bool_))
-    if not sources.given:
-        found = _with_all_evidence(sources, videos.ids, signatures, pairs, joined_groups(manifests) != "")
+    found = _Found(by_names, np.zeros(len(videos), np.bool_))
+    if not by_names.given:
+        found = _with_all_evidence(by_names, videos.ids, signatures, pairs, joined_groups(manifests) != "")
     return Recordings(
-        videos.ids, sources, RecordingsAndCopies(found.sources, of_content), look_alike, signatures, links,
+        videos.ids, by_names, RecordingsAndCopies(found.recordings, of_content), look_alike, signatures, links,
         found.fixed_camera, processor_seconds() - begun,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _RelatedPairs:
     """Pairs of related videos, by equal files and by links, divided by how strong the evidence is."""
 
     copies: Pairs
@@ -240,7 +242,7 @@ class _Pairs:
 class _Found:
     """The fields of `Recordings` that evidence decides."""
 
-    sources: RecordingNames
+    recordings: RecordingNames
     """The recordings by all evidence."""
     fixed_camera: NDArray[np.bool_]
     """[N]: as in `Recordings`."""
@@ -250,7 +252,7 @@ def _with_all_evidence(
     named: RecordingNames,
     ids: NDArray[np.str_],
     signatures: Signatures,
-    pairs: _Pairs,
+    pairs: _RelatedPairs,
     corrected: NDArray[np.bool_],
 ) -> _Found:
     """The recordings by names, joined with the evidence of files and frames.
@@ -285,10 +287,10 @@ def _with_all_evidence(
         Evidence.CORRECTIONS: bool(corrected.any()),
         Evidence.NAMES: bool(named.known[~corrected].any()),
         Evidence.FILES: bool(by_file),
-        Evidence.PICTURES: bool((signatures.readable & ~fixed).any() or pairs.copies or by_frames),
+        Evidence.FRAMES: bool((signatures.readable & ~fixed).any() or pairs.copies or by_frames),
         Evidence.TIMES: sessions is not None,
     }
-    by = tuple(one for one, is_used in evidence.items() if is_used) or (Evidence.NAMES, Evidence.PICTURES)
+    by = tuple(one for one, is_used in evidence.items() if is_used) or (Evidence.NAMES, Evidence.FRAMES)
     # Where names put a complete class into one recording, and frames do not, a split ignores the name.
     ignored = named.known & ~named.together & ~several
     by_names = named.named & named.together

@@ -25,19 +25,19 @@ NAMED = 3
 class RecordingsAndCopies:
     """The recording and the content of each of N videos, as far as they are known."""
 
-    sources: RecordingNames
+    recordings: RecordingNames
     """The recording of each video, as far as it is known."""
     copies: NDArray[np.int64]
     """[N]: a number for each content, equal for equal content; -1 where the content is not known."""
 
     def rows(self, rows: NDArray[np.int64]) -> "RecordingsAndCopies":
         """The same for some of the videos."""
-        return RecordingsAndCopies(self.sources.rows(rows), self.copies[rows])
+        return RecordingsAndCopies(self.recordings.rows(rows), self.copies[rows])
 
 
 def recordings_and_copies_by_names(manifest: Manifest) -> RecordingsAndCopies:
     """Recordings by the column `group`, else by names; copies by equal files, which a notice counts."""
-    return RecordingsAndCopies(find_recording_names(manifest), find_copies(manifest))
+    return RecordingsAndCopies(find_recording_names(manifest), find_equal_contents(manifest))
 
 
 def components(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
@@ -82,7 +82,7 @@ def without(rows: NDArray[np.bool_], pairs: Pairs) -> Pairs:
     return [(one, other) for one, other in pairs if not (rows[one] or rows[other])]
 
 
-def find_copies(manifest: Manifest) -> NDArray[np.int64]:
+def find_equal_contents(manifest: Manifest) -> NDArray[np.int64]:
     """[N]: a number for each content, as `equal_contents` gives it; -1 where it is not known. A notice counts the copies, a
     warning those with different labels.
     """
@@ -108,18 +108,18 @@ def find_copies(manifest: Manifest) -> NDArray[np.int64]:
     return contents
 
 
-def number_groups(sources: RecordingNames, contents: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.int64]:
+def number_groups(recordings: RecordingNames, contents: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.int64]:
     """The number of the group of each video [N], from 0: videos of one recording, one file or one content are connected.
 
     Args:
-        sources: The recordings.
+        recordings: The recordings.
         contents: [N]: a number for each content; negative where it is not known.
         ids: [N]: the names of the videos in the list.
     """
     count = len(ids)
     alone = [f"/{row}" for row in range(count)]
     keys = [
-        np.where(sources.together, sources.of_row, alone),
+        np.where(recordings.together, recordings.of_row, alone),
         ids,
         np.where(contents < 0, -1 - np.arange(count), contents),
     ]
@@ -134,7 +134,7 @@ def number_groups(sources: RecordingNames, contents: NDArray[np.int64], ids: NDA
         if np.array_equal(before, labels):
             break
     # Groups are numbered in the order of their names, so that the same names give the same split in any order of the list.
-    order = np.argsort(np.where(sources.together, sources.of_row, ids), kind="stable")
+    order = np.argsort(np.where(recordings.together, recordings.of_row, ids), kind="stable")
     _, firsts, of_row = np.unique(labels[order], return_index=True, return_inverse=True)
     numbers = np.empty(count, np.int64)
     numbers[order] = np.argsort(np.argsort(firsts))[of_row]

@@ -147,7 +147,7 @@ class Agreement:
 def agreement(first: Signature, second: Signature, frames: tuple[int, int], alignment: Alignment) -> Agreement:
     """Where a frame of the first signature agrees with one of the second; `frames` are their indices, 0 to 4."""
     size = second.smooth.shape[1:]
-    likeness = _likeness(_warped(first.smooth[frames[0]], size, alignment), _blocks(second.smooth[frames[1]]))
+    likeness = _likeness(_warped_blocks(first.smooth[frames[0]], size, alignment), _blocks(second.smooth[frames[1]]))
     return Agreement(np.where(_covered(first, size, alignment), likeness, np.nan).astype(np.float32))
 
 
@@ -164,7 +164,7 @@ def is_copy(first: Signature, second: Signature, alignment: Alignment) -> bool:
         return False
     ours, theirs, rows = [], [], []
     for index in _MIDDLE_FIRST:
-        ours.append(_warped(first.smooth[index], size, alignment))
+        ours.append(_warped_blocks(first.smooth[index], size, alignment))
         theirs.append(_blocks(second.smooth[index]))
         rows.append(_likeness(ours[-1], theirs[-1])[inside])
         if _share(rows[-1][~np.isnan(rows[-1])]) < _COPY:
@@ -194,7 +194,7 @@ def same_moment(first: Signature, second: Signature, frames: tuple[int, int], al
     the videos. False where nothing moves, since moments cannot be distinguished then. `frames` are their indices, 0 to 4.
     """
     size = second.smooth.shape[1:]
-    ours = [_warped(first.smooth[index], size, alignment) for index in _MIDDLE_FIRST]
+    ours = [_warped_blocks(first.smooth[index], size, alignment) for index in _MIDDLE_FIRST]
     theirs = [_blocks(second.smooth[index]) for index in _MIDDLE_FIRST]
     one, other = (_MIDDLE_FIRST.index(index) for index in frames)
     likeness = _likeness(ours[one], theirs[other])
@@ -203,7 +203,7 @@ def same_moment(first: Signature, second: Signature, frames: tuple[int, int], al
 
 
 @dataclass(frozen=True, eq=False)
-class _Blocks:
+class _BlockStatistics:
     """A frame, and mean and standard deviation of the brightness in each of its G blocks, in grey levels."""
 
     image: NDArray[np.float32]
@@ -214,12 +214,12 @@ class _Blocks:
     """[G]: standard deviation of the brightness in each block, in grey levels."""
 
 
-def _blocks(frame_HW: NDArray[Any]) -> _Blocks:
+def _blocks(frame_HW: NDArray[Any]) -> _BlockStatistics:
     """A frame divided into blocks."""
     height, width = (side // _BLOCK * _BLOCK for side in frame_HW.shape)
     image = frame_HW[:height, :width].astype(np.float32)
     mean = _means(image)
-    return _Blocks(image, mean, np.sqrt(np.maximum(_means(image * image) - mean * mean, 0)))
+    return _BlockStatistics(image, mean, np.sqrt(np.maximum(_means(image * image) - mean * mean, 0)))
 
 
 def _means(image_HW: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -229,7 +229,7 @@ def _means(image_HW: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(means, np.float32).ravel()
 
 
-def _warped(frame_HW: NDArray[np.uint8], size: tuple[int, ...], alignment: Alignment) -> _Blocks:
+def _warped_blocks(frame_HW: NDArray[np.uint8], size: tuple[int, ...], alignment: Alignment) -> _BlockStatistics:
     """A frame mapped onto a frame of the given (height, width)."""
     oriented = np.ascontiguousarray(frame_HW[:, ::-1]) if alignment.mirrored else frame_HW
     warped = cv2.warpAffine(oriented, alignment.matrix, (size[1], size[0]), borderMode=cv2.BORDER_REPLICATE)
@@ -266,14 +266,14 @@ def _overlap(first: Signature, size: tuple[int, ...], inside: NDArray[np.bool_],
     return float(pixels / min(size[0] * size[1], enlarged * height * width))
 
 
-def _likeness(one: _Blocks, other: _Blocks) -> NDArray[np.float32]:
+def _likeness(one: _BlockStatistics, other: _BlockStatistics) -> NDArray[np.float32]:
     """[G]: the correlation within each block; NaN where neither frame has texture."""
     covariance = _means(one.image * other.image) - one.mean * other.mean
     correlation = covariance / np.maximum(one.deviation * other.deviation, 1)
     return np.where(np.maximum(one.deviation, other.deviation) >= _TEXTURE, correlation, np.nan).astype(np.float32)
 
 
-def _changes(frames: Sequence[_Blocks]) -> NDArray[np.bool_]:
+def _changes(frames: Sequence[_BlockStatistics]) -> NDArray[np.bool_]:
     """[G]: the blocks in which at least one of the other frames does not agree with the first of these frames."""
     likeness = np.stack([_likeness(frame, frames[0]) for frame in frames[1:]])
     return np.asarray((np.where(np.isnan(likeness), 1, likeness) < _AGREES).any(axis=0), np.bool_)

@@ -82,7 +82,7 @@ class Evidence(StrEnum):
     CORRECTIONS = "corrections"
     NAMES = "file names"
     FILES = "times of creation in the files"
-    PICTURES = "pictures"
+    FRAMES = "frames"
     TIMES = "pauses between their times"
 
 
@@ -132,7 +132,7 @@ class RecordingNames:
         """One line on recordings in several splits, and on how many videos have a known recording; `splits` is [N]."""
         known, total, count = int(self.known.sum()), len(self.of_row), len(set(splits.tolist()))
         if not known:
-            if Evidence.PICTURES in self.evidence:
+            if Evidence.FRAMES in self.evidence:
                 return f"neither {in_words(self.evidence, 'nor')} show recordings (add a column `group`)"
             return UNKNOWN_RECORDINGS if count > 1 else "file names do not show recordings"
         coverage = f"{known} of {counted(total, 'video')}, by {self.by}"
@@ -173,7 +173,7 @@ def _by_names(manifest: Manifest) -> RecordingNames:
     if manifest.listed_labels is not None:
         manifest = replace(manifest, labels=manifest.listed_labels)
     names, labels = manifest.ids.tolist(), manifest.labels.tolist()
-    readings = [_read(name, manifest.class_names[label]) for name, label in zip(names, labels, strict=True)]
+    readings = [_name_parts(name, manifest.class_names[label]) for name, label in zip(names, labels, strict=True)]
     coarse, fine = ([reading.level(level) for reading in readings] for level in ("coarse", "fine"))
     # Without a counter, a name shows a recording only if several videos have it.
     shared = Counter(key for key in coarse if key) + Counter(reading.rest for reading in readings)
@@ -223,7 +223,7 @@ def _known_groups(manifest: Manifest) -> NDArray[np.str_]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _NameParts:
     """What one file name shows; "" for what it does not show."""
 
     certain: str = ""
@@ -240,34 +240,34 @@ class _Reading:
         return self.certain or (self.coarse if level == "coarse" else self.fine)
 
 
-def _read(path: str, label: str) -> _Reading:
+def _name_parts(path: str, label: str) -> _NameParts:
     """What the file name of a video of this class shows."""
-    stem = _stem(path)
-    if certain := _published(stem):
-        return _Reading(certain=certain)
+    stem = _without_suffix(path)
+    if certain := _published_recording(stem):
+        return _NameParts(certain=certain)
     word = _class_word(label)
     rest = stem if word is None else word.sub("_", stem)
     without_class = rest != stem
     rest = rest.strip(_SEPARATORS)
-    prefixes = _prefixes(rest)
+    prefixes = _without_counters(rest)
     person = _PERSON.match(rest)
     if person:
-        return _Reading(coarse=person[1], fine=prefixes[0] if prefixes else person[1])
+        return _NameParts(coarse=person[1], fine=prefixes[0] if prefixes else person[1])
     if prefixes:
-        return _Reading(coarse=prefixes[-1], fine=prefixes[0])
+        return _NameParts(coarse=prefixes[-1], fine=prefixes[0])
     if _ONLY_COUNTER.fullmatch(rest) or (not without_class and _LETTERS_DIGITS.fullmatch(rest)):
-        return _Reading()
-    return _Reading(rest=rest)
+        return _NameParts()
+    return _NameParts(rest=rest)
 
 
-def _stem(path: str) -> str:
+def _without_suffix(path: str) -> str:
     """The name of a file without the suffix of a video or of stored flow."""
     name = Address(path).name if is_address(path) else path.rpartition("/")[2]
     front, dot, suffix = name.rpartition(".")
     return front.removesuffix(".flow") if dot + suffix.lower() in VIDEO_SUFFIXES else name
 
 
-def _published(stem: str) -> str:
+def _published_recording(stem: str) -> str:
     """The recording by a published form of names; "" for other names."""
     if group := ucf101_group(stem):
         return group
@@ -295,7 +295,7 @@ def _class_word(label: str) -> re.Pattern[str] | None:
     return re.compile(rf"(?<![^\W_]){'[ _.-]*'.join(map(re.escape, words))}(?![^\W\d_])[ _.-]*", re.IGNORECASE)
 
 
-def _prefixes(name: str) -> list[str]:
+def _without_counters(name: str) -> list[str]:
     """The name without its last counter, without its last two counters, and so on; empty if it has no counter."""
     prefixes: list[str] = []
     while not _STAMP.search(name):

@@ -101,7 +101,7 @@ class Signature:
     @cached_property
     def frames(self) -> NDArray[np.uint8]:
         """[5, H, W, 3]: the small frames in RGB."""
-        return np.stack([_decoded(one) for one in self.encoded])
+        return np.stack([_decoded_jpeg(one) for one in self.encoded])
 
     @cached_property
     def grey(self) -> NDArray[np.uint8]:
@@ -161,7 +161,7 @@ def signature_of(source: FrameSource, first: int, count: int, creation: Creation
     encoded = tuple(_encoded(frame) for frame in read)
     # Keypoints are computed from the decoded JPEG, since later comparisons use those pixels, not the original ones.
     first_keys, middle_keys, last_keys = (
-        _keypoints_of(cv2.cvtColor(_decoded(encoded[index]), cv2.COLOR_RGB2GRAY)) for index in KEYPOINT_FRAMES
+        _keypoints_of(cv2.cvtColor(_decoded_jpeg(encoded[index]), cv2.COLOR_RGB2GRAY)) for index in KEYPOINT_FRAMES
     )
     seconds = float(source.timestamps[indices[-1]] - source.timestamps[indices[0]]) * count / max(count - 1, 1)
     size, keypoints = (source.height, source.width), (first_keys, middle_keys, last_keys)
@@ -193,7 +193,7 @@ def _encoded(frame_HWC: NDArray[Any]) -> NDArray[np.uint8]:
     return encoded.ravel()
 
 
-def _decoded(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _decoded_jpeg(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The RGB frame [H, W, 3] of the bytes of a JPEG file.
 
     Raises:

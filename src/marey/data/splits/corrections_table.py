@@ -103,14 +103,14 @@ class Corrections:
         lists = {TRAIN: given.train, **given.tested}
         source = self.rows.source
         self.rows.refuse_other_encodings(given.train.root)
-        labels = _Labels(given.train)
+        labels = _ClassesByWord(given.train)
         labels.refuse_unknown(self.rows)
         rows = resolve_paths(self.rows, FilesIn(given.train.root))
         videos = _ListedVideos(lists, Path(source).parent).of_rows(rows)
         corrections = [
             dict.fromkeys(of_row, Correction(label, group, leave_out))
             for of_row, label, group, leave_out in zip(
-                videos, labels.of_rows(rows), _groups(rows), self.leave_out, strict=True
+                videos, labels.of_rows(rows), _groups_of_rows(rows), self.leave_out, strict=True
             )
         ]
         _refuse_contradictions(rows, corrections)
@@ -161,7 +161,7 @@ def _left_out(table: ListTable) -> Iterator[bool | None]:
     return (None if is_blank(word) else _YES_NO[word.lower()] for word in words)
 
 
-def _groups(rows: Rows) -> Iterator[str | None]:
+def _groups_of_rows(rows: Rows) -> Iterator[str | None]:
     groups = rows.groups or [""] * len(rows.paths)
     return (None if is_blank(group) else group for group in groups)
 
@@ -169,7 +169,7 @@ def _groups(rows: Rows) -> Iterator[str | None]:
 # -- labels
 
 
-class _Labels:
+class _ClassesByWord:
     """The classes of a list by the words that a table may use: names, and indices unless some class has the index of another
     one as its name.
     """
@@ -237,7 +237,7 @@ class _ListedVideos:
         Raises:
             DataError: a row names no video, or its path may mean files in several folders.
         """
-        segments = _segments(rows)
+        segments = _segments_of_rows(rows)
         found = [self._by_file(path, segment) for path, segment in zip(rows.paths, segments, strict=True)]
         named = [(line, path + segment) for line, path, segment in zip(rows.lines, rows.paths, segments, strict=True)]
         none = [name for name, files in zip(named, found, strict=True) if not files]
@@ -273,7 +273,7 @@ class _ListedVideos:
         return manifest[video.row].id.removeprefix(str(manifest.ids[video.row]))
 
 
-def _segments(rows: Rows) -> list[str]:
+def _segments_of_rows(rows: Rows) -> list[str]:
     """For each row, the segment that its columns give, as the end of an id ("@1-2"); "" for a complete file."""
     nameless = VideoList(
         np.full(len(rows.paths), ""),

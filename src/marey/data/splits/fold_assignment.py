@@ -147,14 +147,14 @@ class _Repair:
                 return
 
 
-def group_hashes(manifest: Manifest, sources: RecordingNames, groups: NDArray[np.int64]) -> NDArray[np.uint64]:
+def group_hashes(manifest: Manifest, recordings: RecordingNames, groups: NDArray[np.int64]) -> NDArray[np.uint64]:
     """[G]: the hash of each group's key; where its videos have several keys, the lowest hash."""
     # Where a recording is named after one of its files, the keys are the contents of its files, whatever their names.
-    by_source = sources.named & sources.together
-    others = np.flatnonzero(~by_source)
+    by_recording = recordings.named & recordings.together
+    others = np.flatnonzero(~by_recording)
     contents = file_identities(video_paths(manifest[others]))
     keys = np.empty(len(manifest), object)
-    keys[by_source] = [f"source {name}" for name in sources.of_row[by_source].tolist()]
+    keys[by_recording] = [f"source {name}" for name in recordings.of_row[by_recording].tolist()]
     keys[others] = [
         f"content {content}" if content else f"name {name}"
         for content, name in zip(contents.tolist(), manifest.ids[others].tolist(), strict=True)

@@ -44,7 +44,7 @@ class Folds:
     """The number of folds; none of them is empty."""
     groups: NDArray[np.int64]
     """[N]: the number of the video's group, from 0."""
-    sources: RecordingNames
+    recordings: RecordingNames
     """The recording of each video, as far as it is known; `groups` come from these."""
     judged: NDArray[np.bool_]
     """[K]: whether the class can be judged: it has two or more groups, not all in one fold. Where videos may have several
@@ -62,7 +62,7 @@ class Folds:
             self,
             of_row=self.of_row[rows],
             groups=self.groups[rows],
-            sources=self.sources.rows(rows),
+            recordings=self.recordings.rows(rows),
             together=self.together.rows(rows),
         )
 
@@ -87,27 +87,27 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Record
     if count < 2:
         raise DataError(f"folds: at least 2 are needed to hold every video out once, got {count}.")
     together = together or recordings_and_copies_by_names(manifest)
-    sources, groups = _group_videos(manifest, together)
+    recordings, groups = _group_videos(manifest, together)
     table = GroupClasses.of(manifest, groups)
-    folds, loads = assign_folds(manifest, table, group_hashes(manifest, sources, groups), count)
+    folds, loads = assign_folds(manifest, table, group_hashes(manifest, recordings, groups), count)
     apart = loads.max(1) < loads.sum(1)
     judged = apart & ~_in_every_video(manifest, groups)
-    _refuse_too_few(manifest, sources, judged)
+    _refuse_too_few(manifest, recordings, judged)
     held = _has_any(manifest, apart)
     used, of_held = np.unique(folds[groups[held]], return_inverse=True)
     of_row = np.full(len(manifest), NEVER)
     of_row[held] = of_held
     notes = [
-        *_recording_notes(manifest, sources),
-        *_few_folds_note(len(used), count, groups[held], sources),
-        *_class_notes(manifest, sources, table.groups_of_class, apart, judged),
+        *_recording_notes(manifest, recordings),
+        *_few_folds_note(len(used), count, groups[held], recordings),
+        *_class_notes(manifest, recordings, table.groups_of_class, apart, judged),
     ]
-    return Folds(of_row, len(used), groups, sources, judged, tuple(notes), together)
+    return Folds(of_row, len(used), groups, recordings, judged, tuple(notes), together)
 
 
-def folds_wanted(clips: int) -> int:
-    """The default number of folds for a number of videos, `clips`."""
-    return _FOLDS if clips <= _MANY else _FOLDS // 2
+def folds_wanted(videos: int) -> int:
+    """The default number of folds for a number of videos."""
+    return _FOLDS if videos <= _MANY else _FOLDS // 2
 
 
 def _has_any(manifest: Manifest, classes: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -133,18 +133,18 @@ def _group_videos(manifest: Manifest, together: RecordingsAndCopies) -> tuple[Re
     """The recordings, and the number of each video's group [N]. Inferred recordings are ignored for the videos of a class
     that they would make a single group.
     """
-    sources = together.sources
-    groups = number_groups(sources, together.copies, manifest.ids)
-    if sources.given or not sources.together.any():
-        return sources, groups
+    recordings = together.recordings
+    groups = number_groups(recordings, together.copies, manifest.ids)
+    if recordings.given or not recordings.together.any():
+        return recordings, groups
     single = GroupClasses.of(manifest, groups).groups_of_class == 1
-    ignored = _has_any(manifest, single) & sources.together & ~_are_segments(manifest)
+    ignored = _has_any(manifest, single) & recordings.together & ~_are_segments(manifest)
     if manifest.joined_groups is not None:
         ignored &= manifest.joined_groups == ""
     if not ignored.any():
-        return sources, groups
-    sources = replace(sources, together=sources.together & ~ignored)
-    return sources, number_groups(sources, together.copies, manifest.ids)
+        return recordings, groups
+    recordings = replace(recordings, together=recordings.together & ~ignored)
+    return recordings, number_groups(recordings, together.copies, manifest.ids)
 
 
 def _are_segments(manifest: Manifest) -> NDArray[np.bool_]:
@@ -193,12 +193,12 @@ def _needed(manifest: Manifest) -> int:
     return 2 if manifest.label_sets is None else 1
 
 
-def _refuse_too_few(manifest: Manifest, sources: RecordingNames, judged: NDArray[np.bool_]) -> None:
+def _refuse_too_few(manifest: Manifest, recordings: RecordingNames, judged: NDArray[np.bool_]) -> None:
     """Raise a DataError if too few classes of a list can be judged."""
     count, source = int(judged.sum()), manifest.source or "the list"
     if count >= _needed(manifest):
         return
-    by = " by the column `group`" if sources.given else ""
+    by = " by the column `group`" if recordings.given else ""
     if manifest.label_sets is not None:
         raise DataError(
             f"{source}: no class has videos of two recordings with it and of two without it{by}, so that how well a "
@@ -215,47 +215,49 @@ def _refuse_too_few(manifest: Manifest, sources: RecordingNames, judged: NDArray
 # -- notes
 
 
-def _recording_notes(manifest: Manifest, sources: RecordingNames) -> list[str]:
+def _recording_notes(manifest: Manifest, recordings: RecordingNames) -> list[str]:
     """Sentences on which recordings are known, inferred and not known."""
-    notes, known, total = [], int(sources.known.sum()), len(manifest)
+    notes, known, total = [], int(recordings.known.sum()), len(manifest)
     doubt = "videos of one recording may be in several folds, and the numbers too good (add a column `group`)"
     if not known:
-        neither = f"Neither {in_words(sources.evidence, 'nor')}" if len(sources.evidence) > 1 else "File names do not"
+        neither = (
+            f"Neither {in_words(recordings.evidence, 'nor')}" if len(recordings.evidence) > 1 else "File names do not"
+        )
         notes.append(f"{neither} show which recording a video is from: {doubt}.")
     elif known < total:
         notes.append(f"The recording of {total - known:,} of {counted(total, 'video')} is not known: {doubt}.")
-    inferred = sources.known & sources.together
+    inferred = recordings.known & recordings.together
     if manifest.joined_groups is not None:
         inferred &= manifest.joined_groups == ""
-    if not sources.given and (names := np.unique(sources.of_row[inferred])).size:
-        by = [one for one in sources.evidence if one is not Evidence.CORRECTIONS]
-        named = "" if Evidence.PICTURES in sources.evidence else f" ({first_of(names.tolist(), NAMED)})"
+    if not recordings.given and (names := np.unique(recordings.of_row[inferred])).size:
+        by = [one for one in recordings.evidence if one is not Evidence.CORRECTIONS]
+        named = "" if Evidence.FRAMES in recordings.evidence else f" ({first_of(names.tolist(), NAMED)})"
         notes.append(
             f"Which videos are of one recording was inferred from {in_words(by)}: "
             f"{counted(names.size, 'recording')}{named}; a column `group` would state it."
         )
     rows, labels = row_labels(manifest)
-    if (ignored := np.unique(labels[(sources.known & ~sources.together)[rows]])).size:
+    if (ignored := np.unique(labels[(recordings.known & ~recordings.together)[rows]])).size:
         named = classes_named([manifest.class_names[label] for label in ignored.tolist()])
-        also = "; or record the class at other places too" if Evidence.PICTURES in sources.evidence else ""
+        also = "; or record the class at other places too" if Evidence.FRAMES in recordings.evidence else ""
         notes.append(
-            f"By {sources.by} all videos are of one recording in {named}: this is ignored there, so that {doubt}{also}."
+            f"By {recordings.by} all videos are of one recording in {named}: this is ignored there, so that {doubt}{also}."
         )
     return notes
 
 
-def _few_folds_note(used: int, wanted: int, groups: NDArray[np.int64], sources: RecordingNames) -> list[str]:
+def _few_folds_note(used: int, wanted: int, groups: NDArray[np.int64], recordings: RecordingNames) -> list[str]:
     """A sentence on why there are few folds and what to record; an empty list where there are enough.
 
     Args:
         used: The number of folds.
         wanted: The number of folds that was asked for.
         groups: The groups of the videos that are held out.
-        sources: The recordings.
+        recordings: The recordings.
     """
     if used >= min(_ENOUGH_FOLDS, wanted):
         return []
-    number, noun = len(np.unique(groups)), "recording" if sources.known.any() else "video"
+    number, noun = len(np.unique(groups)), "recording" if recordings.known.any() else "video"
     until = f", until there are at least {_ENOUGH_FOLDS} recordings" if number < _ENOUGH_FOLDS else ""
     return [
         f"There are {used} folds instead of {wanted}, since the videos that can be held out are of only "
@@ -266,7 +268,7 @@ def _few_folds_note(used: int, wanted: int, groups: NDArray[np.int64], sources: 
 
 def _class_notes(
     manifest: Manifest,
-    sources: RecordingNames,
+    recordings: RecordingNames,
     groups_of_class: NDArray[np.int64],
     apart: NDArray[np.bool_],
     judged: NDArray[np.bool_],
@@ -275,12 +277,12 @@ def _class_notes(
 
     Args:
         manifest: The list.
-        sources: The recordings.
+        recordings: The recordings.
         groups_of_class: [K]: the number of groups of each class.
         apart: [K]: the classes whose groups are not all in one fold.
         judged: [K]: the classes that can be judged.
     """
-    notes, names, noun = [], manifest.class_names, "recording" if sources.known.any() else "video"
+    notes, names, noun = [], manifest.class_names, "recording" if recordings.known.any() else "video"
     single = [names[label] for label in np.flatnonzero(groups_of_class == 1).tolist()]
     if single:
         notes.append(

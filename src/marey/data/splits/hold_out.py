@@ -14,7 +14,7 @@ from marey.base.words import counted, verb
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.read_manifest import read_manifest
 from marey.data.lists.videos import first_of
-from marey.data.recordings.groups import NAMED, find_copies, number_groups
+from marey.data.recordings.groups import NAMED, find_equal_contents, number_groups
 from marey.data.recordings.names import RecordingNames, find_recording_names
 
 
@@ -31,23 +31,23 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     """
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
-    contents = find_copies(manifest)
+    contents = find_equal_contents(manifest)
     of_copies = _classes_of_copies(manifest, contents)
     if of_copies[np.unique(manifest.labels)].all():
         return manifest.with_splits(np.full(len(manifest), "train"))
-    sources = find_recording_names(manifest)
+    recordings = find_recording_names(manifest)
     try:
         return manifest.with_splits(
-            _assign_splits(manifest, number_groups(sources, contents, manifest.ids), of_copies, val, seed)
+            _assign_splits(manifest, number_groups(recordings, contents, manifest.ids), of_copies, val, seed)
         )
     except DataError:
-        copies = sources.together.any() and _copies_prevent(manifest, sources, of_copies, val, seed)
+        copies = recordings.together.any() and _copies_prevent(manifest, recordings, of_copies, val, seed)
         why = "equal files join several of them, so that a class would be in one split alone"
-        if sources.given and copies:
+        if recordings.given and copies:
             raise DataError(f"{manifest.source}: groups cannot be kept together: {why}: leave copies out.") from None
-        if sources.given or not sources.together.any():
+        if recordings.given or not recordings.together.any():
             raise
-        unknown = replace(sources, together=np.zeros(len(manifest), np.bool_))
+        unknown = replace(recordings, together=np.zeros(len(manifest), np.bool_))
         divided = manifest.with_splits(
             _assign_splits(manifest, number_groups(unknown, contents, manifest.ids), of_copies, val, seed)
         )
@@ -61,11 +61,13 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
 
 
 def _copies_prevent(
-    manifest: Manifest, sources: RecordingNames, of_copies: NDArray[np.bool_], val: float, seed: int
+    manifest: Manifest, recordings: RecordingNames, of_copies: NDArray[np.bool_], val: float, seed: int
 ) -> bool:
     """Whether recordings could be kept together if no two files were equal."""
     try:
-        _assign_splits(manifest, number_groups(sources, np.full(len(manifest), -1), manifest.ids), of_copies, val, seed)
+        _assign_splits(
+            manifest, number_groups(recordings, np.full(len(manifest), -1), manifest.ids), of_copies, val, seed
+        )
     except DataError:
         return False
     return True

@@ -17,23 +17,23 @@ from marey.data.recordings.names import joined_recording_names
 class Leakage:
     """Recordings and file contents that the training and validation splits have in common, in words."""
 
-    sources: str
+    recordings: str
     """A line on the recordings that both splits have: which, that there are none, or that they are not known."""
-    sources_shared: bool
+    recordings_shared: bool
     """Whether there are shared recordings."""
     contents: str | None
     """A line on the files of equal content; None where there are none."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        sources = f"training and validation: {self.sources}"
-        return (sources,) if self.contents is None else (sources, self.contents)
+        recordings = f"training and validation: {self.recordings}"
+        return (recordings,) if self.contents is None else (recordings, self.contents)
 
 
 def find_leakage(train: Manifest, val: Manifest) -> Leakage:
     """The recordings and file contents that both splits have."""
     names = np.repeat(["train", "val"], [len(train), len(val)])
-    sources = joined_recording_names([train, val])
+    recordings = joined_recording_names([train, val])
     contents = equal_contents([*video_paths(train), *video_paths(val)]).tolist()
     # Another segment of the same file is of the same recording, but it is not the same video.
     keys = list(zip(contents, [*_segments(train), *_segments(val)], strict=True))
@@ -43,14 +43,14 @@ def find_leakage(train: Manifest, val: Manifest) -> Leakage:
         f"{counted(len(rows), 'file')} of the {len(val)} for validation {'is' if len(rows) == 1 else 'are'} in the training "
         f"list too, by content: {first_of(val.ids[rows].tolist(), NAMED)}"
     )
-    shared = bool(sources.in_several_splits(names))
-    return Leakage(sources.describe(names), shared, common if rows else None)
+    shared = bool(recordings.in_several_splits(names))
+    return Leakage(recordings.describe(names), shared, common if rows else None)
 
 
 def report_leakage(train: Manifest, val: Manifest) -> None:
     """Report what both splits have in common: as warnings, or as a notice that there is nothing."""
     leakage = find_leakage(train, val)
-    report = warning if leakage.sources_shared else notice
+    report = warning if leakage.recordings_shared else notice
     report(leakage.lines[0])
     if leakage.contents is not None:
         warning(leakage.contents)

@@ -35,7 +35,7 @@ class ConfusableClasses:
     """Number of videos for which the true class of a pair has the higher probability, summed over all pairs of the set."""
     by_chance: float
     """The expected value of `right` for predictions that name each class as often, but independently of the true class."""
-    clips: int
+    videos: int
     """Number of videos that have exactly one class of a pair, summed over all pairs of the set."""
     groups: int
     """Number of recordings of these classes, or of videos where recordings are not known."""
@@ -49,7 +49,7 @@ class ConfusableClasses:
         of_pairs = " (in pairs of these classes)" if len(self.classes) > 2 else ""
         over = counted(self.groups, "recording" if self.of_recordings else "video")
         return (
-            f"{names} are not distinguished with this many videos: {self.right} of {self.clips} right where either is the "
+            f"{names} are not distinguished with this many videos: {self.right} of {self.videos} right where either is the "
             f"true one{of_pairs}, {self.by_chance:.0f} by chance "
             f"(a test over {over}, one-sided, level {100 * CHANCE:.0f} %)."
         )
@@ -75,8 +75,8 @@ def find_confusable_classes(scores: Scores) -> list[ConfusableClasses]:
         tests = [pairs[pair] for pair in combinations(classes, 2)]
         groups = len(np.unique(numbers[positives[:, list(classes)].any(axis=1)]))
         names = tuple(scores.class_names[k] for k in classes)
-        right, clips = sum(test.right for test in tests), sum(test.clips for test in tests)
-        found.append(ConfusableClasses(names, right, sum(test.by_chance for test in tests), clips, groups, known))
+        right, videos = sum(test.right for test in tests), sum(test.videos for test in tests)
+        found.append(ConfusableClasses(names, right, sum(test.by_chance for test in tests), videos, groups, known))
     return found
 
 
@@ -88,7 +88,7 @@ class _PairTest:
     """Number of videos for which the true class has the higher probability."""
     by_chance: float
     """The expected value of `right` for predictions that are independent of the true class."""
-    clips: int
+    videos: int
     """Number of videos that are of exactly one of the two classes."""
     distinguished: bool
     """Whether the predictions distinguish the two classes, at the level `CHANCE`."""

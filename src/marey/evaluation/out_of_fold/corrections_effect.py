@@ -1,12 +1,13 @@
 """The effect of corrections: how much better the uncorrected videos are classified after them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.jsonable import Json, rename_key
 from marey.base.words import counted, percent
 from marey.evaluation.paired_difference import PairedDifference, paired_difference
 from marey.tasks.intervals import LEVEL
@@ -19,7 +20,7 @@ class BeforeAfter:
     the videos that the corrections do not name.
     """
 
-    clips: int
+    videos: int
     """The number of compared videos."""
     before: float
     """The metric with heads fitted on the labels of the list, 0 to 1."""
@@ -57,7 +58,11 @@ class BeforeAfter:
     def from_json(cls, fields: Mapping[str, Any]) -> "BeforeAfter":
         """From its fields as JSON."""
         difference = None if fields["difference"] is None else PairedDifference(**fields["difference"])
-        return cls(**{**fields, "difference": difference})
+        return cls(**{**rename_key(fields, "clips", "videos"), "difference": difference})
+
+    def as_json(self) -> dict[str, Json]:
+        """Its fields as JSON; `videos` has the key "clips"."""
+        return rename_key(asdict(self), "videos", "clips")
 
     @property
     def gain(self) -> float:
@@ -67,7 +72,7 @@ class BeforeAfter:
     @property
     def sentence(self) -> str:
         """Both numbers, their difference and what it means."""
-        of = f"On the {counted(self.clips, 'video')} without corrections"
+        of = f"On the {counted(self.videos, 'video')} without corrections"
         before, after = percent(self.before), percent(self.after)
         right, title = ("", f"{self.title} ") if self.title else (" right", "")
         return (
@@ -116,6 +121,10 @@ class CorrectionsMade:
         """From its fields as JSON."""
         compared = None if fields["compared"] is None else BeforeAfter.from_json(fields["compared"])
         return cls(**{**fields, "compared": compared})
+
+    def as_json(self) -> dict[str, Json]:
+        """Its fields as JSON."""
+        return asdict(self) | {"compared": None if self.compared is None else self.compared.as_json()}
 
     @property
     def sentence(self) -> str:

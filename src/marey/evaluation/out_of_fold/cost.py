@@ -1,7 +1,10 @@
 """The cost of fitting a classifier to a user's videos, and how fine-tuning compared with the head."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from marey.base.jsonable import Json, rename_key
 from marey.base.words import counted, lasting, percent
 
 _OF_HEADS = "All other numbers out of fold are those of the head. "
@@ -19,15 +22,28 @@ class Cost:
     """Processor time in core-seconds, for decoding, network, and heads."""
     seconds: float
     """Elapsed time in seconds."""
-    pictures: float = 0.0
+    comparing_frames: float = 0.0
     """The part of `core_seconds` for comparing the frames of the videos; 0 if they were not compared."""
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Cost":
+        """From its fields as JSON."""
+        return cls(**rename_key(fields, "pictures", "comparing_frames"))
+
+    def as_json(self) -> dict[str, Json]:
+        """Its fields as JSON; `comparing_frames` has the key "pictures"."""
+        return rename_key(asdict(self), "comparing_frames", "pictures")
 
     @property
     def sentence(self) -> str:
         """The cost in words."""
         kept = f", features of {self.kept:,} were cached by an earlier run" if self.kept else ""
         spent = counted(round(self.core_seconds), "core-second")
-        share = f" ({percent(self.pictures / self.core_seconds, 0)} to compare frames)" if self.pictures >= 0.5 else ""
+        share = (
+            f" ({percent(self.comparing_frames / self.core_seconds, 0)} to compare frames)"
+            if self.comparing_frames >= 0.5
+            else ""
+        )
         return (
             f"Features, folds and heads: {counted(self.computed, 'video')} went through the network{kept}; "
             f"{spent}{share}, {lasting(self.seconds)} on the clock."
@@ -44,7 +60,7 @@ class FineTuning:
     """Share of these videos that the fine-tuned network predicts correctly, 0 to 1."""
     error: float | None
     """Standard error of the difference of the two shares, 0 to 1; None if all videos are of one recording."""
-    clips: int
+    videos: int
     """Number of videos in the fold."""
     kept: bool
     """Whether the fine-tuned network became the run's classifier; else the head is."""
@@ -55,6 +71,15 @@ class FineTuning:
     tries: int = 1
     """Number of fine-tunings with different settings that were finished, including this one."""
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "FineTuning":
+        """From its fields as JSON."""
+        return cls(**rename_key(fields, "clips", "videos"))
+
+    def as_json(self) -> dict[str, Json]:
+        """Its fields as JSON; `videos` has the key "clips"."""
+        return rename_key(asdict(self), "videos", "clips")
+
     @property
     def sentence(self) -> str:
         """Both numbers, and which classifier was kept."""
@@ -64,7 +89,7 @@ class FineTuning:
             "the same videos" if self.error == 0 == self.difference else f"standard error of the difference: {error}"
         )
         return (
-            f"Of {counted(self.clips, 'video')} of one fold the head on frozen features predicts {percent(self.heads)} "
+            f"Of {counted(self.videos, 'video')} of one fold the head on frozen features predicts {percent(self.heads)} "
             f"correctly, the fine-tuned network {percent(self.tuned)} ({beside}); {which} was kept. {self._tries_sentence}"
             f"{_OF_HEADS if self.kept else ''}Fine-tuning took {counted(round(self.core_seconds), 'core-second')}."
         )

@@ -1,8 +1,10 @@
 """A learning curve, and whether it shows that labelling more videos helps."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from marey.base.jsonable import Json, rename_key
 from marey.base.words import counted, percent
 
 _FEWER = 2 / 3
@@ -16,7 +18,7 @@ _LITTLE = 0.02
 class CurvePoint:
     """The task's first metric out of fold, with heads that were fitted on fewer videos."""
 
-    clips: int
+    videos: int
     """Number of videos that each head was fitted on, the mean over heads."""
     share: float
     """The metric of the predictions of these heads, 0 to 1."""
@@ -25,6 +27,15 @@ class CurvePoint:
     point, both on the same videos, and cut off at 0."""
     high: float
     """Upper end of this interval, 0 to 1."""
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "CurvePoint":
+        """From its fields as JSON."""
+        return cls(**rename_key(fields, "clips", "videos"))
+
+    def as_json(self) -> dict[str, Json]:
+        """Its fields as JSON; `videos` has the key "clips"."""
+        return rename_key(asdict(self), "videos", "clips")
 
 
 @dataclass(frozen=True)
@@ -39,10 +50,10 @@ class Gain:
     @classmethod
     def of(cls, curve: Sequence[CurvePoint]) -> "Gain | None":
         """The gain from the point that is nearest to half of the videos; None where no point has few enough videos."""
-        fewer = [point for point in curve if point.clips <= _FEWER * curve[-1].clips]
+        fewer = [point for point in curve if point.videos <= _FEWER * curve[-1].videos]
         if not fewer:
             return None
-        return cls(min(fewer, key=lambda point: abs(point.clips - curve[-1].clips / 2)), curve[-1])
+        return cls(min(fewer, key=lambda point: abs(point.videos - curve[-1].videos / 2)), curve[-1])
 
     @property
     def gain(self) -> float:
@@ -68,7 +79,7 @@ class Gain:
         else:
             advice = "too few videos show whether labelling more will help"
         return (
-            f"With {counted(self.before.clips, 'training video')} {percent(self.before.share, 0)}, with "
-            f"{counted(self.after.clips, 'video')} {percent(self.after.share, 0)}: {100 * self.gain:+.1f} points, give "
+            f"With {counted(self.before.videos, 'training video')} {percent(self.before.share, 0)}, with "
+            f"{counted(self.after.videos, 'video')} {percent(self.after.share, 0)}: {100 * self.gain:+.1f} points, give "
             f"or take {100 * self.error:.1f}; {advice}."
         )

@@ -118,7 +118,7 @@ class OutOfFold:
     """The chosen head, in words."""
     folds: int
     """The number of folds."""
-    sources_known: int
+    recordings_known: int
     """Number of videos whose recording is known and all in one fold."""
     notes: tuple[str, ...] = ()
     """Sentences on what was assumed, and on what is doubtful; empty by default."""
@@ -170,17 +170,17 @@ class OutOfFold:
             "head": self.head,
             "heads": [asdict(head) for head in self.heads],
             "folds": self.folds,
-            "sources_known": self.sources_known,
+            "sources_known": self.recordings_known,
             "notes": list(self.notes),
             "single_frames": self.verdict_details.single_frames_share,
-            "curve": [asdict(point) for point in self.curve],
+            "curve": [point.as_json() for point in self.curve],
             "curve_sentence": self.curve_sentence,
             **calibration,
-            "cost": asdict(self.cost),
-            "tuning": None if self.tuning is None else asdict(self.tuning),
+            "cost": self.cost.as_json(),
+            "tuning": None if self.tuning is None else self.tuning.as_json(),
             "tuning_note": self.tuning_note,
             "left_out": list(self.left_out),
-            "corrections": None if self.corrections is None else asdict(self.corrections),
+            "corrections": None if self.corrections is None else self.corrections.as_json(),
             "corrections_sentence": self.corrections_sentence,
             "copies": list(self.copies),
         }
@@ -225,13 +225,13 @@ class OutOfFold:
             single,
             head=fields["head"],
             folds=fields["folds"],
-            sources_known=fields["sources_known"],
+            recordings_known=fields["sources_known"],
             notes=tuple(fields["notes"]),
-            curve=tuple(CurvePoint(**point) for point in fields["curve"]),
+            curve=tuple(CurvePoint.from_json(point) for point in fields["curve"]),
             calibration=calibration,
-            cost=Cost(**fields["cost"]),
+            cost=Cost.from_json(fields["cost"]),
             heads=tuple(HeadScore(**head) for head in fields["heads"]),
-            tuning=None if fields["tuning"] is None else FineTuning(**fields["tuning"]),
+            tuning=None if fields["tuning"] is None else FineTuning.from_json(fields["tuning"]),
             tuning_note=fields["tuning_note"],
             left_out=tuple(fields["left_out"]),
             corrections=CorrectionsMade.from_json(fields["corrections"]) if fields.get("corrections") else None,
@@ -276,7 +276,7 @@ class OutOfFold:
     @cached_property
     def verdict_details(self) -> Verdict:
         """The numbers and sentences of the verdict."""
-        return Verdict(self.result, self.single_frames, self.sources_known, len(self.left_out))
+        return Verdict(self.result, self.single_frames, self.recordings_known, len(self.left_out))
 
     @property
     def _counts_right(self) -> bool:
@@ -384,8 +384,8 @@ class OutOfFold:
             return ""
         named = "; ".join(f"{need.name!r} ({need.reason})" for need in needs[:_NEEDS])
         more = f"; and of {len(needs) - _NEEDS:,} more" if len(needs) > _NEEDS else ""
-        clips = needed_videos(self.result.scores)
-        return f"{clips} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
+        videos = needed_videos(self.result.scores)
+        return f"{videos} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
 
     def summary(self) -> str:
         """Lines for a terminal: the verdict, its interval, the numbers, corrections, classes that need more videos,

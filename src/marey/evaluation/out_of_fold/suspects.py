@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from marey.base.files import write_json, write_text
-from marey.base.jsonable import parse_json_file
+from marey.base.jsonable import parse_json_file, rename_key
 from marey.base.page import jpeg_uri
 from marey.base.words import counted, verb
 from marey.data.recordings.signature import Signature
@@ -55,24 +55,24 @@ class SuspectVideo:
 class SuspectList:
     """The suspects of a list, the most suspicious labels first, then the videos that are only unusual."""
 
-    clips: tuple[SuspectVideo, ...]
+    videos: tuple[SuspectVideo, ...]
     """The suspects, in the order of suspects.csv."""
     total: int
     """Number of videos that were checked."""
     disagreeing: int
-    """Number of videos for which another label is more probable than their own; `clips` has the most suspicious of them."""
+    """Number of videos for which another label is more probable than their own; `videos` has the most suspicious of them."""
     by: tuple[str, ...]
     """The predictions that the labels were compared with, in words: by which head, fitted without which videos."""
 
     @property
     def wrong(self) -> int:
         """Number of videos that may be labelled wrong."""
-        return sum(bool(clip.shares) for clip in self.clips)
+        return sum(bool(video.shares) for video in self.videos)
 
     @property
     def odd(self) -> int:
         """Number of videos that are only unusual, with no doubt about their label."""
-        return len(self.clips) - self.wrong
+        return len(self.videos) - self.wrong
 
     @property
     def counts(self) -> str:
@@ -89,9 +89,9 @@ class SuspectList:
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((clip.path, clip.label, clip.may_be, clip.why, "") for clip in self.clips)
+        writer.writerows((video.path, video.label, video.may_be, video.why, "") for video in self.videos)
         write_text(folder / SUSPECTS, table.getvalue())
-        write_json(folder / SUSPECTS_PAGE, asdict(self))
+        write_json(folder / SUSPECTS_PAGE, rename_key(asdict(self), "videos", "clips"))
 
     @classmethod
     def load(cls, folder: Path) -> "SuspectList | None":
@@ -104,8 +104,8 @@ class SuspectList:
 
     @classmethod
     def _from_json(cls, fields: dict[str, Any]) -> "SuspectList":
-        clips = tuple(SuspectVideo(**{**clip, "shares": tuple(clip["shares"])}) for clip in fields["clips"])
-        return cls(clips, fields["total"], fields["disagreeing"], tuple(fields["by"]))
+        videos = tuple(SuspectVideo(**{**video, "shares": tuple(video["shares"])}) for video in fields["clips"])
+        return cls(videos, fields["total"], fields["disagreeing"], tuple(fields["by"]))
 
 
 def strip_of(signature: Signature) -> str:

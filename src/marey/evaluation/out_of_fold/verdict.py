@@ -31,7 +31,7 @@ class Verdict:
     """The result of the predictions; its protocol has `folds`."""
     single_frames: NDArray[np.float32] | None
     """[N, K]: out-of-fold probabilities by a head on features of single frames; None: there is no such head."""
-    sources_known: int
+    recordings_known: int
     """Number of videos whose recording is known and all in one fold."""
     left_out: int = 0
     """Number of the classifier's classes for which there are no out-of-fold predictions, so that the metric lacks them."""
@@ -88,7 +88,7 @@ class Verdict:
     @property
     def caution(self) -> str:
         """The warning that the number may be too good, where too few videos have a known recording; else ""."""
-        total, known = self.result.num_videos, self.sources_known
+        total, known = self.result.num_videos, self.recordings_known
         if total - known <= _UNKNOWN * total:
             return ""
         why = (

@@ -96,11 +96,11 @@ class ContactSheets:
     @classmethod
     def of(cls, recordings: Recordings, copies: Copies) -> Self:
         """The contact sheets of a list; `copies` has the classes and splits of its videos."""
-        sheet, sources = _Sheet(recordings, copies), recordings.sources
+        sheet, names = _Sheet(recordings, copies), recordings.by_evidence
         members: dict[str, list[int]] = {}
-        for row in np.flatnonzero(sources.known).tolist():
-            members.setdefault(str(sources.of_row[row]), []).append(row)
-        several = sorted(((name, rows) for name, rows in members.items() if len(rows) > 1), key=_size)
+        for row in np.flatnonzero(names.known).tolist():
+            members.setdefault(str(names.of_row[row]), []).append(row)
+        several = sorted(((name, rows) for name, rows in members.items() if len(rows) > 1), key=_more_videos_first)
         alone = [rows[0] for rows in members.values() if len(rows) == 1]
         contradicting, across = (
             {row for rows in some for row in rows} for some in (copies.contradictions, copies.across)
@@ -157,7 +157,7 @@ class ContactSheets:
         write_text(path, render("marey.evaluation.report", "recordings.html", title=title, sheets=self))
 
 
-def _size(recording: tuple[str, list[int]]) -> tuple[int, str]:
+def _more_videos_first(recording: tuple[str, list[int]]) -> tuple[int, str]:
     return -len(recording[1]), recording[0]
 
 
@@ -177,8 +177,8 @@ class _Sheet:
         return SheetRow(
             name=name,
             videos=len(rows),
-            classes=_counts(self.copies.labels[row] for row in rows),
-            sides=_counts(sides) if len(set(sides)) > 1 else "",
+            classes=_counts_in_words(self.copies.labels[row] for row in rows),
+            sides=_counts_in_words(sides) if len(set(sides)) > 1 else "",
             shown=tuple(self.thumbnail(rows[index]) for index in indices.tolist()),
         )
 
@@ -188,7 +188,7 @@ class _Sheet:
         return Thumbnail(str(self.recordings.ids[row]), self.copies.labels[row], self.copies.splits[row], jpeg)
 
 
-def _counts(words: Iterable[str]) -> str:
+def _counts_in_words(words: Iterable[str]) -> str:
     """How often each word occurs, the most frequent first: "12 walk, 3 run"."""
     counts = Counter(words).most_common()
     named = ", ".join(f"{count:,} {word or 'none'}" for word, count in counts[:_CLASSES])

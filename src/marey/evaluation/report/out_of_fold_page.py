@@ -107,7 +107,7 @@ class OutOfFoldPage:
             heads=sorted(found.heads, key=lambda head: -head.share),
             heads_title=found.result.standing.metric.title,
             yardstick=next((head.name for head in found.heads if head.yardstick), ""),
-            cost=_cost(found),
+            cost=_cost_rows(found),
             tuning=found.tuning_sentence,
             sides=tuple(_sides(folder)),
         )
@@ -160,7 +160,7 @@ def _curve(found: OutOfFold) -> Markup | None:
         return None
     line = Line(
         found.result.standing.metric.title,
-        [point.clips for point in points],
+        [point.videos for point in points],
         [point.share for point in points],
         [point.low for point in points],
         [point.high for point in points],
@@ -180,14 +180,14 @@ def _reliability(found: OutOfFold) -> Markup:
     return dot_chart("share of right answers by probability", "probability of the answer", dots)
 
 
-def _cost(found: OutOfFold) -> list[tuple[str, str]]:
+def _cost_rows(found: OutOfFold) -> list[tuple[str, str]]:
     """The rows of the table of costs: (name, value)."""
     cost = found.cost
     return [
         ("videos through the network now", f"{cost.computed:,}"),
         ("videos whose features were cached by an earlier run", f"{cost.kept:,}"),
         ("core-seconds (time of each core that worked)", f"{cost.core_seconds:,.0f}"),
-        ("of these, core-seconds to compare frames", f"{cost.pictures:,.0f}"),
+        ("of these, core-seconds to compare frames", f"{cost.comparing_frames:,.0f}"),
         ("time on the clock", lasting(cost.seconds)),
     ]
 

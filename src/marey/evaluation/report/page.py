@@ -143,7 +143,9 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         filmstrip_frames=FILMSTRIP_FRAMES,
         broken=result.broken[:_LISTED] if result else (),
         broken_count=len(result.broken) if result else 0,
-        protocol=[(key, _plain(value)) for key, value in result.scores.protocol.as_json().items()] if result else [],
+        protocol=[(key, _setting_text(value)) for key, value in result.scores.protocol.as_json().items()]
+        if result
+        else [],
         recipe=recipe.read_text(encoding="utf-8") if recipe.exists() else "",
         files_shown=_OPEN,
         classes_shown=_CONFUSED,
@@ -240,6 +242,6 @@ def _doubtful_labels(result: EvaluationResult, data: Manifest | None, *, confide
     return found
 
 
-def _plain(value: Json) -> str:
+def _setting_text(value: Json) -> str:
     """A setting as text: a name without quotes, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -24,7 +24,7 @@ _ALIKE = 10
 class SuspectCard:
     """One video on the page."""
 
-    clip: SuspectVideo
+    video: SuspectVideo
     """The suspect that the card shows."""
     label_share: str
     """The out-of-fold probability of its label, in percent; "" for several labels, or if it is only unusual."""
@@ -35,10 +35,10 @@ class SuspectCard:
     """The reasons to check it that the probabilities do not show."""
 
     @classmethod
-    def of(cls, clip: SuspectVideo) -> "SuspectCard":
-        if clip.one_label:
-            return cls(clip, percent(clip.shares[0]), percent(clip.shares[1]), clip.odd)
-        return cls(clip, "", "", clip.why)
+    def of(cls, video: SuspectVideo) -> "SuspectCard":
+        if video.one_label:
+            return cls(video, percent(video.shares[0]), percent(video.shares[1]), video.odd)
+        return cls(video, "", "", video.why)
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ class SuspectsPage:
             return None
         if found is None:
             return None
-        cards = [SuspectCard.of(clip) for clip in found.clips[:SHOWN]]
+        cards = [SuspectCard.of(video) for video in found.videos[:SHOWN]]
         alike = [one.sentence for one in find_confusable_classes(scores)]
         return cls(
-            lead=f"{found.counts}." if found.clips else f"None of {counted(found.total, 'video')} stands out.",
+            lead=f"{found.counts}." if found.videos else f"None of {counted(found.total, 'video')} stands out.",
             how=_how(found, corrected=(folder / LABELS).exists()),
             first=cards[:_OPEN],
             folded=cards[_OPEN:],
-            more=len(found.clips) - len(cards),
+            more=len(found.videos) - len(cards),
             alike=alike[:_ALIKE],
             alike_more=max(0, len(alike) - _ALIKE),
         )
@@ -100,7 +100,7 @@ def _how(found: SuspectList, *, corrected: bool) -> str:
             "of the two classes. The predictions are of heads fitted without the video: "
             f"{'; '.join(found.by)}{rest}. The label may be wrong, or the video is hard."
         )
-    if found.clips:
+    if found.videos:
         again = "copy these rows into your table of corrections, and train again with it"
         if not corrected:
             again = f"train again with --labels {SUSPECTS}"

@@ -147,7 +147,7 @@ def video_fold_logits(
             "wrong labels are searched by folds of recordings only."
         )
         return None
-    folds = _folds(copies)
+    folds = _folds_of_copies(copies)
     logits, known = np.zeros((videos, classes)), np.zeros((videos, classes), np.bool_)
     hot: NDArray[np.bool_] = (np.eye(classes)[targets] if targets.ndim == 1 else targets) > 0
     for fold in range(int(folds.max()) + 1):
@@ -157,18 +157,18 @@ def video_fold_logits(
         own = everything.coordinates_only(others)
         solution = solve(own, targets[others], classes=classes, strength=USUAL_STRENGTH, task=task)
         logits[rows] = solution.logits(everything.coordinates[rows]).numpy()
-        known[rows] = _known(hot[rows], hot[others], several=targets.ndim > 1)
+        known[rows] = _meaningful(hot[rows], hot[others], several=targets.ndim > 1)
     return OutOfFoldLogits(f"{name}, without the video itself", logits, known)
 
 
-def _folds(copies: NDArray[np.int64]) -> NDArray[np.int64]:
+def _folds_of_copies(copies: NDArray[np.int64]) -> NDArray[np.int64]:
     """The fold of each video [N]: groups of copies are distributed evenly over folds in a fixed random order."""
     contents, of_row = np.unique(copies, return_inverse=True)
     count = min(_FOLDS if len(copies) <= _MANY else _FEW_FOLDS, len(contents))
     return (np.random.default_rng(0).permutation(len(contents)) % count)[of_row].astype(np.int64)
 
 
-def _known(own: NDArray[np.bool_], others: NDArray[np.bool_], *, several: bool) -> NDArray[np.bool_]:
+def _meaningful(own: NDArray[np.bool_], others: NDArray[np.bool_], *, several: bool) -> NDArray[np.bool_]:
     """[M, K]: for which left-out videos and classes predictions are meaningful. With one label per video: if other
     videos have the video's label. With several labels: if some of the other videos have the class and some do not.
 
@@ -194,7 +194,7 @@ def find_suspects(predictions: Sequence[OutOfFoldLogits], targets: Targets, task
     several = isinstance(task, MultiLabel)
     tempered = [_tempered(one, targets, several=several) for one in predictions]
     chosen = _chosen(tempered, targets, several=several)
-    means = _tempered(_filled(_mean(chosen), _mean(tempered)), targets, several=several)
+    means = _tempered(_filled(_mean_predictions(chosen), _mean_predictions(tempered)), targets, several=several)
     names = tuple(one.name for one in chosen)
     if several:
         return _suspects_of_several_labels(means, targets.astype(np.bool_), names)
@@ -249,7 +249,7 @@ def _chosen(predictions: Sequence[OutOfFoldLogits], targets: Targets, *, several
     ]
 
 
-def _mean(predictions: Sequence[OutOfFoldLogits]) -> OutOfFoldLogits:
+def _mean_predictions(predictions: Sequence[OutOfFoldLogits]) -> OutOfFoldLogits:
     """The mean of the logits that are known, for each video and class."""
     known: NDArray[np.bool_] = np.stack([one.known for one in predictions])
     any_known: NDArray[np.bool_] = np.logical_or.reduce(known)

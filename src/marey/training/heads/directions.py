@@ -104,7 +104,7 @@ def _standard(pooled: PooledFeatures, rows: NDArray[np.int64]) -> tuple[Tensor, 
     """The mean and scale of each feature ([F] each) over the videos in these rows."""
     mean, deviation = (torch.empty(pooled.features.shape[1], dtype=torch.float64) for _ in range(2))
     for columns in _column_slices(pooled):
-        variance, mean[columns] = torch.var_mean(_read(pooled, rows, columns), dim=0, correction=0)
+        variance, mean[columns] = torch.var_mean(_read_block(pooled, rows, columns), dim=0, correction=0)
         deviation[columns] = variance.sqrt()
     scales = []
     for of_kind in torch.split(deviation, list(pooled.widths)):
@@ -139,12 +139,12 @@ def _standardised(
     features [N, columns] in float64.
     """
     for columns in _column_slices(pooled):
-        yield columns, (_read(pooled, rows, columns) - mean[columns]) * scale[columns]
+        yield columns, (_read_block(pooled, rows, columns) - mean[columns]) * scale[columns]
 
 
 def _column_slices(pooled: PooledFeatures) -> list[slice]:
     return [slice(first, first + _COLUMNS) for first in range(0, pooled.features.shape[1], _COLUMNS)]
 
 
-def _read(pooled: PooledFeatures, rows: NDArray[np.int64], columns: slice) -> Tensor:
+def _read_block(pooled: PooledFeatures, rows: NDArray[np.int64], columns: slice) -> Tensor:
     return torch.from_numpy(pooled.features[:, columns][rows]).double()

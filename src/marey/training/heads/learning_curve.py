@@ -55,7 +55,7 @@ def learning_curve(
     for share in reversed(SHARES):
         drawn = [curve.predict(share, draw) for draw in range(_DRAWS if len(pooled) <= _MANY else 1)]
         videos = round(sum(videos for videos, _ in drawn) / len(drawn))
-        if videos < points[-1].clips:
+        if videos < points[-1].videos:
             logits_of_draws = [logits for _, logits in drawn]
             metric = float(np.mean([curve.score(logits) for logits in logits_of_draws]))
             error = curve.error(full, logits_of_draws)

@@ -101,11 +101,11 @@ def solve(directions: Directions, targets: Targets, *, classes: int, strength: f
     """Fit a head as `fit_head` does, along given directions, which fits of several strengths can share."""
     known = torch.from_numpy(np.ascontiguousarray(targets))
     if isinstance(task, MultiLabel):
-        return _sigmoids(directions, known.double(), strength)
-    return _softmax(directions, known, classes, strength)
+        return _fit_sigmoids(directions, known.double(), strength)
+    return _fit_softmax(directions, known, classes, strength)
 
 
-def _softmax(directions: Directions, targets: Tensor, classes: int, strength: float) -> Solution:
+def _fit_softmax(directions: Directions, targets: Tensor, classes: int, strength: float) -> Solution:
     videos = len(targets)
     present, own = torch.unique(targets, return_inverse=True)
     hot = F.one_hot(own, len(present)).double()
@@ -124,7 +124,7 @@ def _softmax(directions: Directions, targets: Tensor, classes: int, strength: fl
     return Solution(weight, bias, strength)
 
 
-def _sigmoids(directions: Directions, targets: Tensor, strength: float) -> Solution:
+def _fit_sigmoids(directions: Directions, targets: Tensor, strength: float) -> Solution:
     videos, classes = targets.shape
     having = targets.sum(dim=0)
     mixed = ((having > 0) & (having < videos)).nonzero()[:, 0]

@@ -76,7 +76,7 @@ def _write_images(
 ) -> int:
     count = 0
     with atomic_folder(target, suffix=UNFINISHED) as temporary:
-        for field in _fields(chunks):
+        for field in _single_fields(chunks):
             count += 1
             for axis, levels in zip("xy", np.moveaxis(field, -1, 0), strict=True):
                 path = temporary / f"{template.format(axis, count)}.{storage}"
@@ -93,7 +93,7 @@ def _write_video(path: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, st
     options = {"crf": str(_CRF[storage]), "preset": "medium", "threads": "1"}
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
         stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
-        for field in _fields(chunks):
+        for field in _single_fields(chunks):
             if not count:
                 stream.width, stream.height, stream.pix_fmt = field.shape[1], 2 * field.shape[0], "gray"
                 stream.codec_context.color_range = 2  # full range: all of 0..255 are levels
@@ -107,7 +107,7 @@ def _write_video(path: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, st
     return count
 
 
-def _fields(chunks: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+def _single_fields(chunks: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
     for chunk in chunks:
         yield from chunk
 

@@ -210,7 +210,7 @@ class MMActionRandomResizedCrop(TrainCrop):
     """Smallest and largest area of the box, as a share of the frame."""
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
-        box = _clipped(self.box(height, width, random), height, width)
+        box = _inside_frame(self.box(height, width, random), height, width)
         return Geometry(crop=box, size=self.square, flip=_chance(self.flip, random))
 
     def box(self, height: int, width: int, random: RandomSource) -> Box:
@@ -298,7 +298,7 @@ def _before_the_last(full: Size, side: int, random: RandomSource) -> Box:
     return Box(top, left, side, side)
 
 
-def _clipped(box: Box, height: int, width: int) -> Box:
+def _inside_frame(box: Box, height: int, width: int) -> Box:
     top, left = max(box.top, 0), max(box.left, 0)
     return Box(top, left, min(box.top + box.height, height) - top, min(box.left + box.width, width) - left)
 

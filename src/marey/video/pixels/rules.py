@@ -30,7 +30,7 @@ from marey.video.pixels.transforms import Crops, View
 from marey.video.source import Box, Conversion, Frames, FrameSource, Size, check_inside
 
 
-class _PixelRule(Declaration, ABC):
+class _BasePixelRule(Declaration, ABC):
     """Base of the pixel rules: applies a geometry to a training clip. Subclasses define how they resize and mirror."""
 
     short_side: PositiveInt = 256
@@ -78,7 +78,7 @@ class _PixelRule(Declaration, ABC):
         """Mirror the frames of a training clip left to right."""
 
 
-class Pixels(_PixelRule):
+class Pixels(_BasePixelRule):
     """uint8 up to the normalisation: MMAction, MMAction2, DeepMind."""
 
     kind: Literal["uint8"] = "uint8"
@@ -120,7 +120,7 @@ class Pixels(_PixelRule):
         return transforms.mirror(frames_THWC) if self.flow_x == "mmaction" else transforms.flip(frames_THWC)
 
 
-class FloatPixels(_PixelRule):
+class FloatPixels(_BasePixelRule):
     """Float32 after decoding: PySlowFast, PyTorchVideo. Clips are in grey levels."""
 
     kind: Literal["float"] = "float"

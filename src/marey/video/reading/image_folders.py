@@ -120,7 +120,7 @@ class FlowFolder(_ImageFolder):
         flow = flow_pairs(image_names(path), path)
         fps = _noted_fps(Path(path)) if fps is None else fps
         super().__init__(
-            path, flow.pairs, fps=fps, channels=2, load=_pair, store=_as_flow, left_out=flow.left_out
+            path, flow.pairs, fps=fps, channels=2, load=_flow_field, store=_as_flow, left_out=flow.left_out
         )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def _as_rgb(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=out)
 
 
-def _pair(paths: Sequence[str]) -> NDArray[np.uint8]:
+def _flow_field(paths: Sequence[str]) -> NDArray[np.uint8]:
     pair = [_image(path, cv2.IMREAD_GRAYSCALE) for path in paths]
     if pair[0].shape != pair[1].shape:
         raise DecodeError(paths[0], f"differs in size from {Path(paths[1]).name}")

@@ -39,7 +39,7 @@ class FlowSeries:
     """Description of missing numbers; "" if there are none."""
 
 
-class _Name(NamedTuple):
+class _NumberedName(NamedTuple):
     """A file name, split into its pattern and its numbers."""
 
     name: str
@@ -159,21 +159,21 @@ def _numbers_of_one_length(names: Sequence[str]) -> list[int] | None:
     return [int(number) for number in numbers]
 
 
-def _split_name(name: str) -> _Name:
+def _split_name(name: str) -> _NumberedName:
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - creating a Path per image would take most of the time
     words = _NUMBER.split(stem.lower())
-    return _Name(name, "#".join(words[::2]), tuple(map(int, words[1::2])), suffix.lower())
+    return _NumberedName(name, "#".join(words[::2]), tuple(map(int, words[1::2])), suffix.lower())
 
 
-def _grouped(images: Sequence[_Name], keys: Sequence[str]) -> list[list[_Name]]:
+def _grouped(images: Sequence[_NumberedName], keys: Sequence[str]) -> list[list[_NumberedName]]:
     """The images grouped by key; the largest group first, among equal ones the first in the alphabet."""
-    groups: dict[str, list[_Name]] = {}
+    groups: dict[str, list[_NumberedName]] = {}
     for key, image in zip(keys, images, strict=True):
         groups.setdefault(key, []).append(image)
     return sorted(groups.values(), key=lambda group: (-len(group), group[0].name))
 
 
-def _refuse_second_series(series: Sequence[Sequence[_Name]], folder: str | Path) -> None:
+def _refuse_second_series(series: Sequence[Sequence[_NumberedName]], folder: str | Path) -> None:
     """Refuse a folder in which a second series may be the video as well as the largest."""
     largest, numbers = series[0], {image.numbers for image in series[0]}
     for other in series[1:]:
@@ -186,7 +186,7 @@ def _refuse_second_series(series: Sequence[Sequence[_Name]], folder: str | Path)
             )
 
 
-def _stray(images: Sequence[_Name], frames: Sequence[_Name]) -> str:
+def _stray(images: Sequence[_NumberedName], frames: Sequence[_NumberedName]) -> str:
     """Description of the images that are not frames."""
     stray = sorted({image.name for image in images} - {frame.name for frame in frames})
     if not stray:
@@ -196,7 +196,7 @@ def _stray(images: Sequence[_Name], frames: Sequence[_Name]) -> str:
     return f"{what} of the series {frames[0].name} to {frames[-1].name} and left out ({shown})"
 
 
-def _number_faults(frames: Sequence[_Name]) -> str:
+def _number_faults(frames: Sequence[_NumberedName]) -> str:
     """Description of missing or repeated numbers of a series."""
     if len({frame.pattern for frame in frames}) > 1:
         return ""

@@ -67,7 +67,7 @@ def transcode(
                         small.pts, small.time_base = tick, base
                         container.mux(stream.encode(small))
                     container.mux(stream.encode(None))
-                _compare(temporary, since, source)
+                _compare_with_source(temporary, since, source)
         except OSError:  # includes FFmpeg's: a full disk is not a fault of the video
             raise
         except (av.FFmpegError, ValueError) as error:
@@ -140,7 +140,7 @@ def _tag(codec: Any, picture: VideoFrame) -> None:
     codec.color_range = int(picture.color_range)
 
 
-def _compare(path: Path, times: NDArray[np.float64], source: Path) -> None:
+def _compare_with_source(path: Path, times: NDArray[np.float64], source: Path) -> None:
     """Compare the number of written frames and their times with the source.
 
     Raises:

@@ -52,7 +52,7 @@ def write_video(
     first = next(source, None)
     if first is None:
         raise DataError(f"{path}: there are no frames to write.")
-    height, width = _checked(first, path)
+    height, width = _checked_size(first, path)
     try:
         with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
             stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
@@ -80,12 +80,12 @@ def _checked_all(
 ) -> Iterable[NDArray[np.uint8]]:
     yield first
     for frame in rest:
-        if _checked(frame, path) != size:
+        if _checked_size(frame, path) != size:
             raise DataError(f"{path}: frames change size from {size} to {frame.shape[:2]} (height, width).")
         yield frame
 
 
-def _checked(frame: NDArray[np.uint8], path: str | Path) -> tuple[int, int]:
+def _checked_size(frame: NDArray[np.uint8], path: str | Path) -> tuple[int, int]:
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise DataError(f"{path}: frames must be uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}.")
     height, width = frame.shape[:2]

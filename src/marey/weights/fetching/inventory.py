@@ -29,7 +29,7 @@ from marey.weights.fetching.cached_files import (
 )
 from marey.weights.fetching.obtain import check_obtainable, check_sources, sources_of
 
-Verdict = Literal["ok", "changed", "broken link", "unknown", "unfinished", "removed"]
+Verification = Literal["ok", "changed", "broken link", "unknown", "unfinished", "removed"]
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,13 @@ def weights_paths(name: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def verify_items(checked: Sequence[CachedItem]) -> Iterator[tuple[CachedItem, Verdict, str]]:
+def verify_items(checked: Sequence[CachedItem]) -> Iterator[tuple[CachedItem, Verification, str]]:
     """Hash each file again and compare it with its record: the item, the verdict and the reason."""
     with progress("Hashing", total=round(sum(item.size for item in checked) / 1e6), unit="MB") as bar:
         done = 0
         for item in checked:
             try:
-                verdict, why = _verdict(item)
+                verdict, why = _verification(item)
             except (OSError, WeightsError) as error:
                 verdict, why = "unknown", str(error)
             yield item, verdict, why
@@ -203,17 +203,17 @@ def remove_items(removed: Sequence[CachedItem], *, forget: bool = False) -> int:
     return free
 
 
-def _verdict(item: CachedItem) -> tuple[Verdict, str]:
+def _verification(item: CachedItem) -> tuple[Verification, str]:
     if not item.here:
         if item.link is not None:
             return "broken link", f"{item.link} is not there: put it back, or marey weights remove {item.path.name}"
         if item.unfinished:
             return "unfinished", f"{item.unfinished} bytes of a download that the next call resumes"
         return "removed", "its record remains, so that another content is refused; --forget removes it, too"
-    return _compare(item, sha256(item.path))
+    return _verification_by_hash(item, sha256(item.path))
 
 
-def _compare(item: CachedItem, found: str) -> tuple[Verdict, str]:
+def _verification_by_hash(item: CachedItem, found: str) -> tuple[Verification, str]:
     """The verdict on a file by its SHA-256 and its record."""
     record = item.record
     if record is not None:

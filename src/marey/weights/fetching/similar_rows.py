@@ -53,7 +53,7 @@ def _may_replace(recipe: Recipe, other: Recipe) -> bool:
     return (
         other.name != recipe.name
         and other.dataset == recipe.dataset
-        and _fields(other.model, _KIND) == _fields(recipe.model, _KIND)
+        and _config_values(other.model, _KIND) == _config_values(recipe.model, _KIND)
     )
 
 
@@ -61,21 +61,26 @@ def _distance(recipe: Recipe, other: Recipe) -> tuple[int, bool, bool, float]:
     """How much two rows differ, the most important difference first."""
     forms = sum(mine != theirs for mine, theirs in zip(_form(recipe), _form(other), strict=True))
     top1 = [row.published.top1 if row.published is not None else 0.0 for row in (recipe, other)]
-    return forms, other.pretraining != recipe.pretraining, _clip(other) != _clip(recipe), abs(top1[0] - top1[1])
+    return (
+        forms,
+        other.pretraining != recipe.pretraining,
+        _clip_size(other) != _clip_size(recipe),
+        abs(top1[0] - top1[1]),
+    )
 
 
 def _form(recipe: Recipe) -> tuple[object, ...]:
-    return *_fields(recipe.model, _FORM), _fields(recipe.model, ("non_local",)) == (None,)
+    return *_config_values(recipe.model, _FORM), _config_values(recipe.model, ("non_local",)) == (None,)
 
 
-def _clip(recipe: Recipe) -> tuple[int, int, int]:
+def _clip_size(recipe: Recipe) -> tuple[int, int, int]:
     """Segments, frames and stride; a rule in seconds counts as one at 30 frames per second."""
     rule = recipe.clip
     stride = round(rule.seconds * 30 / rule.frames) if isinstance(rule, PyTorchVideoTrain) else rule.stride
     return rule.segments, rule.frames, stride
 
 
-def _fields(config: NetworkConfig, names: tuple[str, ...]) -> tuple[object, ...]:
+def _config_values(config: NetworkConfig, names: tuple[str, ...]) -> tuple[object, ...]:
     """Values of fields of a network's config; None for a field that this kind of network lacks."""
     values = dict(config)
     return tuple(values.get(name) for name in names)

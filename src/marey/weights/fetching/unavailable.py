@@ -33,7 +33,9 @@ def why_unavailable(
     usable = usable_sources(sources)
     if not usable:
         instead = "" if recipe is None else _instead(recipe, command)
-        return " ".join(filter(None, [f"{name}{_why_not(sources, recipe)}.", _moved(sources), instead, OWN_COPY]))
+        return " ".join(
+            filter(None, [f"{name}{_why_not(sources, recipe)}.", _moved_copies(sources), instead, OWN_COPY])
+        )
     if offline():
         folder = next((mirror for mirror in mirrors() for source in usable if may_have(mirror, source.address)), None)
         if folder is not None and none_has_hash(usable) and not trust_first_use:
@@ -41,10 +43,10 @@ def why_unavailable(
         missing = f"{usable[0].file} ({size_text(usable[0])}) is not in the cache ({cache_folder() / 'weights'})"
         why = f"{name}: {missing}, and the network is not to be used (--offline, MAREY_OFFLINE)."
         return " ".join(
-            filter(None, [why, _moved(sources), f"Where there is a network: {FETCH_COMMAND} {name}.", OWN_COPY])
+            filter(None, [why, _moved_copies(sources), f"Where there is a network: {FETCH_COMMAND} {name}.", OWN_COPY])
         )
     if none_has_hash(usable) and not trust_first_use:
-        return " ".join(filter(None, [needs_trust(usable[0], name), _moved(sources)]))
+        return " ".join(filter(None, [needs_trust(usable[0], name), _moved_copies(sources)]))
     return None
 
 
@@ -113,7 +115,7 @@ def _why_not(sources: Sequence[Source], recipe: Recipe | None) -> str:
     )
 
 
-def _moved(sources: Sequence[Source]) -> str:
+def _moved_copies(sources: Sequence[Source]) -> str:
     """Sentences that name registered copies of the user's that no longer exist."""
     targets = filter(None, map(broken_link, sources))
     return " ".join(f"The registered copy {target} is no longer there." for target in targets)

@@ -91,7 +91,7 @@ def _short(text: str) -> str:
     return " ".join(text.split())[:80]
 
 
-class _Name:
+class _PickledName:
     """A name of a Python object in an array's pickle. It stays a name: no object is looked up that could be called."""
 
     def __init__(self, name: str) -> None:
@@ -173,7 +173,7 @@ class _Machine:
         """GLOBAL: the name of a Python object. Only the few that arrays need are accepted, and none becomes a function."""
         if name not in _NAMES:
             raise _RefusedError(f"the name {_short(name.replace(' ', '.'))}")
-        self.stack.append(_Name(_NAMES[name]))
+        self.stack.append(_PickledName(_NAMES[name]))
 
     def mention_from_stack(self, _: Any) -> None:
         module, name = self.stack.pop(-2), self.stack.pop()
@@ -182,12 +182,12 @@ class _Machine:
     def call(self, _: Any) -> None:
         """REDUCE: the result that numpy's own functions would give for these arguments."""
         arguments, function = self.stack.pop(), self.stack.pop()
-        if not isinstance(function, _Name) or not isinstance(arguments, tuple):
+        if not isinstance(function, _PickledName) or not isinstance(arguments, tuple):
             raise _RefusedError("a call of something that is no name")
         match function.name, arguments:
             case "encode", (str() as text, "latin1"):
                 self.stack.append(text.encode("latin1"))
-            case "_reconstruct", (_Name(name="ndarray"), (0,), _):
+            case "_reconstruct", (_PickledName(name="ndarray"), (0,), _):
                 self.stack.append(_Array())
             case "dtype", (str() as code, *_):
                 self.stack.append(_Type(code))

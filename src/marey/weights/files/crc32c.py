@@ -15,14 +15,14 @@ _ALL = 0xFFFFFFFF
 Words = NDArray[np.uint32]
 
 
-def _table() -> Words:
+def _byte_table() -> Words:
     values = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         values = (values >> np.uint32(1)) ^ np.where(values & 1, np.uint32(0x82F63B78), np.uint32(0))
     return values
 
 
-_TABLE = _table()
+_TABLE = _byte_table()
 
 
 def crc32c(data: bytes) -> int:

@@ -37,10 +37,10 @@ def foreign_body(first_bytes: bytes, *, content_type: str = "") -> str | None:
     called_page = readable and "text/html" in content_type.lower()
     if called_page or _PAGE.match(text):
         title = _TITLE.search(text)
-        return "a web page" + (_shown(title[1]) if title else "")
+        return "a web page" + (_in_brackets(title[1]) if title else "")
     if readable and text.startswith("<"):
-        return "an XML answer" + _shown(error_in(first_bytes))
-    return "a JSON answer" + _shown(text) if readable and _JSON.match(text) else None
+        return "an XML answer" + _in_brackets(error_in(first_bytes))
+    return "a JSON answer" + _in_brackets(text) if readable and _JSON.match(text) else None
 
 
 def error_in(body: bytes) -> str:
@@ -50,7 +50,7 @@ def error_in(body: bytes) -> str:
     return ": ".join(" ".join(html.unescape(match[1]).split()) for match in found if match)
 
 
-def _shown(text: str) -> str:
+def _in_brackets(text: str) -> str:
     text = " ".join(html.unescape(text).split())
     return f" ({text if len(text) <= _LONGEST else text[:_LONGEST] + '...'})" if text else ""
 

@@ -75,7 +75,7 @@ def read_tensorflow(path: Path) -> TensorFlowCheckpoint:
     try:
         entries = dict(_table_entries(index.read_bytes()))
         shards = _shards(entries.pop(b"", b""))
-        by_name = {name.decode(): _entry(message) for name, message in entries.items()}
+        by_name = {name.decode(): _parsed_entry(message) for name, message in entries.items()}
     except (ValueError, IndexError, struct.error, OSError) as error:
         raise WeightsError(
             f"{index}: not a complete TensorFlow index; is it cut short? ({error or type(error).__name__})"
@@ -182,7 +182,7 @@ class _Cursor:
 # The messages ---------------------------------------------------------------------------------------------------------
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _message_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """(field number, value) of a protocol buffer message: numbers for varints and fixed32, bytes for the rest."""
     cursor = _Cursor(message)
     readers: dict[int, Callable[[], int | bytes]] = {
@@ -200,7 +200,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 def _shards(header: bytes) -> int:
     """The number of data files, from BundleHeaderProto (num_shards = 1, endianness = 2)."""
-    fields = dict(_fields(header))
+    fields = dict(_message_fields(header))
     if fields.get(2, 0):
         raise ValueError("big-endian values are not read")
     shards = fields.get(1, 0)
@@ -209,16 +209,16 @@ def _shards(header: bytes) -> int:
     return shards
 
 
-def _entry(message: bytes) -> _Entry:
+def _parsed_entry(message: bytes) -> _Entry:
     names = {1: "dtype", 3: "shard", 4: "offset", 5: "size", 6: "crc"}
     values: dict[str, int] = {}
     shape: tuple[int, ...] = ()
     sliced = False
-    for number, value in _fields(message):
+    for number, value in _message_fields(message):
         if number in names and isinstance(value, int):
             values[names[number]] = value
         elif number == 2 and isinstance(value, bytes):
-            shape = tuple(_dimension(dim) for dim_number, dim in _fields(value) if dim_number == 2)
+            shape = tuple(_dimension(dim) for dim_number, dim in _message_fields(value) if dim_number == 2)
         elif number == 7:
             sliced = True
     return _Entry(shape=shape, sliced=sliced, **values)
@@ -226,7 +226,7 @@ def _entry(message: bytes) -> _Entry:
 
 def _dimension(message: int | bytes) -> int:
     """The size of a TensorShapeProto.Dim."""
-    size = dict(_fields(message)).get(1, 0) if isinstance(message, bytes) else None
+    size = dict(_message_fields(message)).get(1, 0) if isinstance(message, bytes) else None
     if not isinstance(size, int):
         raise ValueError("a shape without sizes")
     return size
@@ -262,7 +262,7 @@ def _values(file: BinaryIO, path: Path, name: str, entry: _Entry) -> bytes:
     if dtype is None or entry.sliced:
         kind = "in slices" if entry.sliced else f"of TensorFlow's type {entry.dtype}"
         raise WeightsError(f"{path}: {name} is {kind}, which Marey does not read.")
-    if entry.size != np.dtype(dtype).itemsize * _count(entry.shape):
+    if entry.size != np.dtype(dtype).itemsize * _value_count(entry.shape):
         raise WeightsError(f"{path}: {name} is {list(entry.shape)} in {entry.size} bytes: the index is damaged.")
     if entry.offset + entry.size > path.stat().st_size:
         raise WeightsError(f"{path}: ends before {name}; is it cut short?")
@@ -270,7 +270,7 @@ def _values(file: BinaryIO, path: Path, name: str, entry: _Entry) -> bytes:
     return file.read(entry.size)
 
 
-def _count(shape: tuple[int, ...]) -> int:
+def _value_count(shape: tuple[int, ...]) -> int:
     """The number of values, in Python's integers, which do not overflow."""
     count = 1
     for size in shape:

@@ -2,7 +2,7 @@
 
 - `train_on_features`: the plan, and the run from features to report
 - `backbones`, `affordable`: the backbone that is named, or the best one within the budget
-- `fit_head`: choose and fit the head, calibrate it, predict out of fold
+- `fit_on_cells`: choose and fit the head, calibrate it, predict out of fold
 - `list_suspects`: videos that are likely mislabelled or unusual
 - `compare_corrections`: the effect of corrected labels
 - `finish_run`: checkpoint, tests and report, in an order that survives interruption

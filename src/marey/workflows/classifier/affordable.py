@@ -120,11 +120,11 @@ def core_seconds_a_video(model: Classifier, compute: Compute, *, enough: float) 
             them is more than twice `enough`, it is returned.
     """
     size = model.recipe.test.size
-    quick = min(4 * _timed(model, compute, size // 2) for _ in range(2))  # the first pass includes setup
-    return quick if quick > 2 * enough else min(_timed(model, compute, size) for _ in range(_PASSES))
+    quick = min(4 * _test_seconds(model, compute, size // 2) for _ in range(2))  # the first pass includes setup
+    return quick if quick > 2 * enough else min(_test_seconds(model, compute, size) for _ in range(_PASSES))
 
 
-def _timed(model: Classifier, compute: Compute, size: int) -> float:
+def _test_seconds(model: Classifier, compute: Compute, size: int) -> float:
     """The time of a forward pass of a clip of noise of `size` x `size` pixels, times the number of views."""
     device = pick_device(compute.device)
     clock = time.process_time if device.type == "cpu" else time.perf_counter

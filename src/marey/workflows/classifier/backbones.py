@@ -87,12 +87,12 @@ def find_backbone(
     if word == AUTO:
         chosen = best_affordable(budget, videos, compute)
         if chosen is None:
-            return _installed(compute)
+            return _installed_backbone(compute)
         row, obtained = chosen
         loaded = load_model(row, weights=obtained, allow_new_head=True)
-        return _probe_on_loaded(loaded, _published(row, obtained), row.name, row.name, compute)
+        return _probe_on_loaded(loaded, _published_in_words(row, obtained), row.name, row.name, compute)
     if word is None or str(word) == PROBE.name:
-        return _installed(compute)
+        return _installed_backbone(compute)
     if names_checkpoint(word):
         return _from_file(word, compute, trust_first_use)
     return _from_recipe(_recipe_named(str(word)), compute, trust_first_use)
@@ -145,7 +145,7 @@ def _recipe_named(word: str) -> Recipe:
         raise RecipeError(f"--backbone {word}: no such file, and {error}") from None
 
 
-def _installed(compute: Compute) -> Backbone:
+def _installed_backbone(compute: Compute) -> Backbone:
     """EfficientNet-Lite0, from the package that Marey depends on."""
     file = imagenet_file(PROBE)
     plain = PROBE.variant(model=PROBE.model.backbone)  # type: ignore[union-attr]
@@ -160,7 +160,10 @@ def _from_recipe(recipe: Recipe, compute: Compute, trust_first_use: bool) -> Bac
     if word is None:
         announce_download(recipe, recipe.weights)
         obtained = obtain(recipe, trust_first_use=trust_first_use)
-        loaded, source = load_model(recipe, weights=obtained, allow_new_head=True), _published(recipe, obtained)
+        loaded, source = (
+            load_model(recipe, weights=obtained, allow_new_head=True),
+            _published_in_words(recipe, obtained),
+        )
     else:
         loaded, source = start(recipe, word, trust_first_use=trust_first_use), f"{word} weights for {recipe.name}"
         notice(f"{recipe.name}: no trained weights of it are published: its features are computed with {word} weights")
@@ -208,7 +211,7 @@ def _starts_from(recipe: Recipe) -> str | None:
     return recipe.pretraining if not recipe.weights and recipe.pretraining in _FOUND_BY_NAME else None
 
 
-def _published(recipe: Recipe, obtained: Obtained) -> str:
+def _published_in_words(recipe: Recipe, obtained: Obtained) -> str:
     source = obtained.source
     return f"{recipe.name}: {source.file}, published by {source.by}, licence {source.licence}"
 

@@ -25,7 +25,7 @@ from marey.tasks.choose import task_of
 from marey.tasks.task import Task
 from marey.training.heads.selection import HeadCandidate, HeadChoice, choose_head
 from marey.workflows.classifier.backbones import Backbone
-from marey.workflows.classifier.fit_head import FittedClassifier, probabilities_of
+from marey.workflows.classifier.fit_on_cells import FittedClassifier, probabilities_of
 from marey.workflows.recordings import VideosInFolds
 
 _SAME_HEADS = (
@@ -82,7 +82,7 @@ def _cells_left_out(corrected: CorrectedData, backbone: Backbone, compute: Compu
     if not len(rows):
         return None
     are, its = counted(len(rows), "video that is", "videos that are"), verb(len(rows), "its", "their")
-    notice(f"{are} left out: {its} features and pictures serve only to compare")
+    notice(f"{are} left out: {its} features and frames serve only to compare")
     return compute_cells(backbone.model, corrected.listed[TRAIN][rows], compute, max_broken=1)
 
 

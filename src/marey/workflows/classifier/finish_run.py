@@ -26,7 +26,7 @@ from marey.evaluation.tested_list import read_tested_list
 from marey.weights.checkpoint import read_checkpoint
 from marey.workflows.classifier.finetuning.saved_lists import RunVideos
 from marey.workflows.classifier.finetuning.saved_start import HEADS, can_be_tuned
-from marey.workflows.classifier.fit_head import write_classifier
+from marey.workflows.classifier.fit_on_cells import write_classifier
 from marey.workflows.evaluate_model import evaluate_and_report
 
 _REPORT = "report.html"
@@ -60,7 +60,7 @@ def finish_run(
     command completes it. Test results of other weights are renamed before the weights are written, so that no folder holds
     results of other weights than the run's. A finished run without changes stays as it is.
     """
-    test = _Test.of(final.model, compute)
+    test = _FinalTest.of(final.model, compute)
     if not final.changed and is_finished(run) and all(test.is_complete(run / name) for name in videos.tested):
         if not (run / README).exists():
             write_readme(run)
@@ -74,8 +74,8 @@ def finish_run(
         if not test.has_results(run / name):
             evaluate_and_report(final.model, tested, out=run / name, max_broken=max_broken, compute=compute)
         elif not (run / name / _REPORT).exists():
-            _report(run / name, tested)
-    _report(run, videos.with_ids_of(final.out_of_fold.result.scores.ids))
+            _write_report(run / name, tested)
+    _write_report(run, videos.with_ids_of(final.out_of_fold.result.scores.ids))
 
 
 def tested_lines(run: Path, videos: RunVideos) -> list[str]:
@@ -95,13 +95,13 @@ def videos_shown(folder: Path) -> Manifest | None:
     return videos.with_ids_of(Scores.load(folder / SCORES).ids)
 
 
-def _report(folder: Path, data: Manifest) -> None:
+def _write_report(folder: Path, data: Manifest) -> None:
     notice(f"report: {write_report(folder, data)}")
     write_readme(folder)
 
 
 @dataclass(frozen=True)
-class _Test:
+class _FinalTest:
     """A test of a classifier, identified by the settings in the note of its folder (one JSON file)."""
 
     model: Mapping[str, Json]
@@ -110,7 +110,7 @@ class _Test:
     """Precision and batch size, which may not change while a test is resumed."""
 
     @classmethod
-    def of(cls, model: Classifier, compute: Compute) -> "_Test":
+    def of(cls, model: Classifier, compute: Compute) -> "_FinalTest":
         calibration = None if model.calibration is None else model.calibration.model_dump(mode="json")
         precision = pick_precision(compute.precision, pick_device(compute.device), tell=False)
         return cls(
@@ -120,7 +120,7 @@ class _Test:
 
     def has_results(self, folder: Path) -> bool:
         """Whether a folder has the results of this classifier."""
-        return _holds(_note(folder), self.model) and _has_results(folder)
+        return _has_settings(_test_note(folder), self.model) and _has_results(folder)
 
     def is_complete(self, folder: Path) -> bool:
         """Whether a folder has the results of this classifier, and the report on them."""
@@ -132,12 +132,12 @@ class _Test:
         Raises:
             RunError: another process works there.
         """
-        note = _note(folder)
+        note = _test_note(folder)
         this = {**self.model, **self.computing, "data_fingerprint": tested.fingerprint}
-        if not note or self.has_results(folder) or _holds(note, this):
+        if not note or self.has_results(folder) or _has_settings(note, this):
             return
         OutputPath.folder(folder).check()
-        of_other_weights = not _holds(note, self.model)
+        of_other_weights = not _has_settings(note, self.model)
         if of_other_weights and _has_results(folder):
             kept = next_run(f"{folder.name}-before-tuning", inside=folder.parent)
             folder.rename(kept)
@@ -154,12 +154,12 @@ def _has_results(folder: Path) -> bool:
     return (folder / SCORES).exists() and (folder / RESULT).exists()
 
 
-def _holds(note: Mapping[str, Json], settings: Mapping[str, Json]) -> bool:
+def _has_settings(note: Mapping[str, Json], settings: Mapping[str, Json]) -> bool:
     """Whether a test's note holds these settings."""
     return all(note.get(name) == value for name, value in settings.items())
 
 
-def _note(folder: Path) -> Mapping[str, Json]:
+def _test_note(folder: Path) -> Mapping[str, Json]:
     """The note of a test; empty if there is none."""
     return read_note(folder / Command.EVALUATE.note) or {}
 

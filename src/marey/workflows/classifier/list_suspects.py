@@ -51,11 +51,13 @@ def list_suspects(
     odd = _odd(directions, targets, folds.groups, rows, signatures)
     reasons = {suspect.row: _reasons(suspect, manifest, targets) for suspect in found.rows}
     suspects = {suspect.row: suspect for suspect in found.rows}
-    clips = []
+    videos = []
     for index, row in enumerate([*reasons, *(row for row in odd if row not in reasons)]):
         strip = "" if signatures is None or index >= SHOWN else _strip(signatures, int(rows[row]))
-        clips.append(_suspect(row, suspects.get(row), reasons.get(row, []), odd.get(row, []), manifest, targets, strip))
-    return SuspectList(tuple(clips), len(manifest), found.disagreeing, found.by)
+        videos.append(
+            _suspect(row, suspects.get(row), reasons.get(row, []), odd.get(row, []), manifest, targets, strip)
+        )
+    return SuspectList(tuple(videos), len(manifest), found.disagreeing, found.by)
 
 
 def suspects_line(run: Path, data: Sequence[str | Path], corrected: Path | None) -> str | None:
@@ -67,7 +69,7 @@ def suspects_line(run: Path, data: Sequence[str | Path], corrected: Path | None)
         corrected: The table of corrections that the run was given, to which new ones are to be added; None: none.
     """
     suspects = SuspectList.load(run)
-    if suspects is None or not suspects.clips:
+    if suspects is None or not suspects.videos:
         return None
     again = marey_line("train", *data, "--labels", corrected or run / SUSPECTS)
     moved = "" if corrected is None else f", copy the rows that you edited into {corrected}"
@@ -98,7 +100,7 @@ def _predictions(
     """
     heads = [(candidate, logits) for candidate, logits in choice.of_candidates if candidate.chosen_if_better]
     known = (folds.of_row != NEVER)[:, None] & (np.ones_like(folds.judged) if targets.ndim == 1 else folds.judged)
-    without = "its recording" if folds.sources.known.any() else "the video itself"
+    without = "its recording" if folds.recordings.known.any() else "the video itself"
     predictions = [
         OutOfFoldLogits(f"{candidate.name}, without {without}", logits, known) for candidate, logits in heads
     ]
@@ -144,7 +146,7 @@ def _suspect(
     strip: str,
 ) -> SuspectVideo:
     """A video of the list: `suspect` if its label is doubted, `odd` if the video is unusual."""
-    labels = _labels(targets, row)
+    labels = _labels_of_row(targets, row)
     return SuspectVideo(
         path=manifest[row].id,
         label=_label_text(manifest, labels),
@@ -171,7 +173,7 @@ def _reasons(suspect: Suspect, manifest: Manifest, targets: Targets) -> list[str
     ]
 
 
-def _labels(targets: Targets, row: int) -> list[int]:
+def _labels_of_row(targets: Targets, row: int) -> list[int]:
     """The class indices of a video."""
     labels: list[int] = [int(targets[row])] if targets.ndim == 1 else np.flatnonzero(targets[row]).tolist()
     return labels

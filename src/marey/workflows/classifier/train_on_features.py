@@ -51,7 +51,7 @@ from marey.workflows.classifier.finetuning.saved_start import (
     save_start,
 )
 from marey.workflows.classifier.finish_run import is_finished, tested_lines
-from marey.workflows.classifier.fit_head import fit_on_cells, write_classifier
+from marey.workflows.classifier.fit_on_cells import fit_on_cells, write_classifier
 from marey.workflows.classifier.list_suspects import suspects_line
 from marey.workflows.recordings import VideosInFolds, divide_by_recordings
 
@@ -136,7 +136,7 @@ class FittingPlan:
     def _comparing_line(self) -> Iterator[str]:
         """A line of the text of --dry-run: frames will be compared; none if there are too many videos."""
         if len(self.train) + sum(map(len, self.given.tested.values())) <= MOST_COMPARED:
-            yield "Pictures of the videos are compared before training: recordings and copies that they show change folds."
+            yield "Frames of the videos are compared before training: recordings and copies that they show change folds."
 
     def as_text(self) -> str:
         """The text of --dry-run: videos by class and split, recordings, folds, backbone, output folder."""
@@ -269,7 +269,7 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         if backbone is None or (resumed and can_be_tuned(out)):
             _resume_fitted(plan)
         else:
-            _fit(plan, backbone, begun)
+            _fit_and_write(plan, backbone, begun)
         out_of_fold = OutOfFold.load(out)
         videos = RunVideos.read(out, plan.train.class_names, max_broken=options.max_broken)
         out_of_fold = tune_and_finish(out, videos, tuning, spent=out_of_fold.cost)
@@ -282,7 +282,7 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
     return out_of_fold
 
 
-def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
+def _fit_and_write(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
     """Compute features, fit heads, and write the checkpoint, the out-of-fold result and the start of fine-tuning."""
     options, out = plan.options, plan.out
     join_splits(plan.train, plan.given.tested).write_csv(out / "split.csv")

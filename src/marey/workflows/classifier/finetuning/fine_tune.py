@@ -103,8 +103,8 @@ class TuningPlan:
         """The text of --dry-run: the run, its videos, and the options."""
         settings = "".join(f", {setting}" for setting in self.options.settings)
         return (
-            f"{self.run}: a classifier on frozen features of {counted(len(self.videos.clips), 'video')} in "
-            f"{self.videos.clips.root}, to be fine-tuned (--finetune {self.options.finetune}, seed {self.options.seed}"
+            f"{self.run}: a classifier on frozen features of {counted(len(self.videos.train), 'video')} in "
+            f"{self.videos.train.root}, to be fine-tuned (--finetune {self.options.finetune}, seed {self.options.seed}"
             f"{settings}).\nNothing was trained or written (--dry-run)."
         )
 
@@ -142,7 +142,7 @@ def tune_run(plan: TuningPlan) -> OutOfFold:
     run, options = plan.run, plan.options
     with OutputPath.folder(run).held():
         work_summary(
-            f"{run}: a classifier on frozen features of {counted(len(plan.videos.clips), 'video')}, to be fine-tuned"
+            f"{run}: a classifier on frozen features of {counted(len(plan.videos.train), 'video')}, to be fine-tuned"
         )
         out_of_fold = tune_and_finish(run, plan.videos, options)
     print("\n".join([out_of_fold.summary(), *tested_lines(run, plan.videos)]), flush=True)
@@ -216,7 +216,7 @@ class _TuningState:
         model = heads
         if options.settings:
             model = heads.with_recipe(heads.recipe.with_settings(options.settings))
-        name = tuning_name(model, videos.clips, start, compute=options.compute, seed=options.seed)
+        name = tuning_name(model, videos.train, start, compute=options.compute, seed=options.seed)
         kept = out_of_fold.tuning if out_of_fold.tuning is not None and out_of_fold.tuning.kept else None
         return cls(run, videos, options, heads, model, start, out_of_fold, kept, tunings / name)
 
@@ -235,7 +235,7 @@ class _TuningState:
                 f"the fine-tuned network of {self.run} comes from {folder}, which is missing: bring it back, or train "
                 "again into another folder. The checkpoint in the run's folder works without it."
             )
-        return _calibrated(load_kept(folder, self.videos.clips, self.start), self.heads)
+        return _calibrated(load_kept(folder, self.videos.train, self.start), self.heads)
 
     @property
     def unchanged(self) -> FinalClassifier:
@@ -263,7 +263,7 @@ class _TuningState:
             finished = f"the fine-tuning with these settings is finished already, in {self.folder}"
             resuming = f"resuming the fine-tuning in {self.folder}"
             return Decision(True, finished if is_tuned(self.folder) else resuming)
-        cost = measure_cost(self.model, self.videos.clips, len(self.start.judged), self.options.compute)
+        cost = measure_cost(self.model, self.videos.train, len(self.start.judged), self.options.compute)
         command = self.options.command(self.run, here=False)
         return decide_tuning(self.options.finetune, cost, self.options.budget, spent=spent, command=command)
 
@@ -276,7 +276,7 @@ class _TuningState:
         options = self.options
         try:
             return tune_and_judge(
-                self.model, self.videos.clips, self.start, out=self.folder, compute=options.compute, seed=options.seed,
+                self.model, self.videos.train, self.start, out=self.folder, compute=options.compute, seed=options.seed,
                 max_broken=options.max_broken,
             )  # fmt: skip
         except StoppedError as stop:
@@ -310,8 +310,8 @@ def _as_fine_tuning(result: TunedNetwork, folder: Path) -> FineTuning:
     """The record of a fine-tuning for the run's out-of-fold result."""
     record = result.record
     return FineTuning(
-        heads=record.heads_right / record.clips, tuned=record.tuned_right / record.clips, error=record.error,
-        clips=record.clips, kept=record.kept, core_seconds=record.core_seconds, folder=folder.name,
+        heads=record.heads_right / record.videos, tuned=record.tuned_right / record.videos, error=record.error,
+        videos=record.videos, kept=record.kept, core_seconds=record.core_seconds, folder=folder.name,
         tries=count_finished(folder.parent),
     )  # fmt: skip
 

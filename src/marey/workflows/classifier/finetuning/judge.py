@@ -20,7 +20,7 @@ from torch import nn
 from marey.backends.compute import Compute
 from marey.base.errors import DataError
 from marey.base.files import write_text
-from marey.base.jsonable import json_text
+from marey.base.jsonable import json_text, rename_key
 from marey.base.processes import processor_seconds
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
@@ -48,9 +48,9 @@ FOLD, ALL = "fold", "all"
 
 @dataclass(frozen=True)
 class FoldComparison:
-    """The fine-tuned network and the head, compared on the videos of one fold. The names of fields are JSON keys."""
+    """The fine-tuned network and the head, compared on the videos of one fold."""
 
-    clips: int
+    videos: int
     """Number of compared videos."""
     units: int
     """Number of recordings that the videos are from."""
@@ -69,7 +69,7 @@ class FoldComparison:
     @property
     def difference(self) -> float:
         """Accuracy of the fine-tuned network less that of the head, -1 to 1."""
-        return (self.tuned_right - self.heads_right) / self.clips
+        return (self.tuned_right - self.heads_right) / self.videos
 
     @property
     def kept(self) -> bool:
@@ -80,7 +80,7 @@ class FoldComparison:
     def sentence(self) -> str:
         """The result in words."""
         counts = (
-            f"of {counted(self.clips, 'video')} of one fold the fine-tuned network names {self.tuned_right} rightly, "
+            f"of {counted(self.videos, 'video')} of one fold the fine-tuned network names {self.tuned_right} rightly, "
             f"the head on frozen features {self.heads_right}"
         )
         if self.error is None:
@@ -90,8 +90,8 @@ class FoldComparison:
         return f"{counts}: {points}; {fate}"
 
     def save(self, path: Path) -> None:
-        """Write its fields as JSON."""
-        write_text(path, json_text(asdict(self), indent=1) + "\n")
+        """Write its fields as JSON; `videos` has the key "clips"."""
+        write_text(path, json_text(rename_key(asdict(self), "videos", "clips"), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "FoldComparison":
@@ -101,8 +101,8 @@ class FoldComparison:
             DataError: there is no such file, or it holds something else.
         """
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, TypeError, ValueError) as error:
+            return cls(**rename_key(json.loads(path.read_text(encoding="utf-8")), "clips", "videos"))
+        except (OSError, AttributeError, TypeError, ValueError) as error:
             raise DataError(f"{path}: not a result of fine-tuning ({error}).") from None
 
 
@@ -227,7 +227,7 @@ def _judge(
     scores = evaluate(
         load_model(out / FOLD / LAST), judged, out=out / FOLD, max_broken=max_broken, compute=plain
     ).scores
-    _comparison(classifier.recipe, judged, start, scores, before).save(out / JUDGED)
+    _fold_comparison(classifier.recipe, judged, start, scores, before).save(out / JUDGED)
 
 
 def tuning_recipe(classifier: Classifier) -> Recipe:
@@ -281,7 +281,9 @@ def _train(
     write_readme(out)
 
 
-def _comparison(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores, before: float) -> FoldComparison:
+def _fold_comparison(
+    recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores, before: float
+) -> FoldComparison:
     """The comparison on the readable videos of the judged fold; `before`: processor seconds at the beginning."""
     task = task_of(recipe.task)
     read = _rows_of(scores, judged)
@@ -290,7 +292,7 @@ def _comparison(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Sc
     assert heads is not None and tuned is not None
     units = start.units[start.judged][read]
     return FoldComparison(
-        clips=len(read), units=len(np.unique(units)), heads_right=int(heads.sum()), tuned_right=int(tuned.sum()),
+        videos=len(read), units=len(np.unique(units)), heads_right=int(heads.sum()), tuned_right=int(tuned.sum()),
         error=standard_error(tuned.astype(np.float64) - heads, units), epochs=recipe.train.epochs,
         core_seconds=round(processor_seconds() - before, 1),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from marey.data.files.quarantine import most_tolerated
 from marey.data.lists.manifest import Manifest
 from marey.data.lists.read_manifest import read_manifest
 
-PLACES = "places.json"
+DATA_FOLDERS = "places.json"
 """File in the folder `tuning`: where the videos of the lists are."""
 CLIPS = "clips"
 """The videos that the run was fitted on are in clips.csv; those that it is tested on are in val.csv and test.csv."""
@@ -33,7 +33,7 @@ _LOOKED_AT = 20
 class RunVideos:
     """The videos of a run, with the paths where they are now."""
 
-    clips: Manifest
+    train: Manifest
     """The videos that it was fitted on."""
     tested: dict[str, Manifest]
     """The videos that it is tested on, by the names of their splits."""
@@ -41,9 +41,9 @@ class RunVideos:
     def with_ids_of(self, ids: Sequence[str]) -> Manifest:
         """The videos with the ids that scores have: full paths, if the list of the data had full paths."""
         known = set(ids)
-        if any(video.id in known for video in self.clips.videos):
-            return self.clips
-        return replace(self.clips, ids=np.array([str(self.clips.root / name) for name in self.clips.ids.tolist()]))
+        if any(video.id in known for video in self.train.videos):
+            return self.train
+        return replace(self.train, ids=np.array([str(self.train.root / name) for name in self.train.ids.tolist()]))
 
     @classmethod
     def read(
@@ -58,14 +58,14 @@ class RunVideos:
         Raises:
             DataError: the lists do not exist; or more videos are missing than `max_broken` allows (`most_tolerated`).
         """
-        places = _Places.load(run)
-        beside_run = Path(os.path.abspath(run / places.from_run))  # noqa: PTH100 - links stay as they are
-        bases = [root] if root is not None else [Path(places.root), beside_run]
-        lists = places.lists(run, classes, bases[0])
+        folders = _DataFolders.load(run)
+        beside_run = Path(os.path.abspath(run / folders.from_run))  # noqa: PTH100 - links stay as they are
+        bases = [root] if root is not None else [Path(folders.root), beside_run]
+        lists = folders.lists(run, classes, bases[0])
         if len(bases) > 1 and not _exists(lists):
-            at_run = places.lists(run, classes, bases[1])
+            at_run = folders.lists(run, classes, bases[1])
             lists = at_run if _exists(at_run) else lists
-        _require_videos(run, lists, places.root, max_broken)
+        _require_videos(run, lists, folders.root, max_broken)
         return cls(lists[CLIPS], {name: videos for name, videos in lists.items() if name != CLIPS})
 
 
@@ -76,11 +76,11 @@ def save_lists(lists: Mapping[str, Manifest], out: Path) -> None:
     portable = {name: _below_its_folder(videos) for name, videos in lists.items()}
     for name, videos in portable.items():
         replace(videos, root=folder).write_csv(folder / f"{name}.csv")  # paths as they are, not relative to the list
-    _Places.of({name: videos.root for name, videos in portable.items()}, out).save(out)
+    _DataFolders.of({name: videos.root for name, videos in portable.items()}, out).save(out)
 
 
 @dataclass(frozen=True)
-class _Places:
+class _DataFolders:
     """Where the videos of a run's lists were when it was fitted."""
 
     root: str
@@ -91,7 +91,7 @@ class _Places:
     """For each list by name, the folder that its paths are relative to, relative to `root`."""
 
     @classmethod
-    def of(cls, roots: Mapping[str, Path], out: Path) -> "_Places":
+    def of(cls, roots: Mapping[str, Path], out: Path) -> "_DataFolders":
         folders = {name: os.path.abspath(root) for name, root in roots.items()}  # noqa: PTH100 - links stay as they are
         try:
             root = os.path.commonpath(folders.values())
@@ -101,14 +101,16 @@ class _Places:
         return cls(root, from_run, {name: _relative(folder, root) for name, folder in folders.items()})
 
     def save(self, out: Path) -> None:
-        write_json(out / TUNING / PLACES, {"root": self.root, "from_run": self.from_run, "parts": dict(self.folders)})
+        write_json(
+            out / TUNING / DATA_FOLDERS, {"root": self.root, "from_run": self.from_run, "parts": dict(self.folders)}
+        )
 
     @classmethod
-    def load(cls, run: Path) -> "_Places":
-        path = run / TUNING / PLACES
+    def load(cls, run: Path) -> "_DataFolders":
+        path = run / TUNING / DATA_FOLDERS
         try:
-            places = json.loads(path.read_text(encoding="utf-8"))
-            return cls(places["root"], places["from_run"], places["parts"])
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return cls(fields["root"], fields["from_run"], fields["parts"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: not what marey train wrote ({error}): train again into another folder.") from None
 

@@ -21,7 +21,7 @@ from marey.training.heads.logistic import fit_head
 from marey.training.heads.selection import judging_folds
 from marey.weights.checkpoint import save_checkpoint
 from marey.workflows.classifier.finetuning.saved_lists import CLIPS, save_lists
-from marey.workflows.classifier.fit_head import FittedClassifier
+from marey.workflows.classifier.fit_on_cells import FittedClassifier
 
 START, HEADS = "start.npz", "heads.safetensors"
 """Files in the folder `tuning`: `TuningStart`, and the classifier on frozen features."""

@@ -96,7 +96,7 @@ def fit_on_cells(
     folds, notes = _folds_of_readable(listed, divided.folds, cells, (*notes, *divided.notes, *divided.folds.notes))
     labels, classes = rule.labels(manifest), len(manifest.class_names)
     targets: Targets = labels if labels.ndim == 1 else labels > 0
-    choice = choose_head(_candidates(cells, backbone), targets, folds.of_row, classes=classes, task=task)
+    choice = choose_head(_head_candidates(cells, backbone), targets, folds.of_row, classes=classes, task=task)
     judged = _Judged.of(folds, labels, classes)
     probabilities = judged.probabilities(rule, choice.out_of_fold)
     calibration = _calibration(rule, probabilities, judged, labels, folds, classes)
@@ -114,14 +114,14 @@ def fit_on_cells(
         single_frames=_single_frames(choice, judged, rule),
         head=choice.candidate.name,
         folds=folds.count,
-        sources_known=int(_recordings_known(folds)[judged.rows].sum()),
+        recordings_known=int(_recordings_known(folds)[judged.rows].sum()),
         notes=(*notes, *_threshold_notes(left_out)),
         curve=curve,
         calibration=calibration,
         cost=_cost(
             cells,
             estimate,
-            pictures=divided.core_seconds,
+            comparing_frames=divided.core_seconds,
             heads=processor_seconds() - started,
             seconds=time.perf_counter() - begun,
         ),
@@ -132,7 +132,7 @@ def fit_on_cells(
     return FittedClassifier(manifest, folds, targets, choice, model, out_of_fold, suspects)
 
 
-def _candidates(cells: Cells, backbone: Backbone) -> list[HeadCandidate]:
+def _head_candidates(cells: Cells, backbone: Backbone) -> list[HeadCandidate]:
     """The candidates for the head, and the head of single frames if there is one."""
     kinds = _OF_FRAMES if isinstance(backbone.model.network, FrameProbe) else _OF_CLIPS
     return [HeadCandidate(name, pooling, cells.pooled(pooling), eligible) for name, pooling, eligible in kinds]
@@ -212,12 +212,16 @@ def _folds_of_readable(
     return again, (*(note for note in notes if note not in folds.notes), *again.notes)
 
 
-def _cost(cells: Cells, estimate: Estimate | None, *, pictures: float, heads: float, seconds: float) -> Cost:
-    """The cost of features (including the estimate's), of comparing frames (`pictures`), and of heads, in core-seconds."""
+def _cost(cells: Cells, estimate: Estimate | None, *, comparing_frames: float, heads: float, seconds: float) -> Cost:
+    """The cost of features (including the estimate's), of comparing frames, and of heads, in core-seconds."""
     measured, spent = (0, 0.0) if estimate is None else (estimate.measured, estimate.spent)
     computed = cells.computed + measured
     return Cost(
-        computed, max(len(cells) - computed, 0), cells.core_seconds + spent + heads + pictures, seconds, pictures
+        computed,
+        max(len(cells) - computed, 0),
+        cells.core_seconds + spent + heads + comparing_frames,
+        seconds,
+        comparing_frames,
     )
 
 
@@ -286,7 +290,7 @@ def _scores(
 
 def _recordings_known(folds: Folds) -> NDArray[np.bool_]:
     """Whether the recording of each video is known and kept in one fold [N]."""
-    known: NDArray[np.bool_] = folds.sources.known & folds.sources.together
+    known: NDArray[np.bool_] = folds.recordings.known & folds.recordings.together
     return known
 
 
