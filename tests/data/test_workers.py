@@ -5,10 +5,15 @@ import subprocess
 import sys
 
 import pytest
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset
 
 from marey.base.errors import DataError
-from marey.base.reporter import notice, progress, reporting, warning, warning_once
+from marey.base.reporter import notice
+from marey.base.reporter import progress
+from marey.base.reporter import reporting
+from marey.base.reporter import warning
+from marey.base.reporter import warning_once
 from marey.data.lists.class_folders import list_folder
 from marey.data.loading.datasets import ClipDataset
 from marey.data.loading.loader import ClipLoader
@@ -16,7 +21,8 @@ from marey.data.loading.workers import AheadLoader
 from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Train
 from tests.support.collecting import Collecting
-from tests.support.made_videos import encode, without_head
+from tests.support.made_videos import encode
+from tests.support.made_videos import without_head
 
 VIDEOS_PER_CLASS = 3
 FRAMES_PER_VIDEO = 6
@@ -128,7 +134,7 @@ KILLED = """
 import multiprocessing, os, signal, sys
 import numpy as np
 from marey.data.loading.workers import AheadLoader
-from marey.data.loading.workers import unchanged
+from marey.data.loading.workers import same_item
 
 class Large:
     def __len__(self):
@@ -137,7 +143,7 @@ class Large:
         return np.zeros(1_000_000, np.uint8)
 
 multiprocessing.set_start_method("fork")
-loader = iter(AheadLoader(Large(), workers=2, sampler=range(100), batch_size=None, collate_fn=unchanged))
+loader = iter(AheadLoader(Large(), workers=2, sampler=range(100), batch_size=None, collate_fn=same_item))
 next(loader)
 sys.stdout.write(" ".join(str(process.pid) for process in multiprocessing.active_children()))
 sys.stdout.flush()
