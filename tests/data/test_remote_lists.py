@@ -112,7 +112,7 @@ def test_each_decoding_process_has_its_own_connections(bucket, method) -> None:
     videos = read_videos("list.csv", root="s3://b")
     assert all(RemoteFile(video.path).size for video in videos), "this process has open connections when it forks"
     dataset = marey.ViewDataset(videos, RECIPE.test.sampling, RECIPE.pixels, identify=True)
-    how = {"batch_size": None, "sampler": range(len(videos)), "collate_fn": unchanged}
+    how = {"batch_size": None, "sampler": range(len(videos)), "collate_fn": same_item}
     if method == "ahead":
         found = list(AheadLoader(dataset, workers=2, **how))
     else:
