@@ -16,20 +16,14 @@ from torch.utils.data import DataLoader
 import marey
 from marey.base.address import Address
 from marey.base.errors import DataError
-from marey.base.reporter import CollectingReporter
-from marey.base.reporter import reporting
-from marey.data.files.identity import equal_contents
-from marey.data.files.identity import file_identity
-from marey.data.files.missing import refuse_addresses
-from marey.data.files.missing import require_present
+from marey.base.reporter import CollectingReporter, reporting
+from marey.data.files.identity import equal_contents, file_identity
+from marey.data.files.missing import refuse_addresses, require_present
 from marey.data.lists.pieces import read_in_pieces
-from marey.data.lists.read_videos import as_videos
-from marey.data.lists.read_videos import read_videos
+from marey.data.lists.read_videos import as_videos, read_videos
 from marey.data.lists.videos import VideoList
-from marey.data.loading.limited_decoding import Limits
-from marey.data.loading.limited_decoding import decode_limited
-from marey.data.loading.workers import AheadLoader
-from marey.data.loading.workers import same_item
+from marey.data.loading.limited_decoding import Limits, decode_limited
+from marey.data.loading.workers import AheadLoader, same_item
 from marey.video.reading import servers
 from marey.video.reading.remote import RemoteFile
 from marey.weights.checkpoint import save_checkpoint

@@ -5,15 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import DataError
-from marey.base.reporter import notice
-from marey.base.reporter import progress
-from marey.base.reporter import reporting
-from marey.base.reporter import warning
-from marey.base.reporter import warning_once
+from marey.base.reporter import notice, progress, reporting, warning, warning_once
 from marey.data.lists.class_folders import list_folder
 from marey.data.loading.datasets import ClipDataset
 from marey.data.loading.loader import ClipLoader
@@ -21,8 +16,7 @@ from marey.data.loading.workers import AheadLoader
 from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Train
 from tests.support.collecting import Collecting
-from tests.support.made_videos import encode
-from tests.support.made_videos import without_head
+from tests.support.made_videos import encode, without_head
 
 VIDEOS_PER_CLASS = 3
 FRAMES_PER_VIDEO = 6

@@ -17,7 +17,7 @@ from marey.weights import foreign, load
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import torchvision
 from marey.weights.layouts.all import LAYOUTS
-from marey.weights.layouts.layout import Layout, Signature
+from marey.weights.layouts.layout import KeySignature, Layout
 from marey.weights.load import build_model, load_model, open_weights
 from marey.weights.pretraining import start
 from marey.weights.unwrap import unwrap
@@ -115,7 +115,7 @@ def test_examples_show_the_first_key_of_each_kind_of_tensor(module) -> None:
 
 
 def test_a_signature_needs_all_its_keys_and_the_absence_of_others() -> None:
-    signature = Signature(("stem.weight", "blocks.0.attn.qkv.weight"), missing=("temporal.weight",))
+    signature = KeySignature(("stem.weight", "blocks.0.attn.qkv.weight"), missing=("temporal.weight",))
     whole = {"stem.weight", "blocks.0.attn.qkv.weight", "x"}
     assert signature.matches(whole)
     assert signature.matches({f"a.b.{name}" for name in whole}, "a.b.")

@@ -30,7 +30,7 @@ from torch import Tensor
 from marey.base.errors import WeightsError
 from marey.base.words import counted
 from marey.weights.layouts.all import LAYOUTS
-from marey.weights.layouts.layout import Layout, Signature
+from marey.weights.layouts.layout import KeySignature, Layout
 
 _TRUNK = "backbone."
 """Prefix of the trunk's names in MMAction's layouts. Files with only a trunk have names without it."""
@@ -195,7 +195,7 @@ def _candidates(flat: dict[str, Tensor]) -> list[_Candidate]:
     return list(found.values())
 
 
-def _prefixes(flat: Mapping[str, Tensor], signature: Signature) -> list[str]:
+def _prefixes(flat: Mapping[str, Tensor], signature: KeySignature) -> list[str]:
     """The prefixes before the keys of a signature wherever it is found: empty, or ending in a dot."""
     first = signature.keys[0]
     prefixes = (name.removesuffix(first) for name in flat if name.endswith(first))

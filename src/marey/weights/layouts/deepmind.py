@@ -17,7 +17,15 @@ from torch import Tensor
 
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.network import Network
-from marey.weights.layouts.layout import Change, InferredConfig, Layout, Names, Signature, conv_norm_pairs, linear_pairs
+from marey.weights.layouts.layout import (
+    Change,
+    InferredConfig,
+    KeySignature,
+    Layout,
+    Names,
+    conv_norm_pairs,
+    linear_pairs,
+)
 from marey.weights.layouts.units.inception import STEM, inception_units
 
 ENDPOINTS = dict(zip(STEM, ("Conv3d_1a_7x7", "Conv3d_2b_1x1", "Conv3d_2c_3x3"), strict=True))
@@ -62,7 +70,7 @@ def infer_i3d(tensors: dict[str, Tensor], stem: str, head: str) -> InferredConfi
 LAYOUT = Layout(
     name="deepmind",
     toolkit="deepmind",
-    signatures=(Signature((_STEM, "Mixed_3b.b1b.conv3d.weight")),),
+    signatures=(KeySignature((_STEM, "Mixed_3b.b1b.conv3d.weight")),),
     networks=("i3d_incv1",),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from marey.models.network import Network
 from marey.weights.layouts.deepmind import ENDPOINTS, infer_i3d, mixed
-from marey.weights.layouts.layout import InferredConfig, Layout, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout
 from marey.weights.layouts.units.inception import inception_units
 
 _STEM, _HEAD = "Conv3d_1a_7x7/conv_3d/w", "Logits/Conv3d_0c_1x1/conv_3d"
@@ -75,7 +75,7 @@ def _in_our_order(name: str, value: Tensor) -> Tensor:
 LAYOUT = Layout(
     name="deepmind",
     toolkit="deepmind",
-    signatures=(Signature((_STEM, "Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w")),),
+    signatures=(KeySignature((_STEM, "Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w")),),
     networks=("i3d_incv1",),
     heads=(f"{_HEAD}/w",),
     pairs=pairs,

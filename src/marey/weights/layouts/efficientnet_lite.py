@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from marey.models.network import Network
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.units.efficientnet_lite import LiteUnit, infer_lite, lite_pairs
 
 _STEM, _HEAD = "_conv_stem.weight", "_fc"
@@ -54,7 +54,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="efficientnet-lite",
     toolkit="efficientnet-lite",
-    signatures=(Signature((_STEM, "_blocks.0._depthwise_conv.weight", "_blocks.1._expand_conv.weight")),),
+    signatures=(KeySignature((_STEM, "_blocks.0._depthwise_conv.weight", "_blocks.1._expand_conv.weight")),),
     networks=("tsn_lite", "tsm_lite"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -20,7 +20,7 @@ NORM_TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tr
 
 
 @dataclass(frozen=True)
-class Signature:
+class KeySignature:
     """Keys that identify a layout together, whatever prefix they share in a file."""
 
     keys: tuple[str, ...]
@@ -33,10 +33,10 @@ class Signature:
         has_all = all(f"{prefix}{key}" in names for key in self.keys)
         return has_all and not any(f"{prefix}{key}" in names for key in self.missing)
 
-    def without(self, prefix: str) -> "Signature":
+    def without(self, prefix: str) -> "KeySignature":
         """The signature with `prefix` removed from the keys that have it."""
         keys, missing = (tuple(key.removeprefix(prefix) for key in keys) for keys in (self.keys, self.missing))
-        return Signature(keys, missing)
+        return KeySignature(keys, missing)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Layout:
     other `networks`."""
     toolkit: str
     """Name of the toolkit. Names of its recipes end in it; it is used to choose a recipe if the user names none."""
-    signatures: tuple[Signature, ...]
+    signatures: tuple[KeySignature, ...]
     """A file is recognised if it has one of these signatures, each of two or three keys: the first convolution alone is
     shared by networks of many toolkits. Without keys of the head, which a file of a trunk lacks."""
     networks: tuple[str, ...]

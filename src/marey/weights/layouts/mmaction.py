@@ -27,7 +27,7 @@ from torch import Tensor
 
 from marey.models.network import Network
 from marey.models.slowfast.network import SlowFast
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature, linear_pairs
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names, linear_pairs
 from marey.weights.layouts.mmaction2 import HEAD, I3D_32X2, LATERALS, alpha_of, root
 from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, infer_2d, infer_3d, infer_slowfast, resnet_pairs
 
@@ -72,8 +72,10 @@ LAYOUT = Layout(
     toolkit="mmaction",
     signatures=(
         # A detector of MMDetection with a feature pyramid has the same names in its trunk.
-        Signature((_STEM, "backbone.layer1.0.conv1.weight"), missing=("neck.lateral_convs.0.conv.weight",)),
-        Signature((_SLOW_STEM, "backbone.slow_path.layer1.0.conv1.weight", "backbone.slow_path.conv1_lateral.weight")),
+        KeySignature((_STEM, "backbone.layer1.0.conv1.weight"), missing=("neck.lateral_convs.0.conv.weight",)),
+        KeySignature(
+            (_SLOW_STEM, "backbone.slow_path.layer1.0.conv1.weight", "backbone.slow_path.conv1_lateral.weight")
+        ),
     ),
     networks=("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast"),
     heads=(f"{HEAD}.weight",),

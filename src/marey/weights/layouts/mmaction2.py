@@ -46,7 +46,7 @@ from marey.models.network import Network
 from marey.models.non_local.network import C2D
 from marey.models.slowfast.network import SlowFast
 from marey.models.tsm.config import TSMConfig
-from marey.weights.layouts.layout import Change, InferredConfig, Layout, Names, Signature, linear_pairs, norm_pairs
+from marey.weights.layouts.layout import Change, InferredConfig, KeySignature, Layout, Names, linear_pairs, norm_pairs
 from marey.weights.layouts.units.resnet import (
     FoundResNet,
     ResNetUnit,
@@ -172,9 +172,9 @@ LAYOUT = Layout(
     name="mmaction2",
     toolkit="mmaction2",
     signatures=(
-        Signature((_STEM, "backbone.layer1.0.conv2.conv.weight")),
-        Signature((_STEM, "backbone.layer1.0.net.conv2.conv.weight")),
-        Signature(
+        KeySignature((_STEM, "backbone.layer1.0.conv2.conv.weight")),
+        KeySignature((_STEM, "backbone.layer1.0.net.conv2.conv.weight")),
+        KeySignature(
             (
                 _SLOW_STEM,
                 "backbone.slow_path.layer1.0.conv1.conv.weight",

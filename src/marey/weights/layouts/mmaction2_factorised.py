@@ -35,7 +35,7 @@ from torch import Tensor
 from marey.models.csn.config import CSNConfig
 from marey.models.network import Network
 from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.mmaction2 import HEAD
 from marey.weights.layouts.units.factorised import NETWORKS, FactorisedUnit, factorised_pairs, infer_factorised
 
@@ -73,8 +73,8 @@ LAYOUT = Layout(
     name="mmaction2",
     toolkit="mmaction2",
     signatures=(
-        Signature(("backbone.conv1.conv.conv_s.weight", "backbone.layer1.0.conv2.conv.conv_s.weight")),
-        Signature(("backbone.conv1.conv.weight", "backbone.layer1.0.conv2.0.conv.weight")),
+        KeySignature(("backbone.conv1.conv.conv_s.weight", "backbone.layer1.0.conv2.conv.conv_s.weight")),
+        KeySignature(("backbone.conv1.conv.weight", "backbone.layer1.0.conv2.0.conv.weight")),
     ),
     networks=NETWORKS,
     heads=(f"{HEAD}.weight",),

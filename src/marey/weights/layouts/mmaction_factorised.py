@@ -33,7 +33,7 @@ from torch import Tensor
 from marey.models.csn.config import CSNConfig
 from marey.models.network import Network
 from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.mmaction2 import HEAD
 from marey.weights.layouts.units.factorised import NETWORKS, FactorisedUnit, factorised_pairs, infer_factorised
 
@@ -86,8 +86,8 @@ LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
     signatures=(
-        Signature(("backbone.conv1_s.weight", "backbone.layer1.a.bn1.weight")),
-        Signature(("backbone.conv1.weight", "backbone.layer1.a.bn1.weight")),
+        KeySignature(("backbone.conv1_s.weight", "backbone.layer1.a.bn1.weight")),
+        KeySignature(("backbone.conv1.weight", "backbone.layer1.a.bn1.weight")),
     ),
     networks=NETWORKS,
     heads=(f"{HEAD}.weight",),

@@ -26,7 +26,7 @@ from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.layers.inception import InceptionV1Trunk
 from marey.models.network import Network, PooledClassifier
 from marey.models.tsn.config import BNInceptionTSNConfig
-from marey.weights.layouts.layout import InferredConfig, Layout, Signature, linear_pairs, norm_pairs
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, linear_pairs, norm_pairs
 from marey.weights.layouts.mmaction2 import HEAD
 from marey.weights.layouts.units.inception import STEM, inception_units
 
@@ -85,8 +85,8 @@ LAYOUT = Layout(
     name="mmaction",
     toolkit="mmaction",
     signatures=(
-        Signature((_FIRST, "backbone.inception_3a_branch1_3x3.weight")),
-        Signature((_FIRST, "backbone.inception_3a_3x3.weight")),
+        KeySignature((_FIRST, "backbone.inception_3a_branch1_3x3.weight")),
+        KeySignature((_FIRST, "backbone.inception_3a_3x3.weight")),
     ),
     networks=("i3d_incv1", "tsn_bninception"),
     heads=(f"{HEAD}.weight",),

@@ -33,7 +33,7 @@ from torch import Tensor
 from marey.models.layers.config import NonLocalConfig
 from marey.models.network import Network
 from marey.models.slowfast.network import SlowFast
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature, linear_pairs, norm_pairs
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names, linear_pairs, norm_pairs
 from marey.weights.layouts.units.resnet import (
     FoundResNet,
     ResNetUnit,
@@ -153,7 +153,7 @@ def _infer_non_local(
 LAYOUT = Layout(
     name="pyslowfast",
     toolkit="pyslowfast",
-    signatures=(Signature(("s1.pathway0_stem.conv.weight", "s2.pathway0_res0.branch2.a.weight")),),
+    signatures=(KeySignature(("s1.pathway0_stem.conv.weight", "s2.pathway0_res0.branch2.a.weight")),),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -34,7 +34,7 @@ from torch import Tensor
 from marey.models.network import Network
 from marey.models.slowfast.network import SlowFast
 from marey.weights.layouts import pyslowfast
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, non_local_units, resnet_units
 
 NORM_BLOBS = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
@@ -95,7 +95,7 @@ LAYOUT = Layout(
     name="pyslowfast_caffe2",
     toolkit="pyslowfast",
     # Detectron's ResNets have the same convolutions, but no running means.
-    signatures=(Signature(("conv1_w", "res2_0_branch2a_w", "res_conv1_bn_rm")),),
+    signatures=(KeySignature(("conv1_w", "res2_0_branch2a_w", "res_conv1_bn_rm")),),
     networks=pyslowfast.NETWORKS,
     heads=("pred_w",),
     pairs=pairs,

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from marey.models.network import Network, PooledClassifier
 from marey.models.slowfast.network import SlowFast
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature, linear_pairs, norm_pairs
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names, linear_pairs, norm_pairs
 from marey.weights.layouts.pyslowfast import WINDOW, infer_two_pathways
 from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, infer_3d, resnet_pairs
 
@@ -96,8 +96,8 @@ LAYOUT = Layout(
     toolkit="pytorchvideo",
     signatures=(
         # CSN has these keys, too (`pytorchvideo_factorised`): only the shape of the second one is different.
-        Signature((_STEM, "blocks.1.res_blocks.0.branch2.conv_b.weight")),
-        Signature(
+        KeySignature((_STEM, "blocks.1.res_blocks.0.branch2.conv_b.weight")),
+        KeySignature(
             (
                 _SLOW_STEM,
                 "blocks.1.multipathway_blocks.0.res_blocks.0.branch2.conv_b.weight",

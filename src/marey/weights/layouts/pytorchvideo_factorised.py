@@ -25,7 +25,7 @@ from torch import Tensor
 from marey.models.csn.config import CSNConfig
 from marey.models.network import Network
 from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.pyslowfast import WINDOW
 from marey.weights.layouts.units.factorised import NETWORKS, FactorisedUnit, factorised_pairs, infer_factorised
 
@@ -65,9 +65,9 @@ LAYOUT = Layout(
     name="pytorchvideo",
     toolkit="pytorchvideo",
     signatures=(
-        Signature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.conv_t.weight")),
+        KeySignature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.conv_t.weight")),
         # C2D, I3D and Slow have these keys of CSN, too (`pytorchvideo`): only the shape of the second one is different.
-        Signature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.weight")),
+        KeySignature(("blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_b.weight")),
     ),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),

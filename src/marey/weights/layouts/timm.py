@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from marey.models.network import Network
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.units.efficientnet_lite import LiteUnit, infer_lite, lite_pairs
 
 _STEM, _HEAD = "conv_stem.weight", "classifier"
@@ -57,7 +57,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="timm",
     toolkit="timm",
-    signatures=(Signature((_STEM, "blocks.0.0.conv_dw.weight", "blocks.1.0.conv_pwl.weight")),),
+    signatures=(KeySignature((_STEM, "blocks.0.0.conv_dw.weight", "blocks.1.0.conv_pwl.weight")),),
     networks=("tsn_lite", "tsm_lite"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

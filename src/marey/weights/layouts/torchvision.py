@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from marey.models.network import Network
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature, linear_pairs
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names, linear_pairs
 from marey.weights.layouts.units.resnet import ResNetUnit, find_resnet, infer_2d, resnet_pairs
 
 _HEAD = "fc"
@@ -48,7 +48,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="torchvision",
     toolkit="torchvision",
-    signatures=(Signature(("conv1.weight", "bn1.weight", "layer1.0.conv1.weight")),),
+    signatures=(KeySignature(("conv1.weight", "bn1.weight", "layer1.0.conv1.weight")),),
     networks=("tsn", "tsm"),
     heads=(f"{_HEAD}.weight",),
     pairs=pairs,

@@ -29,7 +29,7 @@ from torch import Tensor
 from marey.models.csn.config import CSNConfig
 from marey.models.network import Network
 from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.units.factorised import NETWORKS, FactorisedUnit, factorised_pairs, infer_factorised
 
 _HEAD = "fc"
@@ -74,8 +74,8 @@ LAYOUT = Layout(
     name="videoresnet",
     toolkit="vmz",
     signatures=(
-        Signature(("stem.0.weight", "layer1.0.conv1.0.weight")),
-        Signature(("stem.0.weight", "layer1.0.conv1.0.0.weight")),
+        KeySignature(("stem.0.weight", "layer1.0.conv1.0.weight")),
+        KeySignature(("stem.0.weight", "layer1.0.conv1.0.0.weight")),
     ),
     networks=NETWORKS,
     heads=(f"{_HEAD}.weight",),

@@ -38,7 +38,7 @@ from torch import Tensor
 from marey.models.csn.config import CSNConfig
 from marey.models.network import Network
 from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.weights.layouts.layout import InferredConfig, Layout, Names, Signature
+from marey.weights.layouts.layout import InferredConfig, KeySignature, Layout, Names
 from marey.weights.layouts.pyslowfast_caffe2 import NORM_BLOBS
 from marey.weights.layouts.units.factorised import NETWORKS, FactorisedUnit, factorised_units, infer_factorised
 
@@ -94,7 +94,7 @@ def infer_config(tensors: dict[str, Tensor]) -> InferredConfig | None:
 LAYOUT = Layout(
     name="vmz_caffe2",
     toolkit="vmz",
-    signatures=(Signature(("conv1_w", "comp_0_conv_1_w", "comp_0_spatbn_1_rm")),),
+    signatures=(KeySignature(("conv1_w", "comp_0_conv_1_w", "comp_0_spatbn_1_rm")),),
     networks=NETWORKS,
     heads=("last_out_w",),
     pairs=pairs,
