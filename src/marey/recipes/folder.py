@@ -49,7 +49,7 @@ FOLDER_TSN = FOLDER_TSM.variant(
     name="tsn_lite0_8seg_folder_imagenet",
     title="TSN EfficientNet-Lite0, 8 frames spread over the clip",
     paper="https://arxiv.org/abs/1608.00859",
-    notes="Starts from ImageNet, sees each of the frames by itself: enough where a single frame shows the class.",
+    notes="Starts from ImageNet, sees each of the frames by itself: enough where a single picture shows the class.",
     model=LiteTSNConfig(num_classes=2),
 )
 
