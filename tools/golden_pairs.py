@@ -337,7 +337,7 @@ def _by_name(arrays: Arrays) -> dict[str, np.ndarray]:
     """Arrays by their names; those without names get numpy's, arr_0, arr_1."""
     if not isinstance(arrays, Mapping):
         arrays = [arrays] if isinstance(arrays, np.ndarray) else arrays
-        arrays = {f"arr_{place}": values for place, values in enumerate(arrays)}
+        arrays = {f"arr_{index}": values for index, values in enumerate(arrays)}
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
 

@@ -32,7 +32,7 @@ def expected_time(backend: Backend, views: ViewDataset, test: Test, rows: Sequen
     """How long the videos in `rows` will take, as the end of a line: "; about 3 minutes"; "" if it cannot be estimated.
 
     One video is decoded, and a few of its views go through the network; the results are discarded. The text is also "" if
-    no command is waiting to print its summary of the work, because nobody would see it.
+    no command is waiting to print its summary of the work, which shows the text.
     """
     if not work_summary_pending():
         return ""

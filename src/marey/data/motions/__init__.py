@@ -6,7 +6,7 @@ by itself with one quantiser, so that the decoded frames are the same bit by bit
 shows the class.
 
 Over a noisy, shaking background an object travels at least two fifths of the frame's side, two objects move apart, each by
-at least a fifth, or an object becomes at least 2.4 times as large. Background, object and the way that it faces are chosen
+at least a fifth, or an object becomes at least 2.4 times as large. Background, object and its orientation are chosen
 at random, independently of the motion. A *scene* is one such choice with one random path: its two videos are in the same
 split and group. The look `DRAWN` shows objects on recognisable backgrounds, `NOISE` plain shapes on smoothed noise.
 

@@ -128,7 +128,7 @@ class DrawnLook:
         return {"look": "drawn", "version": 1}
 
     def choose(self, random: RandomSource) -> SceneContent:
-        """Choose at random a scene, an object that belongs there, the way that it faces and its size."""
+        """Choose at random a scene, an object that belongs there, its orientation and its size."""
         scene = SCENES[random.randint(len(SCENES))]
         drawn_object = scene.objects[random.randint(len(scene.objects))]
         return SceneContent(scene, drawn_object, mirrored=random.uniform() < 0.5, share=random.uniform(0.34, 0.44))
