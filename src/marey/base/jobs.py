@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from types import FrameType
@@ -27,6 +28,8 @@ from marey.base.reporter import CollectingReporter, Message, progress, report_co
 
 _MOST_ON_WINDOWS = 61
 """Most workers of a `ProcessPoolExecutor` on Windows, which can wait for 63 handles; two are the executor's."""
+_REPEAT_AFTER = 1.0
+"""Seconds until SIGINT is sent again to a worker that has not ended."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -98,23 +101,28 @@ def each_job(
                     f"a worker process died ({error}), for lack of memory or in a decoder: try fewer --workers."
                 ) from None
             except BaseException as error:
+                pool.shutdown(wait=False, cancel_futures=True)
                 _interrupt([one for one in multiprocessing.active_children() if one not in other_children])
-                pool.shutdown(cancel_futures=True)
                 if isinstance(error, RuntimeError) and is_bootstrapping(error):
                     raise RunError(UNGUARDED) from None
                 raise
 
 
 def _interrupt(workers: Sequence[BaseProcess]) -> None:
-    """Send SIGINT to these processes, as Ctrl-C does.
+    """Send SIGINT to these processes, as Ctrl-C does, and wait until they have ended.
 
-    Ctrl-C does not reach processes that start after it, and the pool would wait until they finish their items. (Windows
-    has no such signal for a single process.)
+    Ctrl-C does not reach processes that start after it, and the pool would wait until they finish their items. The signal
+    is repeated: Python runs no handler if it arrives just before a blocking system call, until that call returns.
+    (Windows has no such signal for a single process: there a worker finishes its item.)
     """
-    if sys.platform != "win32":
-        for worker in workers:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(cast("int", worker.pid), signal.SIGINT)
+    running = {worker.sentinel: worker for worker in workers}
+    while running:
+        if sys.platform != "win32":
+            for worker in running.values():
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(cast("int", worker.pid), signal.SIGINT)
+        for ended in wait(list(running), timeout=_REPEAT_AFTER):
+            del running[cast("int", ended)]
 
 
 def _pool_size(workers: int | None, items: int) -> int:
@@ -173,11 +181,11 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def wait() -> None:
+    def exit_after_parent() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=exit_after_parent, daemon=True).start()
 
 
 def compute_in_one_thread() -> None:
