@@ -317,7 +317,10 @@ def test_workers_end_with_their_parent(tmp_path) -> None:
         time.sleep(0.02)
 
 
-_LOSES_A_SIGNAL = "before = signal.getsignal(signal.SIGINT); signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, before))"
+_LOSES_A_SIGNAL = (
+    "before = signal.getsignal(signal.SIGINT)\n"
+    "    signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, before))"
+)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of one process")

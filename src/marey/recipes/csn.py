@@ -7,26 +7,32 @@ have the same settings, because MMAction published no training config.
 """
 
 from marey.models.csn.config import CSNConfig
-from marey.recipe import SGD, Recipe, StepSchedule, Train, Warmup
+from marey.recipe import SGD, Recipe, StepSchedule, Test, Train, Warmup
 from marey.recipes.toolkits import (
+    PYSLOWFAST_TRAIN,
     VMZ_PIXELS,
-    mmaction,
-    mmaction2,
+    VMZ_TRAIN,
     mmaction2_weights,
     mmaction2_zoo,
     mmaction_announcement,
     mmaction_weights,
     old_mmaction2_weights,
-    pytorchvideo,
     pytorchvideo_weights,
     pytorchvideo_zoo,
-    vmz,
     vmz_pickle,
     vmz_release,
     vmz_zoo,
 )
-from marey.video.pixels import Pixels
-from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
+from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.crops import MMActionRandomResizedCrop, PySlowFastCrop, RandomCrop, RandomResizedCrop
+from marey.video.sampling import (
+    MMAction2Test,
+    MMAction2Train,
+    MMActionTest,
+    MMActionTrain,
+    PyTorchVideoTest,
+    PyTorchVideoTrain,
+)
 
 # MMAction's recipes --------------------------------------------------------------------------------------------------
 
@@ -44,7 +50,8 @@ IRCSN_R152_IG65M = Recipe(
     storage="short256",
     pretraining="ig65m",
     model=CSNConfig(depth=152, interaction="reduced"),
-    **mmaction(32, 2),
+    clip=MMActionTrain(frames=32, stride=2),
+    test=Test(sampling=MMActionTest(clips=10, frames=32, stride=2), crops="three", size=256, averaging="probabilities"),
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=Train(
         epochs=58,
@@ -90,7 +97,8 @@ IRCSN_R152_IG65M_MMACTION2 = IRCSN_R152_IG65M.variant(
     name="ircsn_r152_32x2_k400_ig65m_mmaction2",
     title="ir-CSN-152 32x2 from IG-65M, MMAction2's",
     notes="",
-    **mmaction2(32, 2),
+    clip=MMAction2Train(frames=32, stride=2),
+    test={"sampling": MMAction2Test(clips=10, frames=32, stride=2)},
     augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
     published=mmaction2_zoo("csn", top1=82.87, top5=95.90),
     weights=(
@@ -180,7 +188,11 @@ IRCSN_R101_PYTORCHVIDEO = IRCSN_R152_IG65M.variant(
     storage="original",
     pretraining=None,
     model={"depth": 101, "norm_eps": 1e-5, "pool_window": 7},
-    **pytorchvideo(32, 2),
+    clip=PyTorchVideoTrain(frames=32, seconds=64 / 30),
+    test={"sampling": PyTorchVideoTest(clips=10, frames=32, seconds=64 / 30)},
+    pixels=FloatPixels(),
+    augment=PySlowFastCrop(size=224, flip=0.5),
+    train=PYSLOWFAST_TRAIN,
     published=pytorchvideo_zoo(top1=77.00, top5=92.90),
     weights=(pytorchvideo_weights("CSN_32x2_R101.pyth"),),
 )
@@ -189,7 +201,11 @@ IRCSN_R152_IG65M_VMZ = IRCSN_R152_IG65M.variant(
     title="ir-CSN-152 32x2 from IG-65M, VMZ's",
     notes=f"VMZ's row. {_CONVERTED}",
     storage="original",
-    **vmz(32, 2, short_side=256, crop=224),
+    clip=MMAction2Train(frames=32, stride=2),
+    test={"sampling": MMAction2Test(clips=10, frames=32, stride=2)},
+    pixels=VMZ_PIXELS,
+    augment=RandomCrop(short_side=256, size=224),
+    train=VMZ_TRAIN,
     published=vmz_zoo(top1=82.6, top5=95.3, size=256),
     weights=(vmz_release("irCSN_152_ft_kinetics_from_ig65m_f126851907.pth"),),
 )

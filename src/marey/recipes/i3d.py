@@ -15,7 +15,6 @@ from marey.recipes.toolkits import (
     deepmind_readme,
     hassony2_copy,
     hub_copy,
-    mmaction,
     mmaction_announcement,
     mmaction_weights,
     piergiaj_weights,
@@ -23,7 +22,7 @@ from marey.recipes.toolkits import (
 )
 from marey.video.pixels import Pixels
 from marey.video.pixels.crops import MultiScaleCrop, RandomCrop
-from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain
+from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain, MMActionTest, MMActionTrain
 
 # MMAction's recipes --------------------------------------------------------------------------------------------------
 
@@ -38,7 +37,8 @@ I3D_RGB_K400 = Recipe(
     storage="short256",
     pretraining="imagenet",
     model=InceptionI3DConfig(padding="mmaction", pool="global", norm_eps=1e-5),
-    **mmaction(64, 1),
+    clip=MMActionTrain(frames=64, stride=1),
+    test=Test(sampling=MMActionTest(clips=10, frames=64, stride=1), crops="three", size=256, averaging="probabilities"),
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.8), max_distort=0),
     train=Train(
         epochs=100,

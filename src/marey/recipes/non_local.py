@@ -7,22 +7,30 @@ based, and PySlowFast's settings, which all its networks share.
 
 from marey.models.layers.config import NonLocalConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
-from marey.recipe import SGD, Hash, Recipe, StepSchedule, Train
+from marey.recipe import SGD, Hash, Recipe, StepSchedule, Test, Train
 from marey.recipes.toolkits import (
-    mmaction,
-    mmaction2,
+    PYSLOWFAST_TRAIN,
     mmaction2_weights,
     mmaction2_zoo,
     mmaction_announcement,
     mmaction_weights,
-    pyslowfast,
     pyslowfast_weights,
     pyslowfast_zoo,
-    pytorchvideo,
     pytorchvideo_weights,
     pytorchvideo_zoo,
 )
-from marey.video.pixels.crops import MultiScaleCrop
+from marey.video.pixels import FloatPixels
+from marey.video.pixels.crops import MultiScaleCrop, PySlowFastCrop
+from marey.video.sampling import (
+    MMAction2Test,
+    MMAction2Train,
+    MMActionTest,
+    MMActionTrain,
+    PySlowFastTest,
+    PySlowFastTrain,
+    PyTorchVideoTest,
+    PyTorchVideoTrain,
+)
 
 I3D_R50 = Recipe(
     name="i3d_r50_32x2_k400",
@@ -33,7 +41,8 @@ I3D_R50 = Recipe(
     storage="short256",
     pretraining="imagenet",
     model=I3DResNetConfig(),
-    **mmaction(32, 2),
+    clip=MMActionTrain(frames=32, stride=2),
+    test=Test(sampling=MMActionTest(clips=10, frames=32, stride=2), crops="three", size=256, averaging="probabilities"),
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.8), max_distort=0),
     train=Train(
         epochs=100,
@@ -51,7 +60,8 @@ I3D_R50_MMACTION2 = I3D_R50.variant(
     name="i3d_r50_32x2_k400_mmaction2",
     title="I3D ResNet-50 32x2, MMAction2's",
     notes="",
-    **mmaction2(32, 2),
+    clip=MMAction2Train(frames=32, stride=2),
+    test={"sampling": MMAction2Test(clips=10, frames=32, stride=2)},
     published=mmaction2_zoo("i3d", top1=73.47, top5=91.27),
     weights=(
         mmaction2_weights("i3d", "i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e_kinetics400-rgb_20220812-e213c223.pth"),
@@ -109,7 +119,11 @@ I3D_R50_PYSLOWFAST = I3D_R50.variant(
     notes="",
     pretraining=None,
     model=I3DResNetConfig(stem_stride=1, pool_stride=1, pool_window=7),
-    **pyslowfast(8, 8),
+    clip=PySlowFastTrain(frames=8, stride=8),
+    test={"sampling": PySlowFastTest(clips=10, frames=8, stride=8), "averaging": "position_probabilities"},
+    pixels=FloatPixels(),
+    augment=PySlowFastCrop(size=224, flip=0.5),
+    train=PYSLOWFAST_TRAIN,
     published=pyslowfast_zoo(top1=73.5, top5=90.8),
     weights=(pyslowfast_weights("I3D_8x8_R50.pkl"),),
 )
@@ -126,7 +140,8 @@ I3D_R50_NON_LOCAL_PYSLOWFAST = I3D_R50_PYSLOWFAST.variant(
 I3D_R50_PYTORCHVIDEO = I3D_R50_PYSLOWFAST.variant(
     name="i3d_r50_8x8_k400_pytorchvideo",
     title="I3D ResNet-50 8x8, PyTorchVideo's",
-    **pytorchvideo(8, 8),
+    clip=PyTorchVideoTrain(frames=8, seconds=64 / 30),
+    test={"sampling": PyTorchVideoTest(clips=10, frames=8, seconds=64 / 30), "averaging": "probabilities"},
     published=pytorchvideo_zoo(top1=73.27, top5=90.70),
     weights=(
         pytorchvideo_weights(
@@ -148,7 +163,8 @@ C2D_R50_NOPOOL_MMACTION2 = I3D_R50.variant(
     notes="",
     storage="short320",
     model=C2DConfig(second_pool=1),
-    **mmaction2(8, 8, size=224),
+    clip=MMAction2Train(frames=8, stride=8),
+    test={"sampling": MMAction2Test(clips=10, frames=8, stride=8), "size": 224},
     pixels={"short_side": 224},
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.875, 0.75, 0.66)),
     train={"base_batch": 256, "norm_batch": 32},
@@ -176,7 +192,8 @@ C2D_R50_MMACTION2 = C2D_R50_NOPOOL_MMACTION2.variant(
 C2D_R50_16X4_MMACTION2 = C2D_R50_MMACTION2.variant(
     name="c2d_r50_16x4_k400_mmaction2",
     title="C2D ResNet-50 16x4, MMAction2's",
-    **mmaction2(16, 4, size=224),
+    clip={"frames": 16, "stride": 4},
+    test={"sampling": {"frames": 16, "stride": 4}},
     published=mmaction2_zoo("c2d", top1=74.54, top5=91.76, protocol=_C2D_PROTOCOL),
     weights=(mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb_20221027-5f382a43.pth"),),
 )

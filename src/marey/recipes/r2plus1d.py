@@ -8,24 +8,33 @@ PyTorchVideo, PySlowFast's configs.
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, Test, Train
 from marey.recipes.toolkits import (
-    mmaction,
-    mmaction2,
+    PYSLOWFAST_TRAIN,
+    VMZ_PIXELS,
+    VMZ_TRAIN,
     mmaction2_weights,
     mmaction2_zoo,
     mmaction_announcement,
     mmaction_weights,
     moabitcoin_weights,
-    pytorchvideo,
     pytorchvideo_weights,
     pytorchvideo_zoo,
     torchvision_docs,
     torchvision_weights,
-    vmz,
     vmz_release,
     vmz_zoo,
 )
-from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomCrop, RandomResizedCrop
-from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain
+from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.crops import MMActionRandomResizedCrop, PySlowFastCrop, RandomCrop, RandomResizedCrop
+from marey.video.sampling import (
+    MMAction2FPSTest,
+    MMAction2FPSTrain,
+    MMAction2Test,
+    MMAction2Train,
+    MMActionTest,
+    MMActionTrain,
+    PyTorchVideoTest,
+    PyTorchVideoTrain,
+)
 
 _NO_CONFIG = "It ships no training config for it: MMAction2's settings from scratch stand in."
 
@@ -37,7 +46,8 @@ R2PLUS1D_R34_8X8 = Recipe(
     dataset="kinetics400",
     storage="short256",
     model=R2Plus1DConfig(first_pool=True),
-    **mmaction(8, 8),
+    clip=MMActionTrain(frames=8, stride=8),
+    test=Test(sampling=MMActionTest(clips=10, frames=8, stride=8), crops="three", size=256, averaging="probabilities"),
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=Train(
         epochs=180,
@@ -60,14 +70,16 @@ R2PLUS1D_R34_8X8_IG65M = R2PLUS1D_R34_8X8.variant(
 R2PLUS1D_R34_32X2 = R2PLUS1D_R34_8X8.variant(
     name="r2plus1d_r34_32x2_k400",
     title="R(2+1)D-34 32x2",
-    **mmaction(32, 2),
+    clip={"frames": 32, "stride": 2},
+    test={"sampling": {"frames": 32, "stride": 2}},
     published=mmaction_announcement(top1=71.8, top5=90.4),
     weights=(mmaction_weights("r2plus1d_kinetics400_se_rgb_r34_f32s2_scratch-97f56158.pth"),),
 )
 R2PLUS1D_R34_32X2_IG65M = R2PLUS1D_R34_8X8_IG65M.variant(
     name="r2plus1d_r34_32x2_k400_ig65m",
     title="R(2+1)D-34 32x2 from IG-65M",
-    **mmaction(32, 2),
+    clip={"frames": 32, "stride": 2},
+    test={"sampling": {"frames": 32, "stride": 2}},
     published=mmaction_announcement(top1=80.3, top5=94.7),
     weights=(mmaction_weights("r2plus1d_kinetics400_se_rgb_r34_f32s2_finetune-9baa39ea.pth"),),
 )
@@ -77,7 +89,8 @@ R2PLUS1D_R34_8X8_MMACTION2 = R2PLUS1D_R34_8X8.variant(
     title="R(2+1)D-34 8x8, MMAction2's",
     notes="",
     model={"stem_middle": 83, "shortcut": "space_time", "middle_eps": 1e-5},
-    **mmaction2(8, 8),
+    clip=MMAction2Train(frames=8, stride=8),
+    test={"sampling": MMAction2Test(clips=10, frames=8, stride=8)},
     augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
     published=mmaction2_zoo("r2plus1d", top1=69.76, top5=88.41),
     weights=(mmaction2_weights("r2plus1d", "r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb_20220812-47cfe041.pth"),),
@@ -85,7 +98,8 @@ R2PLUS1D_R34_8X8_MMACTION2 = R2PLUS1D_R34_8X8.variant(
 R2PLUS1D_R34_32X2_MMACTION2 = R2PLUS1D_R34_8X8_MMACTION2.variant(
     name="r2plus1d_r34_32x2_k400_mmaction2",
     title="R(2+1)D-34 32x2, MMAction2's",
-    **mmaction2(32, 2),
+    clip={"frames": 32, "stride": 2},
+    test={"sampling": {"frames": 32, "stride": 2}},
     published=mmaction2_zoo("r2plus1d", top1=75.46, top5=92.28),
     weights=(mmaction2_weights("r2plus1d", "r2plus1d_r34_8xb8-32x2x1-180e_kinetics400-rgb_20220812-4270588c.pth"),),
 )
@@ -105,7 +119,11 @@ R2PLUS1D_R50_PYTORCHVIDEO = R2PLUS1D_R34_8X8.variant(
         norm_eps=1e-5,
         pool_window=7,
     ),
-    **pytorchvideo(16, 4, averaging="position_probabilities"),
+    clip=PyTorchVideoTrain(frames=16, seconds=64 / 30),
+    test={"sampling": PyTorchVideoTest(clips=10, frames=16, seconds=64 / 30), "averaging": "position_probabilities"},
+    pixels=FloatPixels(),
+    augment=PySlowFastCrop(size=224, flip=0.5),
+    train=PYSLOWFAST_TRAIN,
     published=pytorchvideo_zoo(top1=76.01, top5=92.23),
     weights=(pytorchvideo_weights("R2PLUS1D_16x4_R50.pyth"),),
 )
@@ -120,14 +138,19 @@ R2PLUS1D_R34_8X1_VMZ = R2PLUS1D_R34_8X8.variant(
     storage="original",
     pretraining="ig65m",
     model={"first_pool": False},
-    **vmz(8, 1, short_side=128, crop=112),
+    clip=MMAction2Train(frames=8, stride=1),
+    test={"sampling": MMAction2Test(clips=10, frames=8, stride=1), "size": 128},
+    pixels=Pixels(short_side=128, mean=VMZ_PIXELS.mean, std=VMZ_PIXELS.std),
+    augment=RandomCrop(short_side=128, size=112),
+    train=VMZ_TRAIN,
     published=vmz_zoo(top1=74.9, top5=91.8, size=128),
     weights=(moabitcoin_weights("r2plus1d_34_clip8_ft_kinetics_from_ig65m-0aa0550b.pth"),),
 )
 R2PLUS1D_R34_32X1_VMZ = R2PLUS1D_R34_8X1_VMZ.variant(
     name="r2plus1d_r34_32x1_k400_ig65m_vmz",
     title="R(2+1)D-34 32x1 from IG-65M, VMZ's",
-    **vmz(32, 1, short_side=128, crop=112),
+    clip={"frames": 32},
+    test={"sampling": {"frames": 32}},
     published=vmz_zoo(top1=80.0, top5=94.2, size=128),
     weights=(moabitcoin_weights("r2plus1d_34_clip32_ft_kinetics_from_ig65m-ade133f1.pth", size=255_061_555),),
 )

@@ -8,22 +8,30 @@ fast pathway sees alpha times as many frames.
 
 from marey.models.layers.config import Initialisation
 from marey.models.slowfast.config import SlowFastConfig
-from marey.recipe import SGD, CosineSchedule, Recipe, Train, Warmup
+from marey.recipe import SGD, CosineSchedule, Recipe, Test, Train, Warmup
 from marey.recipes.toolkits import (
-    mmaction,
-    mmaction2,
+    PYSLOWFAST_TRAIN,
     mmaction2_weights,
     mmaction2_zoo,
     mmaction_announcement,
     mmaction_weights,
-    pyslowfast,
     pyslowfast_weights,
     pyslowfast_zoo,
-    pytorchvideo,
     pytorchvideo_weights,
     pytorchvideo_zoo,
 )
-from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
+from marey.video.pixels import FloatPixels
+from marey.video.pixels.crops import MMActionRandomResizedCrop, PySlowFastCrop, RandomResizedCrop
+from marey.video.sampling import (
+    MMAction2Test,
+    MMAction2Train,
+    MMActionTest,
+    MMActionTrain,
+    PySlowFastTest,
+    PySlowFastTrain,
+    PyTorchVideoTest,
+    PyTorchVideoTrain,
+)
 
 SLOWFAST_R50_4X16 = Recipe(
     name="slowfast_r50_4x16_k400",
@@ -33,7 +41,8 @@ SLOWFAST_R50_4X16 = Recipe(
     dataset="kinetics400",
     storage="short256",
     model=SlowFastConfig(depth=50, alpha=8, lateral_kernel=5),
-    **mmaction(32, 2),
+    clip=MMActionTrain(frames=32, stride=2),
+    test=Test(sampling=MMActionTest(clips=10, frames=32, stride=2), crops="three", size=256, averaging="probabilities"),
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=Train(
         epochs=256,
@@ -61,7 +70,8 @@ SLOWFAST_R50_4X16_MMACTION2 = SLOWFAST_R50_4X16.variant(
     name="slowfast_r50_4x16_k400_mmaction2",
     title="SlowFast ResNet-50 4x16, MMAction2's",
     notes="",
-    **mmaction2(32, 2),
+    clip=MMAction2Train(frames=32, stride=2),
+    test={"sampling": MMAction2Test(clips=10, frames=32, stride=2)},
     augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
     published=mmaction2_zoo("slowfast", top1=75.55, top5=92.35),
     weights=(mmaction2_weights("slowfast", "slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb_20220901-701b0f6f.pth"),),
@@ -96,7 +106,11 @@ SLOWFAST_R50_4X16_PYSLOWFAST = SLOWFAST_R50_4X16.variant(
     title="SlowFast ResNet-50 4x16, PySlowFast's",
     notes="",
     model={"lateral_norm": True, "slow_frames": "spread", "pool_window": 7},
-    **pyslowfast(32, 2),
+    clip=PySlowFastTrain(frames=32, stride=2),
+    test={"sampling": PySlowFastTest(clips=10, frames=32, stride=2), "averaging": "position_probabilities"},
+    pixels=FloatPixels(),
+    augment=PySlowFastCrop(size=224, flip=0.5),
+    train=PYSLOWFAST_TRAIN,
     published=pyslowfast_zoo(top1=75.6, top5=92.0),
     weights=(pyslowfast_weights("SLOWFAST_4x16_R50.pkl"),),
 )
@@ -111,7 +125,8 @@ SLOWFAST_R50_8X8_PYSLOWFAST = SLOWFAST_R50_4X16_PYSLOWFAST.variant(
 SLOWFAST_R50_4X16_PYTORCHVIDEO = SLOWFAST_R50_4X16_PYSLOWFAST.variant(
     name="slowfast_r50_4x16_k400_pytorchvideo",
     title="SlowFast ResNet-50 4x16, PyTorchVideo's",
-    **pytorchvideo(32, 2),
+    clip=PyTorchVideoTrain(frames=32, seconds=64 / 30),
+    test={"sampling": PyTorchVideoTest(clips=10, frames=32, seconds=64 / 30), "averaging": "probabilities"},
     published=pytorchvideo_zoo(top1=75.34, top5=91.89),
     weights=(pytorchvideo_weights("SLOWFAST_4x16_R50.pyth"),),
 )
@@ -133,7 +148,8 @@ SLOWFAST_R101_16X8_PYTORCHVIDEO = SLOWFAST_R101_8X8_PYTORCHVIDEO.variant(
     name="slowfast_r101_16x8_k400_pytorchvideo",
     title="SlowFast ResNet-101 16x8, PyTorchVideo's",
     model={"slow_inflated": 6, "fast_inflated": 6},
-    **pytorchvideo(64, 2),
+    clip={"frames": 64, "seconds": 128 / 30},
+    test={"sampling": {"frames": 64, "seconds": 128 / 30}},
     published=pytorchvideo_zoo(top1=78.70, top5=93.61),
     weights=(pytorchvideo_weights("SLOWFAST_16x8_R101_50_50.pyth"),),
 )

@@ -7,24 +7,32 @@ settings, which all its networks share.
 
 from marey.models.layers.config import Initialisation, NonLocalConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.recipe import SGD, CosineSchedule, Recipe, StepSchedule, Train, Warmup
+from marey.recipe import SGD, CosineSchedule, Recipe, StepSchedule, Test, Train, Warmup
 from marey.recipes.toolkits import (
-    mmaction,
-    mmaction2,
+    PYSLOWFAST_TRAIN,
     mmaction2_weights,
     mmaction2_zoo,
     mmaction_announcement,
     mmaction_weights,
     old_mmaction2_weights,
     old_mmaction2_zoo,
-    pyslowfast,
     pyslowfast_weights,
     pyslowfast_zoo,
-    pytorchvideo,
     pytorchvideo_weights,
     pytorchvideo_zoo,
 )
-from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
+from marey.video.pixels import FloatPixels
+from marey.video.pixels.crops import MMActionRandomResizedCrop, PySlowFastCrop, RandomResizedCrop
+from marey.video.sampling import (
+    MMAction2Test,
+    MMAction2Train,
+    MMActionTest,
+    MMActionTrain,
+    PySlowFastTest,
+    PySlowFastTrain,
+    PyTorchVideoTest,
+    PyTorchVideoTrain,
+)
 
 # MMAction's recipes --------------------------------------------------------------------------------------------------
 
@@ -36,7 +44,8 @@ SLOWONLY_R50_4X16 = Recipe(
     dataset="kinetics400",
     storage="short256",
     model=SlowOnlyConfig(depth=50, num_classes=400),
-    **mmaction(4, 16),
+    clip=MMActionTrain(frames=4, stride=16),
+    test=Test(sampling=MMActionTest(clips=10, frames=4, stride=16), crops="three", size=256, averaging="probabilities"),
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=Train(
         epochs=256,
@@ -68,7 +77,8 @@ SLOWONLY_R50_4X16_IMAGENET = SLOWONLY_R50_4X16.variant(
 SLOWONLY_R50_8X8 = SLOWONLY_R50_4X16.variant(
     name="slowonly_r50_8x8_k400",
     title="SlowOnly ResNet-50 8x8",
-    **mmaction(8, 8),
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
     train={"epochs": 196, "base_batch": 64, "norm_batch": 8, "optimizer": {"lr": 0.1}},
     published=mmaction_announcement(top1=74.8, top5=91.9),
     weights=(mmaction_weights("slowonly_kinetics400_se_rgb_r50_seg1_8x8_scratch_epoch196-4aae9339.pth"),),
@@ -76,7 +86,8 @@ SLOWONLY_R50_8X8 = SLOWONLY_R50_4X16.variant(
 SLOWONLY_R50_8X8_IMAGENET = SLOWONLY_R50_4X16_IMAGENET.variant(
     name="slowonly_r50_8x8_k400_imagenet",
     title="SlowOnly ResNet-50 8x8 from ImageNet",
-    **mmaction(8, 8),
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
     train={"base_batch": 64, "norm_batch": 8, "optimizer": {"lr": 0.01}},
     published=mmaction_announcement(top1=75.7, top5=92.2),
     weights=(mmaction_weights("slowonly_kinetics400_se_rgb_r50_seg1_8x8_finetune_epoch150-519c2101.pth"),),
@@ -110,7 +121,8 @@ SLOWONLY_R50_4X16_MMACTION2 = SLOWONLY_R50_4X16.variant(
     name="slowonly_r50_4x16_k400_mmaction2",
     title="SlowOnly ResNet-50 4x16, MMAction2's",
     notes="",
-    **mmaction2(4, 16),
+    clip=MMAction2Train(frames=4, stride=16),
+    test={"sampling": MMAction2Test(clips=10, frames=4, stride=16)},
     augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
     train=Train(
         epochs=256,
@@ -155,7 +167,8 @@ SLOWONLY_R50_4X16_IMAGENET_MMACTION2 = SLOWONLY_R50_4X16_MMACTION2.variant(
 SLOWONLY_R50_8X8_MMACTION2 = SLOWONLY_R50_4X16_MMACTION2.variant(
     name="slowonly_r50_8x8_k400_mmaction2",
     title="SlowOnly ResNet-50 8x8, MMAction2's",
-    **mmaction2(8, 8),
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
     published=mmaction2_zoo("slowonly", top1=75.15, top5=92.11),
     weights=(mmaction2_weights("slowonly", "slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb_20220901-2132fc87.pth"),),
 )
@@ -163,7 +176,8 @@ SLOWONLY_R50_8X8_IMAGENET_MMACTION2 = SLOWONLY_R50_4X16_IMAGENET_MMACTION2.varia
     name="slowonly_r50_8x8_k400_imagenet_mmaction2",
     title="SlowOnly ResNet-50 8x8 from ImageNet, MMAction2's",
     notes=_ONE_HASH,
-    **mmaction2(8, 8),
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
     published=mmaction2_zoo("slowonly", top1=76.45, top5=92.55),
     weights=(),
 )
@@ -194,7 +208,8 @@ SLOWONLY_R50_NON_LOCAL_8X8_IMAGENET_MMACTION2 = SLOWONLY_R50_NON_LOCAL_4X16_IMAG
     name="slowonlynl_r50_8x8_k400_imagenet_mmaction2",
     title="Non-local SlowOnly ResNet-50 8x8 from ImageNet, MMAction2's",
     notes=_ONE_HASH,
-    **mmaction2(8, 8),
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
     published=mmaction2_zoo("slowonly", top1=76.65, top5=92.47),
     weights=(),
 )
@@ -228,7 +243,8 @@ SLOWONLY_R50_FLOW_8X8_IMAGENET_MMACTION2 = SLOWONLY_R50_FLOW_4X16_IMAGENET_MMACT
         "A row of MMAction2 0.x, which 1.x dropped. The settings of 4x16 with its 196 epochs stand in for its config; the "
         "name of its file says 256."
     ),
-    **mmaction2(8, 8),
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
     train={"epochs": 196},
     published=old_mmaction2_zoo("slowonly", top1=65.76, top5=86.25),
     weights=(
@@ -246,28 +262,35 @@ SLOWONLY_R50_4X16_PYSLOWFAST = SLOWONLY_R50_4X16.variant(
     title="SlowOnly ResNet-50 4x16, PySlowFast's",
     notes="",
     model={"pool_window": 7},
-    **pyslowfast(4, 16),
+    clip=PySlowFastTrain(frames=4, stride=16),
+    test={"sampling": PySlowFastTest(clips=10, frames=4, stride=16), "averaging": "position_probabilities"},
+    pixels=FloatPixels(),
+    augment=PySlowFastCrop(size=224, flip=0.5),
+    train=PYSLOWFAST_TRAIN,
     published=pyslowfast_zoo(top1=72.7, top5=90.3),
     weights=(pyslowfast_weights("SLOWONLY_4x16_R50.pkl"),),
 )
 SLOWONLY_R50_8X8_PYSLOWFAST = SLOWONLY_R50_4X16_PYSLOWFAST.variant(
     name="slowonly_r50_8x8_k400_pyslowfast",
     title="SlowOnly ResNet-50 8x8, PySlowFast's",
-    **pyslowfast(8, 8),
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
     published=pyslowfast_zoo(top1=74.8, top5=91.6),
     weights=(pyslowfast_weights("SLOWONLY_8x8_R50.pkl"),),
 )
 SLOWONLY_R50_4X16_PYTORCHVIDEO = SLOWONLY_R50_4X16_PYSLOWFAST.variant(
     name="slowonly_r50_4x16_k400_pytorchvideo",
     title="SlowOnly ResNet-50 4x16, PyTorchVideo's",
-    **pytorchvideo(4, 16),
+    clip=PyTorchVideoTrain(frames=4, seconds=64 / 30),
+    test={"sampling": PyTorchVideoTest(clips=10, frames=4, seconds=64 / 30), "averaging": "probabilities"},
     published=pytorchvideo_zoo(top1=72.40, top5=90.18),
     weights=(pytorchvideo_weights("SLOW_4x16_R50.pyth"),),
 )
 SLOWONLY_R50_8X8_PYTORCHVIDEO = SLOWONLY_R50_4X16_PYTORCHVIDEO.variant(
     name="slowonly_r50_8x8_k400_pytorchvideo",
     title="SlowOnly ResNet-50 8x8, PyTorchVideo's",
-    **pytorchvideo(8, 8),
+    clip={"frames": 8},
+    test={"sampling": {"frames": 8}},
     published=pytorchvideo_zoo(top1=74.58, top5=91.63),
     weights=(pytorchvideo_weights("SLOW_8x8_R50.pyth"),),
 )

@@ -1,12 +1,11 @@
-"""What the recipes of a toolkit share: its protocol, the document with its accuracies, the addresses of its weights files.
+"""What the recipes of a toolkit share: training settings, the document with its accuracies, addresses of weights files.
 
-For each toolkit there are three kinds of functions. `mmaction2(8, 8)` returns the fields `clip` and `test` of a recipe,
-and further fields that are the same for all networks of the toolkit. `mmaction2_zoo` returns a published accuracy with
-its source, `mmaction2_weights` the address of a weights file. Addresses, sizes and hashes are those that repositories,
-zoos and pages state; no host was contacted. `marey.recipe.hosts` has what others reported about the hosts.
+For each toolkit, `mmaction2_zoo` and the like return a published accuracy with its source, `mmaction2_weights` the
+address of a weights file. Addresses, sizes and hashes are those that repositories, zoos and pages state; no host was
+contacted. `marey.recipe.hosts` has what others reported about the hosts.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from marey.models.layers.config import Initialisation
 from marey.recipe import (
@@ -18,7 +17,6 @@ from marey.recipe import (
     Published,
     Source,
     StepSchedule,
-    Test,
     Train,
     Warmup,
 )
@@ -35,37 +33,13 @@ from marey.recipe.hosts import (
     VMZ_DROPBOX,
     VMZ_RELEASES,
 )
-from marey.video.pixels import FloatPixels, Pixels
-from marey.video.pixels.crops import PySlowFastCrop, RandomCrop
-from marey.video.sampling import (
-    MMAction2Test,
-    MMAction2Train,
-    MMActionTest,
-    MMActionTrain,
-    PySlowFastTest,
-    PySlowFastTrain,
-    PyTorchVideoTest,
-    PyTorchVideoTrain,
-)
+from marey.video.pixels import Pixels
 
 TEN_BY_THREE = "10 clips x 3 crops of 256"
 TEN_CROPS = "25 segments x 10 crops of 224"
 
 
 # MMAction v0.2 -------------------------------------------------------------------------------------------------------
-
-
-def mmaction(frames: int, stride: int) -> dict[str, Any]:
-    """MMAction's sampling of 3D networks in training, and its test on 30 views."""
-    return {
-        "clip": MMActionTrain(frames=frames, stride=stride),
-        "test": Test(
-            sampling=MMActionTest(clips=10, frames=frames, stride=stride),
-            crops="three",
-            size=256,
-            averaging="probabilities",
-        ),
-    }
 
 
 def mmaction_announcement(
@@ -105,19 +79,6 @@ def _hash_in(file: str) -> Hash:
 
 
 # MMAction2 -----------------------------------------------------------------------------------------------------------
-
-
-def mmaction2(frames: int, stride: int, *, size: int = 256) -> dict[str, Any]:
-    """MMAction2's sampling of 3D networks in training, and its test on 30 views with crops of `size` pixels."""
-    return {
-        "clip": MMAction2Train(frames=frames, stride=stride),
-        "test": Test(
-            sampling=MMAction2Test(clips=10, frames=frames, stride=stride),
-            crops="three",
-            size=size,
-            averaging="probabilities",
-        ),
-    }
 
 
 def mmaction2_zoo(family: str, *, top1: float, top5: float, protocol: str = TEN_BY_THREE) -> Published:
@@ -170,22 +131,6 @@ PYSLOWFAST_TRAIN = Train(
 """The training settings of PySlowFast's configs of Kinetics, for 8 GPUs of 8 clips; PyTorchVideo used them, too."""
 
 
-def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
-    """PySlowFast's sampling, pixels, crops and training, and its test on 30 views: softmax at each position of the head."""
-    return {
-        "clip": PySlowFastTrain(frames=frames, stride=stride),
-        "test": Test(
-            sampling=PySlowFastTest(clips=10, frames=frames, stride=stride),
-            crops="three",
-            size=256,
-            averaging="position_probabilities",
-        ),
-        "pixels": FloatPixels(),
-        "augment": PySlowFastCrop(size=224, flip=0.5),
-        "train": PYSLOWFAST_TRAIN,
-    }
-
-
 def pyslowfast_zoo(*, top1: float, top5: float) -> Published:
     """An accuracy in PySlowFast's zoo."""
     return Published(top1=top1, top5=top5, source="PySlowFast MODEL_ZOO.md", protocol=TEN_BY_THREE, split="val")
@@ -206,32 +151,13 @@ def pyslowfast_weights(file: str) -> Source:
 # PyTorchVideo --------------------------------------------------------------------------------------------------------
 
 
-def pytorchvideo(
-    frames: int,
-    stride: int,
-    *,
-    averaging: Literal["probabilities", "position_probabilities"] = "probabilities",
-) -> dict[str, Any]:
-    """PySlowFast's settings with PyTorchVideo's clips, which last as long as `frames` x `stride` frames at 30 per second.
-
-    Most of PyTorchVideo's networks average the logits over the positions of the head, so that by default the test
-    averages the probabilities of views.
-    """
-    seconds = frames * stride / 30
-    return {
-        **pyslowfast(frames, stride),
-        "clip": PyTorchVideoTrain(frames=frames, seconds=seconds),
-        "test": Test(
-            sampling=PyTorchVideoTest(clips=10, frames=frames, seconds=seconds),
-            crops="three",
-            size=256,
-            averaging=averaging,
-        ),
-    }
-
-
 def pytorchvideo_zoo(*, top1: float, top5: float) -> Published:
-    """An accuracy in PyTorchVideo's zoo."""
+    """An accuracy in PyTorchVideo's zoo.
+
+    The zoo names clips as frames x stride; the code samples clips that last as long as so many frames at 30 per second.
+    Most of PyTorchVideo's networks average the logits over the positions of the head, so that its test averages the
+    probabilities of views.
+    """
     source = "PyTorchVideo docs/source/model_zoo.md"
     return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
 
@@ -265,29 +191,12 @@ VMZ_TRAIN = Train(
 """The defaults of VMZ's and torchvision's training scripts in PyTorch, for one GPU."""
 
 
-def vmz(frames: int, stride: int, *, short_side: Literal[128, 256], crop: Literal[112, 224]) -> dict[str, Any]:
-    """VMZ's sampling, pixels, training crops and training, and its test as far as it is published.
-
-    VMZ does not state the number of crops. The FLOPs that it states are those of crops as high as the resized frame.
-    Its rule for spreading clips over the video is not implemented: here they are spread evenly from the first possible
-    clip to the last one.
-    """
-    return {
-        "clip": MMAction2Train(frames=frames, stride=stride),
-        "test": Test(
-            sampling=MMAction2Test(clips=10, frames=frames, stride=stride),
-            crops="three",
-            size=short_side,
-            averaging="probabilities",
-        ),
-        "pixels": VMZ_PIXELS.model_copy(update={"short_side": short_side}),
-        "augment": RandomCrop(short_side=short_side, size=crop),
-        "train": VMZ_TRAIN,
-    }
-
-
 def vmz_zoo(*, top1: float, top5: float, size: Literal[128, 256]) -> Published:
-    """An accuracy in VMZ's zoo; `size` is the side of the crops for which the zoo states the FLOPs."""
+    """An accuracy in VMZ's zoo; `size` is the side of the crops for which the zoo states the FLOPs.
+
+    VMZ does not state the number of crops; those of its FLOPs are as high as the resized frame. Its rule for spreading
+    clips over the video is not implemented: the recipes spread them evenly from the first possible clip to the last one.
+    """
     protocol = f"not stated; crops of {size} by its FLOPs"
     return Published(top1=top1, top5=top5, source="VMZ c2/tutorials/model_zoo.md", protocol=protocol, split="val")
 
