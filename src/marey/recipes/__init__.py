@@ -2,7 +2,7 @@
 
 - `tsn`, `tsm`, `i3d`, `non_local`, `slowonly`, `slowfast`, `r2plus1d`, `csn`: one module for each family of networks: a
   complete recipe first, then its variants, with only the fields that they change
-- `toolkits`: what the recipes of a toolkit share: its protocol, and the sources of its accuracies and weights files
+- `toolkits`: what the recipes of a toolkit share: training settings, the sources of its accuracies and weights files
 - `folder`, `probe`, `user_module`, `motions`: recipes for the user's own videos, the user's own network and the demo
 - `starts`: weights files that only serve as initial weights
 
