@@ -1,5 +1,6 @@
 """Atomic files, keyed randomness, names, jobs, recipes as YAML."""
 
+import multiprocessing
 import os
 import signal
 import stat
@@ -14,7 +15,7 @@ import pytest
 from marey.base import processes
 from marey.base.errors import RecipeError
 from marey.base.files import atomic_path, cache_folder, link, locked
-from marey.base.jobs import run_jobs
+from marey.base.jobs import each_job, run_jobs
 from marey.base.names import did_you_mean
 from marey.base.random import random_for, torch_seed
 from marey.data.loading.epoch_order import ByClass
@@ -346,6 +347,21 @@ def test_an_interrupted_run_interrupts_its_workers(tmp_path, first) -> None:
         parent.send_signal(signal.SIGINT)
         parent.wait(60)
     assert not (tmp_path / "at_work").exists()
+
+
+def test_an_ended_run_leaves_other_processes_alone() -> None:
+    """Processes that the caller starts while it reads the results: they are not interrupted, and not waited for."""
+    results = each_job(abs, [-1, -2, -3], workers=1, title="x", chunk=1)
+    assert next(results) == 1
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    other.start()
+    try:
+        results.close()
+        other.join(0.5)
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()
 
 
 def test_a_link_to_a_file_leaves_the_file_itself_alone(tmp_path) -> None:

@@ -83,12 +83,12 @@ def each_job(
         # Not fork: torch, OpenCV and FFmpeg may have running threads, which a fork does not inherit.
         context = multiprocessing.get_context("spawn")
         begun = context.Event()
-        other_children = multiprocessing.active_children()
+        started: list[BaseProcess] = []
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_work, initargs=(begun,)) as pool:
             try:
                 size = chunk or max(1, min(32, len(items) // (4 * processes)))
                 repeated: set[str] = set()
-                with signals_held_back():
+                with signals_held_back(), _children_added_to(started):
                     results = pool.map(_ReturnsMessages(function), items, chunksize=size)
                 for result, messages in results:
                     report_collected(messages, reported=repeated)
@@ -102,10 +102,20 @@ def each_job(
                 ) from None
             except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
-                _interrupt([one for one in multiprocessing.active_children() if one not in other_children])
+                _interrupt(started)
                 if isinstance(error, RuntimeError) and is_bootstrapping(error):
                     raise RunError(UNGUARDED) from None
                 raise
+
+
+@contextmanager
+def _children_added_to(started: list[BaseProcess]) -> Iterator[None]:
+    """Append the child processes that start within the block to `started`, also if it raises an error."""
+    before = multiprocessing.active_children()
+    try:
+        yield
+    finally:
+        started += [child for child in multiprocessing.active_children() if child not in before]
 
 
 def _interrupt(workers: Sequence[BaseProcess]) -> None:
